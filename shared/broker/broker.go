@@ -1,0 +1,159 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Parts are what a Broker is made of. All are required.
+type Parts struct {
+	Catalogue Catalogue
+	Audit     AuditLog
+	Sources   map[SourceKind]Source
+	Now       func() time.Time
+	Nonce     func() string // unpredictable, 128 bits or more, as printable ASCII
+}
+
+// Broker takes calls through the doors. It is safe for concurrent use and
+// keeps nothing that another process would need.
+type Broker struct {
+	catalogue Catalogue
+	sources   map[SourceKind]Source
+	now       func() time.Time
+	journal   *journal
+	budget    *budget
+}
+
+// New makes a Broker with a journal of its own.
+func New(p Parts) *Broker {
+	return &Broker{
+		catalogue: p.Catalogue,
+		sources:   p.Sources,
+		now:       p.Now,
+		journal:   newJournal(p.Audit, p.Nonce),
+		budget:    newBudget(),
+	}
+}
+
+// ErrUnrecorded means the audit intent could not be stored, so the credential
+// was not released.
+var ErrUnrecorded = errors.New("the call could not be recorded")
+
+// Decide judges a call. A *Refusal is already recorded (within the refusal
+// budget of the principal) when Decide returns; a record that could not be
+// stored changes nothing about the refusal.
+func (b *Broker) Decide(ctx context.Context, c Call) (*Decision, error) {
+	d, err := b.decide(ctx, c)
+	if err != nil {
+		b.recordRefusal(ctx, d, err)
+		return nil, err
+	}
+	return d, nil
+}
+
+// Release is a credential that may be used for one call, because its intent is
+// in the audit log. Settle must follow.
+type Release struct {
+	Decision   *Decision
+	Credential Credential
+}
+
+// Obtain stores the intent and fetches the credential side by side and returns
+// when both are done. Without a stored intent it fails with ErrUnrecorded and
+// the credential is dropped; without a credential the outcome is recorded and
+// the fault returned. If this took longer than DecisionLife the call is
+// decided again, and anything but the very same permit is a refusal.
+func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
+	recorded := make(chan error, 1)
+	go func() { recorded <- b.journal.append(ctx, b.record(d, Intent)) }()
+	credential, fault := b.sources[d.Binding.Source].Obtain(ctx, Ask{Binding: d.Binding, Stores: d.Stores})
+	if err := <-recorded; err != nil {
+		return nil, errors.Join(ErrUnrecorded, err)
+	}
+	release := &Release{Decision: d}
+	if fault == nil && b.now().Sub(d.Began) > DecisionLife {
+		fault = b.decideAgain(ctx, d)
+	}
+	if fault == nil {
+		release.Credential = credential
+		return release, nil
+	}
+	return nil, errors.Join(fault, b.Settle(ctx, release, Result{Reason: reasonOf(fault)}))
+}
+
+// decideAgain repeats the reads of an outdated decision and holds the result
+// against it.
+func (b *Broker) decideAgain(ctx context.Context, d *Decision) error {
+	again, err := b.decide(ctx, d.Call)
+	if err != nil {
+		return err
+	}
+	same := again.Binding.Name == d.Binding.Name && again.Binding.Version == d.Binding.Version &&
+		again.Server.Version == d.Server.Version
+	if !same || b.now().Sub(again.Began) > DecisionLife {
+		return refuse(DecisionOutdated)
+	}
+	return nil
+}
+
+// Result is how a call ended.
+type Result struct {
+	Reason   Reason // empty: the upstream's answer was relayed
+	Status   int    // HTTP status the caller got
+	Upstream int    // HTTP status of the upstream, 0 if it never answered
+	Masked   int    // occurrences of secrets taken out of the answer
+}
+
+// settleTime bounds the outcome's write, which outlives the caller's context.
+const settleTime = 5 * time.Second
+
+// Settle stores the outcome. It is called once for each Release, also when the
+// caller is gone: its write does not end with the caller's context.
+func (b *Broker) Settle(ctx context.Context, r *Release, result Result) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	record := b.record(r.Decision, Outcome)
+	record.Reason, record.Status, record.Upstream, record.Masked = result.Reason, result.Status, result.Upstream, result.Masked
+	record.Accesses = r.Credential.Access
+	record.LatencyMS = b.now().Sub(r.Decision.Began).Milliseconds()
+	return b.journal.append(ctx, record)
+}
+
+// record fills what intent, outcome and refusal have in common.
+func (b *Broker) record(d *Decision, phase Phase) Record {
+	c, card := &d.Call, &d.Binding
+	target := c.Target
+	if c.Action == ReadResource && target != "" {
+		target = Digest("resource", target)
+	}
+	r := Record{
+		Schema: RecordSchema, Receipt: c.Receipt, Phase: phase, At: b.now().UTC(), RequestID: c.RequestID,
+		Environment: c.Route.Environment, Server: c.Route.Server, Origin: card.Origin, Issuers: c.Issuers,
+		Principal: c.Principal.ID, Kind: c.Principal.Kind, Agent: c.Principal.Agent, Session: c.Session,
+		Era: c.Era, Method: c.Method, Action: c.Action, Target: target, MessageID: c.MessageID,
+		Binding: card.Name, BindingVersion: card.Version, Mode: card.Mode, Source: card.Source,
+		Candidates: d.Candidates, Policy: PolicySet, DecidedAt: d.Began.UTC().Format(time.RFC3339Nano),
+	}
+	for _, f := range card.Fields {
+		r.References = append(r.References, f.Name+"="+f.Reference.String())
+	}
+	return r
+}
+
+// PolicySet names the policy set in force: none, so that bindings alone permit.
+const PolicySet = "none"
+
+func (b *Broker) recordRefusal(ctx context.Context, d *Decision, cause error) {
+	suppressed, ok := b.budget.take(d.Call.Principal.ID, b.now())
+	if !ok {
+		return
+	}
+	record := b.record(d, Refused)
+	record.Reason, record.Suppressed = reasonOf(cause), suppressed
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	if err := b.journal.append(ctx, record); err != nil {
+		b.budget.giveBack(d.Call.Principal.ID, suppressed)
+	}
+}

@@ -1,0 +1,206 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Call is one admitted request: authenticated, parsed, not yet decided.
+type Call struct {
+	Receipt     string // ULID, unique
+	RequestID   string // of the platform
+	Route       Route
+	Principal   Principal
+	Action      Action
+	Method      string // MCP method
+	Target      string // tool or prompt name, resource URI, or empty
+	MessageID   string // JSON-RPC id as text, or empty
+	Era         string // protocol revision
+	Session     string // digest of a legacy session id, or empty
+	BindingName string // the binding the caller named, or empty
+	Issuers     string // digest of the issuer document in force
+}
+
+// Decision is a permit for one call. It holds no secret, and it is void
+// DecisionLife after the reads it rests on began.
+type Decision struct {
+	Call       Call
+	Server     Server
+	Binding    Binding
+	Stores     []Store
+	Candidates []Candidate
+	Began      time.Time // before the first read
+}
+
+// DecisionLife is how long a decision may be acted on. A slower obtain decides
+// again before release.
+const DecisionLife = 2 * time.Second
+
+// decide reads the catalogue once and judges the call. The error is always a
+// *Refusal. The Decision comes back with every refusal too, as far as it got,
+// for the record.
+func (b *Broker) decide(ctx context.Context, c Call) (*Decision, error) {
+	d := &Decision{Call: c, Began: b.now()}
+	lookup := Lookup{Route: c.Route, Principal: c.Principal.ID, Agent: c.Principal.Agent}
+	if c.Action == CallTool {
+		lookup.Tool = c.Target
+	}
+	s, err := b.catalogue.Snapshot(ctx, lookup)
+	if err != nil {
+		return d, &Refusal{Reason: CatalogueUnread, err: err}
+	}
+	if err := living(&s, &c); err != nil {
+		return d, err
+	}
+	d.Server, d.Stores = *s.Server, s.Stores
+	found := candidates(&s, &c)
+	for _, f := range found {
+		d.Candidates = append(d.Candidates, Candidate{Binding: f.Name, Version: f.Version, Rank: rankNames[f.rank], State: f.State})
+	}
+	chosen, err := choose(found, c.BindingName, s.Server, d.Began)
+	if err != nil {
+		return d, err
+	}
+	d.Binding = *chosen
+	if err := bothAllowed(&s, &c, found, chosen, d.Began); err != nil {
+		return d, err
+	}
+	return d, usable(d)
+}
+
+// living requires environment and server to be positively alive, and finds no
+// marker against principal or agent and no closed record of the tool.
+func living(s *Snapshot, c *Call) error {
+	switch {
+	case s.Environment == nil || s.Environment.State != Active || s.Environment.Name != c.Route.Environment:
+		return refuse(EnvironmentClosed)
+	case s.Server == nil || s.Server.State == Deleted:
+		return refuse(ServerUnknown)
+	case s.Server.State != Active:
+		return refuse(ServerClosed)
+	case s.Tool != nil && s.Tool.State != Active && s.Tool.State != Deleted:
+		return refuse(ToolClosed)
+	}
+	for _, m := range s.Markers {
+		switch {
+		case !m.Revoked:
+		case m.Kind == AgentMarker:
+			return refuse(AgentRevoked)
+		default:
+			return refuse(PrincipalRevoked)
+		}
+	}
+	return nil
+}
+
+// bothAllowed judges the agent, where one calls: it must be registered and
+// active, the tool must be within its ceiling, and for a person behind it some
+// living binding must cover that person without the agent's help.
+func bothAllowed(s *Snapshot, c *Call, found []candidate, chosen *Binding, now time.Time) error {
+	p := &c.Principal
+	if chosen.Mode == AgentScoped && p.Agent == "" {
+		return refuse(AgentUnknown)
+	}
+	if p.Agent == "" {
+		return nil
+	}
+	switch {
+	case s.Agent == nil || s.Agent.ID != p.Agent || s.Agent.State == Deleted:
+		return refuse(AgentUnknown)
+	case s.Agent.State != Active:
+		return refuse(AgentClosed)
+	case c.Action == CallTool && risk(s.Tool) > s.Agent.Ceiling:
+		return refuse(AgentAboveCeiling)
+	}
+	if chosen.Mode == AgentScoped {
+		if err := agentScope(s, c, chosen); err != nil {
+			return err
+		}
+	}
+	if chosen.Actor.Agent == "" || chosen.Actor.Principal != "" || p.AgentOnly {
+		return nil
+	}
+	for _, f := range found {
+		if f.Actor.Agent == "" && alive(f.Binding, s.Server, now) == nil {
+			return nil
+		}
+	}
+	return refuse(PersonNotAllowed)
+}
+
+// agentScope holds mode agent_scoped to the agent's owner team: the card must
+// be that team's, and the tool open to it.
+func agentScope(s *Snapshot, c *Call, chosen *Binding) error {
+	if s.Agent.Team == "" || s.Agent.Team != chosen.Owner {
+		return refuse(AgentTeamMismatch)
+	}
+	if c.Action != CallTool {
+		return nil
+	}
+	if s.Tool == nil || !matchesAny(s.Tool.Teams, s.Agent.Team) {
+		return refuse(ToolNotOfTeam)
+	}
+	return nil
+}
+
+func risk(t *Tool) Risk {
+	if t == nil || t.State != Active || t.Risk < Low {
+		return Critical
+	}
+	return t.Risk
+}
+
+// usable refuses a card this broker cannot honour exactly: unknown mode or
+// source, a field missing or too many, a reference outside what its store may
+// read. All of it before any request leaves.
+func usable(d *Decision) error {
+	b := &d.Binding
+	if b.Mode != ServiceAccount && b.Mode != AgentScoped || b.Source != Static {
+		return refuse(ModeUnknown)
+	}
+	if err := checkFields(b.Fields, d.Server.Attach); err != nil {
+		return &Refusal{Reason: FieldsIncomplete, err: err}
+	}
+	for _, f := range b.Fields {
+		if err := inScope(f.Reference, d.Stores); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inScope finds the registered store of a reference and holds the reference to
+// the paths registered there.
+func inScope(r Reference, stores []Store) error {
+	for _, s := range stores {
+		switch {
+		case s.Name != r.Scheme() || s.State != Active:
+		case !s.Paths.Allows(r):
+			return refuse(ReferenceOutside)
+		default:
+			return nil
+		}
+	}
+	return refuse(StoreUnregistered)
+}
+
+// reasonOf translates a fault of a source into the word for the record.
+func reasonOf(err error) Reason {
+	var refusal *Refusal
+	switch {
+	case errors.As(err, &refusal):
+		return refusal.Reason
+	case errors.Is(err, ErrSecretMissing):
+		return SecretMissing
+	case errors.Is(err, ErrSecretMalformed):
+		return SecretMalformed
+	case errors.Is(err, ErrStoreDenied):
+		return StoreDenied
+	case errors.Is(err, ErrKeyUnavailable):
+		return KeyUnavailable
+	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return StoreUnavailable
+	}
+	return Internal
+}

@@ -1,0 +1,74 @@
+package broker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// journal gives each record of this process its place in a chain: writer,
+// sequence, and the hash of the record before. A place is taken before the
+// write, so that concurrent calls do not wait for each other's writes; a write
+// that fails leaves a gap, and the gap is the evidence.
+type journal struct {
+	log    AuditLog
+	nonce  func() string
+	writer string
+
+	mu       sync.Mutex
+	sequence int64
+	previous string
+}
+
+func newJournal(log AuditLog, nonce func() string) *journal {
+	return &journal{log: log, nonce: nonce, writer: nonce()}
+}
+
+// appendAttempts is how often a write of unknown fate is repeated. Adapters
+// retry throttling by themselves; this is for answers that were lost.
+const appendAttempts = 3
+
+func (j *journal) append(ctx context.Context, r Record) error {
+	r, err := j.place(r)
+	if err != nil {
+		return err
+	}
+	for range appendAttempts {
+		err = j.log.Append(ctx, r)
+		if err == nil || errors.Is(err, ErrConflict) || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("store the %s record: %w", r.Phase, err)
+	}
+	return nil
+}
+
+// place fills in nonce, writer, sequence and previous hash.
+func (j *journal) place(r Record) (Record, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r.Nonce, r.Writer, r.Sequence, r.Previous = j.nonce(), j.writer, j.sequence+1, j.previous
+	hash, err := r.Hash()
+	if err != nil {
+		return r, err
+	}
+	j.sequence, j.previous = r.Sequence, hash
+	return r, nil
+}
+
+// Hash is the hex SHA-256 of the record's JSON, with fields in the order of
+// the type. It is what the writer's next record carries as Previous.
+func (r Record) Hash() (string, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return "", fmt.Errorf("encode the audit record: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), nil
+}

@@ -1,0 +1,110 @@
+package broker
+
+import (
+	"context"
+	"errors"
+
+	"bindery/shared/secret"
+)
+
+// Faults. Adapters wrap one of these around what they were doing; the text
+// carries a status and a code, never a body, a URL or a header.
+var (
+	ErrUnavailable = errors.New("unavailable")      // could not be asked: throttled, timed out, 5xx, network; may pass
+	ErrConflict    = errors.New("version conflict") // a write's condition did not hold: somebody else was first
+	ErrNotFound    = errors.New("not found")
+
+	ErrSecretMissing   = errors.New("secret missing")   // the store says there is no such secret, version or key
+	ErrSecretMalformed = errors.New("secret malformed") // not the JSON the reference expects, or too short to mask
+	ErrStoreDenied     = errors.New("store denied")     // the store refuses Bindery
+	ErrKeyUnavailable  = errors.New("key unavailable")  // the KMS key is disabled, deleted, denied, or another key
+)
+
+// Catalogue answers what one decision needs.
+//
+// Snapshot reads everything strongly consistently and in parallel, further
+// pages and unprocessed keys included; when any part could not be read it
+// fails with ErrUnavailable and gives nothing. A row that does not decode is
+// an error, never an absence.
+type Catalogue interface {
+	Snapshot(ctx context.Context, l Lookup) (Snapshot, error)
+}
+
+// CatalogueWriter changes the catalogue. Every Put carries the version it
+// expects to replace in Version (0: must not exist) and stores Version+1;
+// anything else fails with ErrConflict and changes nothing. A Put that was
+// applied although its answer was lost is recognised on retry and succeeds.
+type CatalogueWriter interface {
+	PutEnvironment(ctx context.Context, e Environment) error
+	PutStore(ctx context.Context, s Store) error
+	PutServer(ctx context.Context, s Server) error
+	PutBinding(ctx context.Context, b Binding) error
+	PutAgent(ctx context.Context, a Agent) error
+	PutTool(ctx context.Context, t Tool) error
+	// BindingVersion reads one version of a binding, the current or an old one.
+	BindingVersion(ctx context.Context, r Route, name string, version int64) (Binding, error)
+}
+
+// Markers writes revocation markers. Put expects Epoch to be exactly one above
+// the stored epoch (1 for the first) and fails with ErrConflict otherwise. It
+// returns only when every decision that begins afterwards will see the marker.
+type Markers interface {
+	PutMarker(ctx context.Context, m Marker) error
+}
+
+// AuditLog stores records and can do nothing else. Append fails with
+// ErrConflict when a record with this receipt and phase exists and carries
+// another nonce; when it carries the same nonce the earlier attempt was
+// applied and Append succeeds. After any other error the record may or may not
+// be stored, and Append with the same record may be repeated.
+type AuditLog interface {
+	Append(ctx context.Context, r Record) error
+}
+
+// Want asks a store for members of one secret.
+type Want struct {
+	Reference   Reference // without key
+	Keys        []string  // JSON members; one empty string means the whole value
+	Environment string
+	Origin      string // digest of the upstream's origin, from the catalogue
+}
+
+// Secret is one version of one secret: its wanted members, all of them.
+type Secret struct {
+	Values    map[string]secret.Value // by key
+	Version   string                  // the store's immutable version id
+	RequestID string                  // the store's own id of this access
+	Previous  []secret.Value          // members of the version before, if the store still has it; for masking only
+}
+
+// SecretStore reads secrets of one registered kind. Fetch fails with one of the
+// Err values above and never returns part of what was wanted.
+type SecretStore interface {
+	Fetch(ctx context.Context, w Want) (Secret, error)
+}
+
+// Source obtains the credential of a binding: all of its fields, or an error.
+type Source interface {
+	Obtain(ctx context.Context, a Ask) (Credential, error)
+}
+
+// Ask is what a source is told. It comes from the decision, never from a row
+// that the credential itself is stored in.
+type Ask struct {
+	Binding Binding
+	Stores  []Store // registrations of the environment
+}
+
+// Credential is what a source obtained. Nothing in it can be printed.
+type Credential struct {
+	Fields   map[string]secret.Value
+	Previous []secret.Value // earlier values still known, for masking only
+	Access   []Access       // one per secret read, for the audit record
+}
+
+// Access says which version of what was read.
+type Access struct {
+	Reference string // without key
+	Version   string
+	RequestID string
+}

@@ -1,0 +1,78 @@
+package broker
+
+import "fmt"
+
+// Reason is why a call was refused or failed, as the audit record says it. The
+// caller is told far less: see Refusal.
+type Reason string
+
+// Reasons for refusing before any secret is touched.
+const (
+	EnvironmentClosed  Reason = "environment_closed"
+	ServerUnknown      Reason = "server_unknown"
+	ServerClosed       Reason = "server_closed"
+	PrincipalRevoked   Reason = "principal_revoked"
+	AgentRevoked       Reason = "agent_revoked"
+	AgentUnknown       Reason = "agent_unknown"
+	AgentClosed        Reason = "agent_closed"
+	AgentAboveCeiling  Reason = "tool_above_agent_ceiling"
+	AgentTeamMismatch  Reason = "agent_not_of_owner_team"
+	ToolNotOfTeam      Reason = "tool_not_open_to_team"
+	ToolClosed         Reason = "tool_closed"
+	PersonNotAllowed   Reason = "person_not_allowed"
+	NoBinding          Reason = "no_binding"
+	NotOwnBinding      Reason = "not_own_binding"
+	BindingTie         Reason = "binding_tie"
+	BindingClosed      Reason = "binding_closed"
+	BindingExpired     Reason = "binding_expired"
+	BindingPending     Reason = "binding_pending_origin_changed"
+	ModeUnknown        Reason = "mode_or_source_unknown"
+	FieldsIncomplete   Reason = "fields_incomplete"
+	ReferenceOutside   Reason = "reference_outside_scope"
+	StoreUnregistered  Reason = "store_not_registered"
+	CatalogueUnread    Reason = "catalogue_unreadable"
+	DecisionOutdated   Reason = "decision_outdated"
+	ActionNotPermitted Reason = "action_not_permitted"
+)
+
+// Reasons for failing after the intent was recorded.
+const (
+	SecretMissing      Reason = "secret_missing"
+	SecretMalformed    Reason = "secret_malformed"
+	StoreDenied        Reason = "store_denied"
+	StoreUnavailable   Reason = "store_unavailable"
+	KeyUnavailable     Reason = "key_unavailable"
+	UpstreamUnreached  Reason = "upstream_unreached"
+	UpstreamAddress    Reason = "upstream_address_refused"
+	UpstreamRedirect   Reason = "upstream_redirect"
+	UpstreamTimeout    Reason = "upstream_timeout"
+	UpstreamEncoded    Reason = "upstream_encoded"
+	UpstreamTooLarge   Reason = "upstream_too_large"
+	UpstreamBroke      Reason = "upstream_broke_off"
+	UpstreamAuth       Reason = "upstream_refused_credential"
+	UpstreamMalformed  Reason = "upstream_malformed"
+	AnswerWouldLeak    Reason = "secret_in_protocol_field"
+	CallerGone         Reason = "caller_gone"
+	Internal           Reason = "internal"
+	IntentUnrecordable Reason = "intent_not_recorded"
+)
+
+// Refusal is a decision against a call. Unknown, forbidden and revoked look
+// the same to the caller; only the record tells them apart.
+type Refusal struct {
+	Reason Reason
+	err    error
+}
+
+// Error names the reason; it is for records and logs, not for callers.
+func (r *Refusal) Error() string {
+	if r.err != nil {
+		return fmt.Sprintf("refused: %s: %v", r.Reason, r.err)
+	}
+	return "refused: " + string(r.Reason)
+}
+
+// Unwrap gives the fault behind a refusal, if one caused it.
+func (r *Refusal) Unwrap() error { return r.err }
+
+func refuse(reason Reason) error { return &Refusal{Reason: reason} }

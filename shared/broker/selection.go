@@ -1,0 +1,154 @@
+package broker
+
+import (
+	"slices"
+	"time"
+)
+
+// rank orders actors from specific to wide. Higher wins.
+type rank int
+
+const (
+	rankNone rank = iota
+	rankAnyone
+	rankAttribute
+	rankGroup
+	rankAgent
+	rankUser
+	rankUserAgent
+)
+
+var rankNames = [...]string{"none", "anyone", "attribute", "group", "agent", "user", "user_agent"}
+
+// match ranks how an actor covers a principal; rankNone means it does not.
+func (a Actor) match(p *Principal) rank {
+	switch {
+	case a.Principal != "" && a.Agent != "":
+		if a.Principal == p.ID && a.Agent == p.Agent {
+			return rankUserAgent
+		}
+	case a.Principal != "":
+		if a.Principal == p.ID {
+			return rankUser
+		}
+	case a.Agent != "":
+		if a.Agent == p.Agent {
+			return rankAgent
+		}
+	case a.Group != "":
+		if slices.Contains(p.Groups, a.Group) {
+			return rankGroup
+		}
+	case a.Attribute.Name != "":
+		if value, ok := p.Attributes[a.Attribute.Name]; ok && value == a.Attribute.Value && p.Kind == Workload {
+			return rankAttribute
+		}
+	case a.Anyone:
+		return rankAnyone
+	}
+	return rankNone
+}
+
+// permits reports whether the binding's lists cover the call. Listing,
+// initializing, notifying, responding and streaming name nothing and are
+// covered by every binding; a nameless call of a named action needs "*".
+func (a Allow) permits(action Action, target string) bool {
+	switch action {
+	case CallTool:
+		return matchesAny(a.Tools, target)
+	case GetPrompt:
+		return matchesAny(a.Prompts, target)
+	case ReadResource:
+		return matchesAny(a.Resources, target)
+	case List, Initialize, Notify, Respond, Stream:
+		return true
+	}
+	return false
+}
+
+// candidate is a binding that covers caller and call, whatever its state.
+type candidate struct {
+	*Binding
+	rank rank
+}
+
+// before is the order of preference: rank, then priority, then a stable order
+// that only serves the record.
+func (c candidate) before(o candidate) int {
+	switch {
+	case c.rank != o.rank:
+		return int(o.rank - c.rank)
+	case c.Priority != o.Priority:
+		return o.Priority - c.Priority
+	case c.Name < o.Name:
+		return -1
+	}
+	return 1
+}
+
+// candidates lists the bindings that cover the call, best first. Deleted
+// bindings are not candidates; suspended, revoked and expired ones are,
+// because a dead card must refuse rather than let a wider one take its place.
+func candidates(s *Snapshot, c *Call) []candidate {
+	var found []candidate
+	for _, bindings := range [][]Binding{s.Personal, s.Shared} {
+		for i := range bindings {
+			b := &bindings[i]
+			if b.State == Deleted || !b.Allow.permits(c.Action, c.Target) {
+				continue
+			}
+			if r := b.Actor.match(&c.Principal); r != rankNone {
+				found = append(found, candidate{b, r})
+			}
+		}
+	}
+	slices.SortFunc(found, candidate.before)
+	return found
+}
+
+// choose picks the binding: the best candidate, or the one the caller named.
+// Naming chooses among the caller's own bindings and never reaches below a
+// dead card of a higher rank.
+func choose(found []candidate, name string, server *Server, now time.Time) (*Binding, error) {
+	if len(found) == 0 && name != "" {
+		return nil, refuse(NotOwnBinding)
+	}
+	if len(found) == 0 {
+		return nil, refuse(NoBinding)
+	}
+	chosen := 0
+	if name != "" {
+		chosen = slices.IndexFunc(found, func(c candidate) bool { return c.Name == name })
+		if chosen < 0 {
+			return nil, refuse(NotOwnBinding)
+		}
+		for _, above := range found[:chosen] {
+			if above.rank > found[chosen].rank {
+				if err := alive(above.Binding, server, now); err != nil {
+					return nil, err
+				}
+			}
+		}
+	} else if len(found) > 1 && found[1].rank == found[0].rank && found[1].Priority == found[0].Priority {
+		return nil, refuse(BindingTie)
+	}
+	if err := alive(found[chosen].Binding, server, now); err != nil {
+		return nil, err
+	}
+	return found[chosen].Binding, nil
+}
+
+// alive refuses a binding that is not active, is past its date, or was
+// approved for another origin than the server has now.
+func alive(b *Binding, server *Server, now time.Time) error {
+	origin, err := OriginDigest(server.URL)
+	switch {
+	case b.State == Pending || b.Origin != origin || err != nil:
+		return refuse(BindingPending)
+	case b.State != Active:
+		return refuse(BindingClosed)
+	case !b.Expires.IsZero() && !now.Before(b.Expires):
+		return refuse(BindingExpired)
+	}
+	return nil
+}
