@@ -1,0 +1,69 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"bindery/shared/secret"
+)
+
+// SealContext says what a sealed text is for. It is bound to the text as KMS
+// encryption context (Environment in clear for IAM conditions, the rest as
+// digests) and as associated data, and it is always derived from route and
+// catalogue, never read from the row that holds the text.
+type SealContext struct {
+	Environment string
+	Purpose     string // "value", "issuer-keys"
+	Origin      string // digest of the upstream's origin, or empty where there is none
+	ID          string
+}
+
+// Sealer encrypts under a KMS key. Open fails with ErrKeyUnavailable when the
+// key refuses or the text was sealed for another context or altered, and with
+// ErrUnavailable when KMS could not be asked.
+type Sealer interface {
+	Seal(ctx context.Context, c SealContext, plain secret.Value) ([]byte, error)
+	Open(ctx context.Context, c SealContext, sealed []byte) (secret.Value, error)
+}
+
+// SealedValue is a value typed in by a person, as stored. Versions count from
+// 1 and never restart.
+type SealedValue struct {
+	Environment string
+	ID          string
+	Version     int64
+	State       State
+	Sealed      []byte
+	At          time.Time
+}
+
+// SealedValues stores sealed values. Latest gives the current version and, if
+// there is one, the version before, newest first, read consistently in one
+// trip; none is ErrNotFound. PutSealed expects Version to be exactly one above
+// the current one and fails with ErrConflict otherwise; the former version
+// stays readable.
+type SealedValues interface {
+	Latest(ctx context.Context, environment, id string) ([]SealedValue, error)
+	PutSealed(ctx context.Context, v SealedValue) error
+}
+
+// KeySet is an issuer's published keys, shared between processes so that a new
+// key costs the issuer one request and not one per process. Sealed holds the
+// JWKS document; it is sealed because it decides who anyone is.
+type KeySet struct {
+	Environment string
+	Issuer      string
+	Sealed      []byte
+	Fetched     time.Time
+}
+
+// KeySets shares key sets. LoadKeys gives the last saved one or ErrNotFound.
+// ClaimFetch gives one caller at a time the right to fetch: it succeeds when
+// nobody has claimed since notSince, and returns false (no error) otherwise.
+// It reads before it writes, so that losing costs no write. SaveKeys never
+// replaces a newer set by an older one.
+type KeySets interface {
+	LoadKeys(ctx context.Context, environment, issuer string) (KeySet, error)
+	ClaimFetch(ctx context.Context, environment, issuer string, now, notSince time.Time) (bool, error)
+	SaveKeys(ctx context.Context, k KeySet) error
+}
