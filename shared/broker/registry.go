@@ -1,0 +1,166 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Registry is how the catalogue is changed: nothing is stored that a call
+// could not honour. It resolves a binding's references when the card is made,
+// to see that they exist and can be masked, and keeps nothing of them.
+type Registry struct {
+	Writer  CatalogueWriter
+	Reader  Catalogue
+	Sources map[SourceKind]Source
+	// CheckAttachments judges where credentials go (forbidden headers, shapes).
+	CheckAttachments func([]Attachment) error
+}
+
+// PutServer checks and stores a server. s.Version is the version it replaces.
+func (r *Registry) PutServer(ctx context.Context, s Server) error {
+	if _, err := ParseRoute(s.Environment, s.Name); err != nil {
+		return err
+	}
+	if _, err := OriginDigest(s.URL); err != nil {
+		return err
+	}
+	if s.Owner == "" {
+		return fmt.Errorf("%w server: an owner is required", ErrInvalid)
+	}
+	if _, err := Fields(s.Attach); err != nil {
+		return err
+	}
+	if err := r.CheckAttachments(s.Attach); err != nil {
+		return err
+	}
+	if err := checkPropagation(s.Propagate, s.Attach); err != nil {
+		return err
+	}
+	for _, n := range s.Networks {
+		if !Opens(n) {
+			return fmt.Errorf("%w server: network %s is not a private range that may be opened", ErrInvalid, n)
+		}
+	}
+	return r.Writer.PutServer(ctx, s)
+}
+
+// attributes a server may ask to be told.
+var attributes = []string{"email", "subject", "groups", "principal", "agent"}
+
+func checkPropagation(propagate []Propagation, attach []Attachment) error {
+	var taken []string
+	for _, a := range attach {
+		if a.In == InHeader {
+			taken = append(taken, strings.ToLower(a.Name))
+		}
+		if a.In == InBasic {
+			taken = append(taken, "authorization")
+		}
+	}
+	for _, p := range propagate {
+		header := strings.ToLower(p.Header)
+		switch {
+		case !slices.Contains(attributes, p.Attribute):
+			return fmt.Errorf("%w propagation: the attribute must be one of %s", ErrInvalid, strings.Join(attributes, ", "))
+		case header == "" || slices.Contains(taken, header):
+			return fmt.Errorf("%w propagation: header %q is missing or already used", ErrInvalid, p.Header)
+		}
+		taken = append(taken, header)
+	}
+	return nil
+}
+
+// openable are the private ranges a server may open: RFC 1918, RFC 6598 and
+// unique local addresses. Loopback, link-local and metadata addresses never.
+var openable = []netip.Prefix{
+	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("fc00::/7"),
+}
+
+// Opens reports whether a network lies within a range that may be opened.
+func Opens(n netip.Prefix) bool {
+	return n.IsValid() && slices.ContainsFunc(openable, func(p netip.Prefix) bool {
+		return p.Bits() <= n.Bits() && p.Contains(n.Addr())
+	})
+}
+
+// PutStore checks and registers a store.
+func (r *Registry) PutStore(ctx context.Context, s Store) error {
+	if err := CheckName("store", s.Name); err != nil {
+		return err
+	}
+	if err := CheckScope(s.Paths); err != nil {
+		return err
+	}
+	return r.Writer.PutStore(ctx, s)
+}
+
+// Bind checks a card, resolves its references, and stores it with the origin
+// that the server has now: making or changing a card is the approval. b.Version
+// is the version it replaces.
+func (r *Registry) Bind(ctx context.Context, b Binding) error {
+	route, err := ParseRoute(b.Environment, b.Server)
+	if err != nil {
+		return err
+	}
+	if err := checkCard(&b); err != nil {
+		return err
+	}
+	s, err := r.Reader.Snapshot(ctx, Lookup{Route: route})
+	if err != nil {
+		return fmt.Errorf("read the server of the binding: %w", err)
+	}
+	if s.Server == nil || s.Server.State == Deleted {
+		return fmt.Errorf("server %s: %w", route, ErrNotFound)
+	}
+	if b.Origin, err = OriginDigest(s.Server.URL); err != nil {
+		return err
+	}
+	if err := usable(&Decision{Binding: b, Server: *s.Server, Stores: s.Stores}); err != nil {
+		return err
+	}
+	if _, err := r.Sources[b.Source].Obtain(ctx, Ask{Binding: b, Stores: s.Stores}); err != nil {
+		return fmt.Errorf("resolve the references of the binding: %w", err)
+	}
+	return r.Writer.PutBinding(ctx, b)
+}
+
+// checkCard holds a card's own fields to their rules.
+func checkCard(b *Binding) error {
+	if err := CheckName("binding", b.Name); err != nil {
+		return err
+	}
+	if b.Owner == "" {
+		return fmt.Errorf("%w binding: an owner is required", ErrInvalid)
+	}
+	if err := checkActor(b.Actor); err != nil {
+		return err
+	}
+	if b.Mode == AgentScoped && b.Actor.Agent == "" {
+		return fmt.Errorf("%w binding: mode agent_scoped needs an agent as its actor", ErrInvalid)
+	}
+	for _, list := range [][]string{b.Allow.Tools, b.Allow.Prompts, b.Allow.Resources} {
+		for _, p := range list {
+			if p == "" || strings.Contains(strings.TrimSuffix(p, "*"), "*") {
+				return fmt.Errorf("%w binding: an allowed name is exact or ends in one *", ErrInvalid)
+			}
+		}
+	}
+	return nil
+}
+
+func checkActor(a Actor) error {
+	forms := 0
+	for _, set := range []bool{a.Principal != "" || a.Agent != "", a.Group != "", a.Attribute != Attribute{}, a.Anyone} {
+		if set {
+			forms++
+		}
+	}
+	if forms != 1 || (a.Attribute.Name == "") != (a.Attribute.Value == "") {
+		return fmt.Errorf("%w binding: exactly one actor is required: a principal (with or without an agent), an agent, a group, an attribute, or anyone", ErrInvalid)
+	}
+	return nil
+}
