@@ -1,0 +1,92 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bindery/shared/config"
+)
+
+func complete() map[string]string {
+	return map[string]string{
+		config.Environment: "prod", config.PublicURL: "https://mcp.example.com/", config.Issuers: `{"issuers":[]}`,
+		config.CatalogueTable: "c", config.RevocationsTable: "r", config.GrantsTable: "g",
+		config.TransientTable: "t", config.AuditTable: "a", config.ValuesKey: "alias/values",
+	}
+}
+
+func load(env map[string]string) (config.Config, error) {
+	return config.Load(func(name string) string { return env[name] })
+}
+
+func TestDefaults(t *testing.T) {
+	c, err := load(complete())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !c.Stream || c.CallTimeout != time.Minute || c.MaxAnswerBytes != 10<<20 || c.PublicURL != "https://mcp.example.com" || c.Local {
+		t.Errorf("unexpected defaults: %+v", c)
+	}
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	env := complete()
+	delete(env, config.AuditTable)
+	for name, bad := range map[string]string{
+		config.Environment: "Prod!", config.PublicURL: "http://mcp.example.com", config.ResponseMode: "streaming",
+		config.CallTimeout: "15m", config.MaxAnswerBytes: "-1", config.PrivateNetworks: "169.254.0.0/16", config.Issuers: "/no/such/file",
+	} {
+		env[name] = bad
+	}
+	_, err := load(env)
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, name := range []string{config.Environment, config.PublicURL, config.ResponseMode, config.CallTimeout,
+		config.MaxAnswerBytes, config.PrivateNetworks, config.Issuers, config.AuditTable} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("the fault of %s is not reported", name)
+		}
+	}
+}
+
+func TestLoopbackIsRefusedInsideLambda(t *testing.T) {
+	env := complete()
+	env[config.Local] = "true"
+	if _, err := load(env); err != nil {
+		t.Fatal(err)
+	}
+	env["AWS_LAMBDA_FUNCTION_NAME"] = "proxy"
+	if _, err := load(env); err == nil {
+		t.Error("accepted BINDERY_LOCAL inside Lambda")
+	}
+	env["AWS_SAM_LOCAL"] = "true"
+	if _, err := load(env); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestIssuersFromFile(t *testing.T) {
+	env := complete()
+	env[config.Issuers] = filepath.Join(t.TempDir(), "issuers.json")
+	if err := os.WriteFile(env[config.Issuers], []byte(`{"issuers":[1]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := load(env)
+	if err != nil || string(c.Issuers) != `{"issuers":[1]}` {
+		t.Errorf("%q, %v", c.Issuers, err)
+	}
+}
+
+func TestEverySettingIsNamedOnce(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range config.Settings() {
+		if seen[s.Name] || s.Help == "" || s.Required && s.Default != "" {
+			t.Errorf("setting %+v", s)
+		}
+		seen[s.Name] = true
+	}
+}
