@@ -144,6 +144,12 @@ func (b *Broker) record(d *Decision, phase Phase) Record {
 // PolicySet names the policy set in force: none, so that bindings alone permit.
 const PolicySet = "none"
 
+// Refuse records a call that was turned away before it could be decided: an
+// authenticated principal sent what is not a call. It obeys the refusal budget.
+func (b *Broker) Refuse(ctx context.Context, c Call, reason Reason) {
+	b.recordRefusal(ctx, &Decision{Call: c, Began: b.now()}, refuse(reason))
+}
+
 func (b *Broker) recordRefusal(ctx context.Context, d *Decision, cause error) {
 	suppressed, ok := b.budget.take(d.Call.Principal.ID, b.now())
 	if !ok {
