@@ -35,6 +35,11 @@ type program struct {
 	dir   string
 	ready func(port string) string // words of the line printed once it listens
 	wait  time.Duration            // the longest it may take to get there
+
+	// announces is set when the program prints the line before it has the port:
+	// then the port must answer too, and the program must outlive that.
+	announces bool
+	stdin     func(port string) string // may be nil
 }
 
 // start runs the program on a free loopback port and returns when it listens.
@@ -69,6 +74,9 @@ func (h home) startOn(ctx context.Context, prog program, port string) (*Process,
 	if prog.env != nil {
 		cmd.Env = plainEnv(prog.env(port)...)
 	}
+	if prog.stdin != nil {
+		cmd.Stdin = strings.NewReader(prog.stdin(port))
+	}
 	c, err := spawn(cmd)
 	if err != nil {
 		_ = logTo.Close()
@@ -78,8 +86,12 @@ func (h home) startOn(ctx context.Context, prog program, port string) (*Process,
 
 	limit := time.NewTimer(prog.wait)
 	defer limit.Stop()
+	listens := out.passed
+	if prog.announces {
+		listens = answers(port, out.passed, c.done)
+	}
 	select {
-	case <-out.passed:
+	case <-listens:
 		proc := &Process{URL: "http://127.0.0.1:" + port, child: c}
 		context.AfterFunc(ctx, proc.Stop)
 		return proc, "", nil
@@ -94,6 +106,36 @@ func (h home) startOn(ctx context.Context, prog program, port string) (*Process,
 		c.stop(time.Second)
 		return nil, "", fmt.Errorf("%w: %s: stopped: %w", ErrStart, prog.name, context.Cause(ctx))
 	}
+}
+
+// answers closes its channel once the port accepts a connection after the
+// announcement and the program has not ended shortly after: a program that lost
+// the port to another one ends at once.
+func answers(port string, announced, ended <-chan struct{}) chan struct{} {
+	up := make(chan struct{})
+	go func() {
+		select {
+		case <-announced:
+		case <-ended:
+			return
+		}
+		for {
+			conn, err := net.DialTimeout("tcp4", "127.0.0.1:"+port, time.Second)
+			if err == nil {
+				_ = conn.Close()
+			}
+			select {
+			case <-ended:
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			if err == nil {
+				close(up)
+				return
+			}
+		}
+	}()
+	return up
 }
 
 // openLog opens the part's log for appending. Several processes of one part
