@@ -50,6 +50,8 @@ const (
 	UpstreamTooLarge   Reason = "upstream_too_large"
 	UpstreamBroke      Reason = "upstream_broke_off"
 	UpstreamAuth       Reason = "upstream_refused_credential"
+	UpstreamDenied     Reason = "upstream_forbidden"
+	UpstreamFailed     Reason = "upstream_failed"
 	UpstreamMalformed  Reason = "upstream_malformed"
 	AnswerWouldLeak    Reason = "secret_in_protocol_field"
 	CallerGone         Reason = "caller_gone"

@@ -1,0 +1,97 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"bindery/shared/broker"
+	"bindery/shared/mcp"
+)
+
+// stream relays Server-Sent Events one by one: each event leaves, masked, when
+// its blank line has arrived, while the upstream is still writing. A stream
+// that ends without the answer the caller waits for ends with a JSON-RPC error
+// in its place, because clients otherwise wait for ever; a legacy stream with
+// event ids may end early by its own rules and is left alone.
+func (x *exchange) stream(ctx context.Context, response *http.Response) {
+	if !x.header(response) {
+		x.fail(failure{wouldLeak, broker.AnswerWouldLeak})
+		return
+	}
+	h := x.w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	x.result.Reason, x.result.Status = "", response.StatusCode
+	x.w.WriteHeader(response.StatusCode)
+	flush := http.NewResponseController(x.w)
+	_ = flush.Flush()
+
+	events := mcp.NewEventReader(response.Body, int(x.maxAnswer))
+	answered, resumable := x.message.Kind != mcp.Request, false
+	for {
+		event, err := events.Next()
+		if err != nil {
+			x.end(ctx, err, answered || resumable && !x.message.Modern)
+			break
+		}
+		out, ok := x.event(&event)
+		if !ok {
+			x.last(failure{wouldLeak, broker.AnswerWouldLeak})
+			break
+		}
+		answered = answered || mcp.IsResponseTo(event.Data(), x.message.ID)
+		resumable = resumable || event.HasID()
+		if _, err := x.w.Write(out); err != nil {
+			x.result.Reason = broker.CallerGone
+			return
+		}
+		if err := flush.Flush(); err != nil {
+			x.result.Reason = broker.CallerGone
+			return
+		}
+	}
+	_ = flush.Flush()
+}
+
+// event masks one event. The bytes of an event without a secret are relayed as
+// they came. A secret that a line break inside the event splits shows only in
+// the joined data, so that is searched too.
+func (x *exchange) event(event *mcp.Event) (out []byte, ok bool) {
+	out, n := x.masker.Bytes(event.Raw)
+	if event.DataLines() > 1 {
+		if joined, more := x.masker.Bytes(event.Data()); more > n {
+			rest, others := x.masker.Bytes(event.WithData(joined))
+			out, n = rest, more+others
+		}
+	}
+	x.result.Masked += n
+	data := event.Data()
+	return out, n == 0 || len(data) == 0 || !x.leaks(data)
+}
+
+// end handles the end of the upstream's stream.
+func (x *exchange) end(ctx context.Context, err error, complete bool) {
+	switch {
+	case errors.Is(err, io.EOF) && complete:
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		x.last(failure{brokeOff, broker.UpstreamBroke})
+	default:
+		f := failureOf(ctx, err)
+		if f.reason == broker.UpstreamUnreached {
+			f = failure{brokeOff, broker.UpstreamBroke}
+		}
+		x.last(f)
+	}
+}
+
+// last writes the synthetic error that takes the answer's place. A message
+// that waits for no answer gets none.
+func (x *exchange) last(f failure) {
+	x.result.Reason = f.reason
+	if x.message.Kind == mcp.Request {
+		_, _ = x.w.Write(mcp.ErrorEvent(x.message.ID, f.problem.Code, f.problem.Text))
+	}
+}
