@@ -104,7 +104,7 @@ type Credential struct {
 
 // Access says which version of what was read.
 type Access struct {
-	Reference string // without key
-	Version   string
-	RequestID string
+	Reference string `json:"reference"` // without key
+	Version   string `json:"version,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
 }
