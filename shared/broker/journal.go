@@ -65,10 +65,20 @@ func (j *journal) place(r Record) (Record, error) {
 // Hash is the hex SHA-256 of the record's JSON, with fields in the order of
 // the type. It is what the writer's next record carries as Previous.
 func (r Record) Hash() (string, error) {
-	text, err := json.Marshal(r)
+	text, err := r.JSON()
 	if err != nil {
-		return "", fmt.Errorf("encode the audit record: %w", err)
+		return "", err
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:]), nil
+}
+
+// JSON is the record as text, in the order of the type: what is hashed, and
+// what an auditor reads.
+func (r Record) JSON() ([]byte, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode the audit record: %w", err)
+	}
+	return text, nil
 }

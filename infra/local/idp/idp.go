@@ -1,0 +1,91 @@
+// Package idp is a small OpenID Connect issuer for the local stack: discovery,
+// published keys, and a token endpoint at which the stack's own people and
+// agents get access tokens without a browser. It knows its people by name and
+// asks for no password, so it must never be reachable from anywhere but this
+// machine. It is not part of any deployment.
+package idp
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// Issuer signs access tokens (RFC 9068) with a key made at start.
+type Issuer struct {
+	url      string
+	audience string
+	key      *rsa.PrivateKey
+	signer   jose.Signer
+	accounts map[string]map[string]any
+	life     time.Duration
+}
+
+// New makes an issuer whose identifier is url. accounts maps a name (a person
+// or an agent) to the claims its tokens carry; audience goes into every token.
+func New(url, audience string, accounts map[string]map[string]any, life time.Duration) (*Issuer, error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, fmt.Errorf("make the issuer's key: %w", err)
+	}
+	options := (&jose.SignerOptions{}).WithType("at+jwt").WithHeader("kid", "local-1")
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, options)
+	if err != nil {
+		return nil, fmt.Errorf("make the issuer's signer: %w", err)
+	}
+	return &Issuer{url: url, audience: audience, key: key, signer: signer, accounts: accounts, life: life}, nil
+}
+
+// Token signs an access token for one account.
+func (i *Issuer) Token(account string) (string, error) {
+	claims, ok := i.accounts[account]
+	if !ok {
+		return "", fmt.Errorf("the local identity provider has no account %q", account)
+	}
+	now := time.Now()
+	all := maps.Clone(claims)
+	all["iss"], all["aud"], all["jti"] = i.url, i.audience, rand.Text()
+	all["iat"], all["exp"] = now.Unix(), now.Add(i.life).Unix()
+	return jwt.Signed(i.signer).Claims(all).Serialize()
+}
+
+// Handler serves discovery, keys, and POST /token with account=NAME, which
+// answers with the bare token as text.
+func (i *Issuer) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, map[string]any{
+			"issuer": i.url, "jwks_uri": i.url + "/jwks", "token_endpoint": i.url + "/token",
+			"authorization_endpoint": i.url + "/authorize", "response_types_supported": []string{"code"},
+			"subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"RS256"},
+		})
+	})
+	mux.HandleFunc("GET /jwks", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
+			{Key: i.key.Public(), KeyID: "local-1", Algorithm: "RS256", Use: "sig"},
+		}})
+	})
+	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
+		token, err := i.Token(r.PostFormValue("account"))
+		if err != nil {
+			http.Error(w, "no such account", http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = fmt.Fprintln(w, token)
+	})
+	return mux
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}
