@@ -39,7 +39,7 @@ type program struct {
 	// announces is set when the program prints the line before it has the port:
 	// then the port must answer too, and the program must outlive that.
 	announces bool
-	stdin     func(port string) string // may be nil
+	stdin     func(port string) (string, error) // may be nil
 }
 
 // start runs the program on a free loopback port and returns when it listens.
@@ -75,7 +75,12 @@ func (h home) startOn(ctx context.Context, prog program, port string) (*Process,
 		cmd.Env = plainEnv(prog.env(port)...)
 	}
 	if prog.stdin != nil {
-		cmd.Stdin = strings.NewReader(prog.stdin(port))
+		input, err := prog.stdin(port)
+		if err != nil {
+			_ = logTo.Close()
+			return nil, "", fmt.Errorf("%w: %s: %w", ErrStart, prog.name, err)
+		}
+		cmd.Stdin = strings.NewReader(input)
 	}
 	c, err := spawn(cmd)
 	if err != nil {

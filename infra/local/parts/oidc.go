@@ -1,0 +1,207 @@
+package parts
+
+import (
+	"context"
+	_ "embed" // the pinned provider
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"bindery/shared/secret"
+)
+
+//go:embed oidc/package.json
+var oidcPackage string
+
+//go:embed oidc/package-lock.json
+var oidcLock string
+
+//go:embed oidc/op.mjs
+var oidcProgram string
+
+// OIDCConfig is what a provider serves.
+type OIDCConfig struct {
+	Users     []OIDCUser
+	Clients   []OIDCClient
+	Resources []OIDCResource
+	// AccessTokenTTL is the life of access tokens, in whole seconds; 0 means five minutes.
+	AccessTokenTTL time.Duration
+}
+
+// OIDCUser is a person. The claims are in ID tokens and in access tokens alike.
+type OIDCUser struct {
+	Subject       string   `json:"sub"` // also the login name
+	Email         string   `json:"email"`
+	EmailVerified bool     `json:"email_verified"`
+	Groups        []string `json:"groups"`
+}
+
+// OIDCClient is software known to the provider. With a Secret it is a
+// confidential client that gets tokens for itself (client credentials); without
+// one it is a public client that logs people in (authorization code with PKCE,
+// rotating refresh tokens).
+type OIDCClient struct {
+	ID     string
+	Secret secret.Value
+	// RedirectURI is where a public client gets its code; empty means one that
+	// UserToken reads and nobody serves.
+	RedirectURI string
+}
+
+// OIDCResource is an audience for which the provider issues JWT access tokens.
+type OIDCResource struct {
+	Audience string `json:"audience"` // an absolute URI without a fragment (RFC 8707)
+	Scope    string `json:"scope"`    // scopes that may be granted, separated by spaces; may be empty
+}
+
+// OIDC is a started OpenID provider. URL is its issuer.
+type OIDC struct {
+	*Process
+	config OIDCConfig
+}
+
+// OIDCProvider starts the certified npm oidc-provider with the given users,
+// clients and resources, and a signing key of its own (RS256). It needs Node 20
+// or newer with npm (about 4 MB to install, once).
+func OIDCProvider(ctx context.Context, p Progress, config OIDCConfig) (*OIDC, error) {
+	h, err := findHome()
+	if err != nil {
+		return nil, err
+	}
+	return h.oidcProvider(ctx, p, config)
+}
+
+func (h home) oidcProvider(ctx context.Context, p Progress, config OIDCConfig) (*OIDC, error) {
+	if config.AccessTokenTTL == 0 {
+		config.AccessTokenTTL = 5 * time.Minute
+	}
+	node, err := findNode(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := h.install(ctx, p, "oidc-provider", []string{oidcPackage, oidcLock, oidcProgram},
+		func(dir string) error { return installOIDC(ctx, p, dir) })
+	if err != nil {
+		return nil, err
+	}
+	p.say("oidc-provider: starting")
+	proc, err := h.start(ctx, program{
+		name:  "oidc-provider",
+		dir:   dir,
+		argv:  func(string) []string { return []string{node, "op.mjs"} },
+		stdin: config.document,
+		ready: func(port string) string { return "listening on 127.0.0.1:" + port },
+		wait:  time.Minute,
+	}, loopbackPort)
+	if err != nil {
+		return nil, err
+	}
+	return &OIDC{Process: proc, config: config}, nil
+}
+
+// document is the program's input: the configuration in the provider's own
+// words. Client secrets leave this process here, and only through the pipe.
+func (c OIDCConfig) document(port string) (string, error) {
+	type client struct {
+		ID        string   `json:"client_id"`
+		Secret    string   `json:"client_secret,omitempty"`
+		Auth      string   `json:"token_endpoint_auth_method"`
+		Type      string   `json:"application_type"`
+		Grants    []string `json:"grant_types"`
+		Responses []string `json:"response_types"`
+		Redirects []string `json:"redirect_uris"`
+	}
+	clients := []client{}
+	for _, known := range c.Clients {
+		if known.Secret.IsZero() {
+			clients = append(clients, client{ID: known.ID, Auth: "none", Type: "native",
+				Grants: []string{"authorization_code", "refresh_token"}, Responses: []string{"code"},
+				Redirects: []string{known.redirect()}})
+			continue
+		}
+		clients = append(clients, client{ID: known.ID, Secret: known.Secret.Reveal(), Auth: "client_secret_basic", Type: "web",
+			Grants: []string{"client_credentials"}, Responses: []string{}, Redirects: []string{}})
+	}
+	if c.AccessTokenTTL < time.Second || c.AccessTokenTTL%time.Second != 0 {
+		return "", fmt.Errorf("the life of access tokens is %s: it must be whole seconds", c.AccessTokenTTL)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return "", err
+	}
+	document, err := json.Marshal(map[string]any{
+		"issuer": "http://127.0.0.1:" + port, "port": number, "accessTokenTTL": int(c.AccessTokenTTL.Seconds()),
+		"users": orEmpty(c.Users), "clients": clients, "resources": orEmpty(c.Resources),
+	})
+	return string(document), err
+}
+
+// orEmpty makes a nil list an empty one, which JSON tells apart.
+func orEmpty[T any](list []T) []T { return append([]T{}, list...) }
+
+// redirect is where the client gets its code. Port 9 of loopback serves nobody.
+func (c OIDCClient) redirect() string {
+	if c.RedirectURI == "" {
+		return "http://127.0.0.1:9/callback"
+	}
+	return c.RedirectURI
+}
+
+func (c OIDCConfig) client(id string) (OIDCClient, error) {
+	for _, known := range c.Clients {
+		if known.ID == id {
+			return known, nil
+		}
+	}
+	return OIDCClient{}, errors.New("no such client in the provider's configuration")
+}
+
+// findNode returns the node to run.
+func findNode(ctx context.Context) (string, error) {
+	const instead = "install Node 20 or newer with npm"
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return "", fmt.Errorf("%w: node was not found: %s", ErrRuntime, instead)
+	}
+	out, err := exec.CommandContext(ctx, node, "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("%w: node on PATH does not run: %s", ErrRuntime, instead)
+	}
+	if major, ok := nodeMajor(string(out)); !ok || major < 20 {
+		return "", fmt.Errorf("%w: node is %.20q, which is too old: %s", ErrRuntime, strings.TrimSpace(string(out)), instead)
+	}
+	return node, nil
+}
+
+// nodeMajor reads "v20.20.2" as 20.
+func nodeMajor(version string) (int, bool) {
+	found := regexp.MustCompile(`^v(\d+)\.`).FindStringSubmatch(version)
+	if found == nil {
+		return 0, false
+	}
+	major, err := strconv.Atoi(found[1])
+	return major, err == nil
+}
+
+func installOIDC(ctx context.Context, p Progress, dir string) error {
+	if _, err := exec.LookPath("npm"); err != nil {
+		return fmt.Errorf("%w: npm was not found: install Node 20 or newer with npm", ErrRuntime)
+	}
+	p.say("oidc-provider: installing the pinned release from the npm registry (about 1 MB to download, once)")
+	for name, content := range map[string]string{"package.json": oidcPackage, "package-lock.json": oidcLock, "op.mjs": oidcProgram} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			return fmt.Errorf("%w: writing %s of the OpenID provider: %w", ErrInstall, name, err)
+		}
+	}
+	npm := tool{dir: dir, doing: "installing oidc-provider from the npm registry",
+		argv: []string{"npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"}}
+	_, err := npm.run(ctx)
+	return err
+}
