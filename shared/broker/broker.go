@@ -65,8 +65,8 @@ type Release struct {
 // the fault returned. If this took longer than DecisionLife the call is
 // decided again, and anything but the very same permit is a refusal.
 func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
-	recorded := make(chan error, 1)
-	go func() { recorded <- b.journal.append(ctx, b.record(d, Intent)) }()
+	intent, recorded := b.record(d, Intent), make(chan error, 1)
+	go func() { recorded <- b.journal.append(ctx, intent) }()
 	credential, fault := b.sources[d.Binding.Source].Obtain(ctx, Ask{Binding: d.Binding, Stores: d.Stores})
 	if err := <-recorded; err != nil {
 		return nil, errors.Join(ErrUnrecorded, err)
