@@ -1,0 +1,156 @@
+// Package credential obtains credentials and puts them into the upstream call:
+// one file per way of obtaining (static.go), one for attaching (attach.go),
+// one for the identity that travels beside it (propagate.go).
+//
+// Attach is where a secret leaves the process. The package never logs, never
+// puts a value into an error, never attaches part of a credential, and never
+// keeps one.
+package credential
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"bindery/shared/broker"
+	"bindery/shared/secret"
+)
+
+// Static is broker.Source for bindings whose fields are references: each is
+// read from its store each time it is used. It is safe for concurrent use.
+type Static struct {
+	stores map[string]broker.SecretStore
+	check  func(secret.Value) error
+}
+
+// NewStatic makes a Static over the stores this deployment has, by kind. check
+// says whether a value can be masked; what it refuses is not released, also
+// when it was rotated in after the binding was made. Its errors must not hold
+// the value.
+func NewStatic(stores map[string]broker.SecretStore, check func(secret.Value) error) *Static {
+	return &Static{stores: stores, check: check}
+}
+
+// read is one secret of a binding and the fields that draw from it.
+type read struct {
+	store  broker.SecretStore
+	want   broker.Want
+	fields []broker.Field
+	found  broker.Secret
+}
+
+// Obtain implements broker.Source: each secret is read once, all of them side
+// by side; the first error ends the others and is what Obtain returns.
+func (s *Static) Obtain(ctx context.Context, a broker.Ask) (broker.Credential, error) {
+	reads, err := s.plan(&a)
+	if err != nil {
+		return broker.Credential{}, err
+	}
+	if err := fetchAll(ctx, reads); err != nil {
+		return broker.Credential{}, err
+	}
+	c := broker.Credential{Fields: make(map[string]secret.Value, len(a.Binding.Fields))}
+	for i := range reads {
+		if err := s.collect(&c, &reads[i]); err != nil {
+			return broker.Credential{}, err
+		}
+	}
+	slices.SortFunc(c.Access, func(x, y broker.Access) int { return cmp.Compare(x.Reference, y.Reference) })
+	return c, nil
+}
+
+// plan groups the fields by secret and finds the store of each.
+func (s *Static) plan(a *broker.Ask) ([]read, error) {
+	var reads []read
+	for _, f := range a.Binding.Fields {
+		whole := f.Reference.WithoutKey()
+		i := slices.IndexFunc(reads, func(r read) bool { return r.want.Reference == whole })
+		if i < 0 {
+			store, err := s.storeOf(f.Reference, a)
+			if err != nil {
+				return nil, fmt.Errorf("field %q: %w", f.Name, err)
+			}
+			i = len(reads)
+			reads = append(reads, read{store: store, want: broker.Want{
+				Reference: whole, Environment: a.Binding.Environment, Origin: a.Binding.Origin,
+			}})
+		}
+		r := &reads[i]
+		r.fields = append(r.fields, f)
+		if !slices.Contains(r.want.Keys, f.Reference.Key()) {
+			r.want.Keys = append(r.want.Keys, f.Reference.Key())
+		}
+	}
+	return reads, nil
+}
+
+// storeOf finds the adapter by way of the environment's registration. The
+// decision has held the reference to it already; a caller that has not decided
+// gets nothing here either.
+func (s *Static) storeOf(r broker.Reference, a *broker.Ask) (broker.SecretStore, error) {
+	for _, registered := range a.Stores {
+		if registered.Name != r.Scheme() || registered.State != broker.Active || registered.Environment != a.Binding.Environment {
+			continue
+		}
+		if !registered.Paths.Allows(r) {
+			return nil, fmt.Errorf("%w: the reference is outside the paths of its store", broker.ErrStoreDenied)
+		}
+		if store := s.stores[registered.Kind]; store != nil {
+			return store, nil
+		}
+		return nil, fmt.Errorf("%w: this deployment has no store of kind %q", broker.ErrStoreDenied, registered.Kind)
+	}
+	return nil, fmt.Errorf("%w: no active store is registered under the name %q", broker.ErrStoreDenied, r.Scheme())
+}
+
+func fetchAll(ctx context.Context, reads []read) error {
+	if len(reads) == 1 { // the usual case needs no goroutine
+		return reads[0].fetch(ctx)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	for i := range reads {
+		all.Go(func() {
+			if err := reads[i].fetch(ctx); err != nil {
+				cancel(err) // only the first counts
+			}
+		})
+	}
+	all.Wait()
+	return context.Cause(ctx)
+}
+
+func (r *read) fetch(ctx context.Context) error {
+	var err error
+	if r.found, err = r.store.Fetch(ctx, r.want); err != nil {
+		return fmt.Errorf("field %q: %w", r.fields[0].Name, err)
+	}
+	return nil
+}
+
+// collect moves what was read into the credential. An earlier value that check
+// refuses could not have been released, so nothing needs to be masked for it.
+func (s *Static) collect(c *broker.Credential, r *read) error {
+	for _, f := range r.fields {
+		value := r.found.Values[f.Reference.Key()]
+		if value.IsZero() {
+			return fmt.Errorf("field %q: %w: the store gave no value", f.Name, broker.ErrSecretMalformed)
+		}
+		if err := s.check(value); err != nil {
+			return fmt.Errorf("field %q: %w: %w", f.Name, broker.ErrSecretMalformed, err)
+		}
+		c.Fields[f.Name] = value
+	}
+	for _, earlier := range r.found.Previous {
+		if !earlier.IsZero() && s.check(earlier) == nil {
+			c.Previous = append(c.Previous, earlier)
+		}
+	}
+	c.Access = append(c.Access, broker.Access{
+		Reference: r.want.Reference.String(), Version: r.found.Version, RequestID: r.found.RequestID,
+	})
+	return nil
+}
