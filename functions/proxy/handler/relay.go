@@ -204,4 +204,3 @@ func (x *exchange) fail(f failure) {
 	x.result.Reason, x.result.Status = f.reason, f.problem.Status
 	f.problem.write(x.w, x.message.ID)
 }
-

@@ -1,0 +1,104 @@
+package handler
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"bindery/shared/broker"
+	"bindery/shared/config"
+	"bindery/shared/credential"
+	"bindery/shared/dynamo"
+	"bindery/shared/egress"
+	"bindery/shared/identity"
+	"bindery/shared/mask"
+	"bindery/shared/seal"
+	"bindery/shared/stores/awssm"
+	"bindery/shared/stores/sealed"
+)
+
+// Time limits of the AWS calls on the hot path.
+const (
+	secretsTimeout = 3 * time.Second
+	kmsTimeout     = 3 * time.Second
+	upstreamPools  = 64 // distinct sets of opened networks kept warm
+)
+
+// Parts are the adapters over AWS, joined; the local stack fills a catalogue
+// through the same ones that serve calls.
+type Parts struct {
+	Store   *dynamo.Store
+	Sealer  *seal.Envelope
+	Sealed  *sealed.Store
+	Sources map[broker.SourceKind]broker.Source
+}
+
+// TableNames hands the configured names to the tables' adapter.
+func TableNames(t config.Tables) dynamo.Tables {
+	return dynamo.Tables{Catalogue: t.Catalogue, Revocations: t.Revocations, Grants: t.Grants, Transient: t.Transient, Audit: t.Audit}
+}
+
+// Adapters joins the adapters to one AWS configuration.
+func Adapters(c config.Config, a aws.Config) Parts {
+	p := Parts{
+		Store:  dynamo.New(dynamodb.NewFromConfig(a, dynamo.Configure), TableNames(c.Tables), time.Now),
+		Sealer: seal.New(kms.NewFromConfig(a), c.ValuesKey, kmsTimeout),
+	}
+	p.Sealed = sealed.New(p.Store, p.Sealer, time.Now)
+	static := credential.NewStatic(map[string]broker.SecretStore{
+		"aws-sm": awssm.New(secretsmanager.NewFromConfig(a), secretsTimeout, time.Now),
+		"sealed": p.Sealed,
+	}, mask.Check)
+	p.Sources = map[broker.SourceKind]broker.Source{broker.Static: static}
+	return p
+}
+
+// New builds the handler from settings.
+func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
+	document, err := identity.ParseDocument(c.Issuers)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", config.Issuers, err)
+	}
+	p := Adapters(c, a)
+	policy := egress.Policy{Loopback: c.Local, Networks: c.PrivateNetworks}
+	verifier, err := identity.New(document, identity.Options{
+		Environment: c.Environment, PublicURL: c.PublicURL, HTTP: egress.New(policy).HTTP(),
+		KeySets: p.Store, Sealer: p.Sealer, Now: time.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Handler{
+		environment: c.Environment,
+		issuers:     document.Digest(),
+		broker: broker.New(broker.Parts{Catalogue: p.Store, Audit: p.Store, Sources: p.Sources,
+			Now: time.Now, Nonce: rand.Text}),
+		verifier:  verifier,
+		upstreams: upstreams{egress.NewPool(egress.Policy{Loopback: c.Local}, upstreamPools), egress.Policy{Loopback: c.Local}},
+		timeout:   c.CallTimeout, maxAnswer: c.MaxAnswerBytes,
+		now: time.Now, log: log,
+	}, nil
+}
+
+// upstreams is the pool of clients, one for each set of opened networks.
+type upstreams struct {
+	pool   *egress.Pool
+	policy egress.Policy
+}
+
+// For checks the server's URL and gives the client for its networks.
+func (u upstreams) For(server *broker.Server) (*http.Client, error) {
+	policy := u.policy
+	policy.Networks = server.Networks
+	if _, err := egress.ParseURL(server.URL, policy); err != nil {
+		return nil, err
+	}
+	return u.pool.For(server.Networks).HTTP(), nil
+}

@@ -1,0 +1,130 @@
+// Package stack puts a whole broker together on one machine: tables, key and
+// secrets at an AWS-compatible endpoint, and the very handler that Lambda runs,
+// served on loopback. `make run`, `make demo` and the end-to-end tests use it;
+// a deployment uses template.yaml instead.
+package stack
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"bindery/functions/proxy/handler"
+	"bindery/shared/broker"
+	"bindery/shared/config"
+	"bindery/shared/credential"
+	"bindery/shared/dynamo"
+	"bindery/shared/stores/sealed"
+)
+
+// Region is where the local endpoint pretends to be.
+const Region = "us-east-1"
+
+// AWS is a configuration for a local endpoint that asks for no credentials.
+func AWS(endpoint string) aws.Config {
+	return aws.Config{
+		Region: Region, BaseEndpoint: aws.String(endpoint),
+		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), //nolint:gosec // a local endpoint checks none
+		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
+	}
+}
+
+// Deployment is one environment's tables and key, with what an administrator
+// needs to fill them.
+type Deployment struct {
+	Config   config.Config
+	AWS      aws.Config
+	Store    *dynamo.Store
+	Registry *broker.Registry
+	Secrets  *secretsmanager.Client
+	Sealed   *sealed.Store
+}
+
+// Provision creates what template.yaml creates in an account, for one
+// environment, and opens the environment for calls.
+func Provision(ctx context.Context, a aws.Config, environment, publicURL string, issuers []byte) (*Deployment, error) {
+	name := func(table string) string { return "bindery-" + environment + "-" + table }
+	tables := config.Tables{Catalogue: name("catalogue"), Revocations: name("revocations"), Grants: name("grants"),
+		Transient: name("transient"), Audit: name("audit")}
+	if err := dynamo.Create(ctx, dynamodb.NewFromConfig(a), handler.TableNames(tables)); err != nil {
+		return nil, fmt.Errorf("create the tables: %w", err)
+	}
+	key, err := kms.NewFromConfig(a).CreateKey(ctx, &kms.CreateKeyInput{Description: aws.String("sealed values of " + environment)})
+	if err != nil {
+		return nil, fmt.Errorf("create the KMS key: %w", err)
+	}
+	d := &Deployment{
+		AWS: a, Secrets: secretsmanager.NewFromConfig(a),
+		Config: config.Config{Environment: environment, PublicURL: publicURL, Issuers: issuers, Tables: tables,
+			ValuesKey: *key.KeyMetadata.Arn, Stream: true, CallTimeout: time.Minute, MaxAnswerBytes: 10 << 20, Local: true},
+	}
+	parts := handler.Adapters(d.Config, a)
+	d.Store, d.Sealed = parts.Store, parts.Sealed
+	d.Registry = &broker.Registry{Writer: parts.Store, Reader: parts.Store, Sources: parts.Sources, CheckAttachments: credential.CheckAttachments}
+	if err := d.Store.PutEnvironment(ctx, broker.Environment{Name: environment, State: broker.Active}); err != nil {
+		return nil, fmt.Errorf("open the environment: %w", err)
+	}
+	return d, nil
+}
+
+// Handler is the proxy function of the deployment.
+func (d *Deployment) Handler(log *slog.Logger) (*handler.Handler, error) {
+	return handler.New(d.Config, d.AWS, log)
+}
+
+// PutSecret creates a secret in Secrets Manager with a made-up value and gives
+// the value back for the upstream that is to accept it.
+func (d *Deployment) PutSecret(ctx context.Context, name, value string) error {
+	_, err := d.Secrets.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &name, SecretString: &value})
+	if err != nil {
+		return fmt.Errorf("create the secret %s: %w", name, err)
+	}
+	return nil
+}
+
+// RandomSecret makes material for a demonstration: 26 unpredictable characters
+// behind a prefix that says what it is.
+func RandomSecret(prefix string) string { return prefix + rand.Text() }
+
+// Served is a handler on a loopback address.
+type Served struct {
+	URL    string
+	server *http.Server
+}
+
+// Listen takes a loopback port; 0 means any.
+func Listen(port int) (net.Listener, error) {
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return nil, fmt.Errorf("port %d is taken: stop what listens there, or choose another with PORT=N: %w", port, err)
+	}
+	return listener, nil
+}
+
+// Serve serves h on the listener until Stop.
+func Serve(listener net.Listener, h http.Handler) *Served {
+	s := &Served{URL: "http://" + listener.Addr().String(), server: &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelError)}}
+	go func() { _ = s.server.Serve(listener) }()
+	return s
+}
+
+// Stop ends open calls after a short grace.
+func (s *Served) Stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if s.server.Shutdown(ctx) != nil {
+		_ = s.server.Close()
+	}
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"bindery/infra/local/idp"
+	"bindery/infra/local/parts"
+	"bindery/infra/local/stack"
+	"bindery/infra/local/upstream"
+)
+
+const environment = "local"
+
+// world is everything that runs, and how to end it.
+type world struct {
+	deployment *stack.Deployment
+	made       stack.DemoCredentials
+	issuer     *idp.Issuer
+	notes      *upstream.Server
+	url        string // of Bindery
+	issuerURL  string
+	stops      []func()
+}
+
+func (w *world) stop() {
+	for i := len(w.stops) - 1; i >= 0; i-- {
+		w.stops[i]()
+	}
+}
+
+// start brings everything up, the slow parts first, and seeds the catalogue.
+func start(ctx context.Context, port int, progress parts.Progress) (w *world, err error) {
+	w = &world{}
+	defer func() {
+		if err != nil {
+			w.stop()
+		}
+	}()
+	bindery, issuer, err := w.listen(port)
+	if err != nil {
+		return nil, err
+	}
+	progress("starting the AWS-compatible endpoint")
+	endpoint := os.Getenv("AWS_ENDPOINT_URL")
+	if endpoint == "" {
+		moto, err := parts.Moto(ctx, progress)
+		if err != nil {
+			return nil, err
+		}
+		w.stops = append(w.stops, moto.Stop)
+		endpoint = moto.URL
+	}
+	progress("starting the official MCP everything-server")
+	everything, err := parts.EverythingServer(ctx, progress, false)
+	if err != nil {
+		return nil, err
+	}
+	w.stops = append(w.stops, everything.Stop)
+	progress("starting the identity provider and an upstream that shows what it gets")
+	if err := w.serveIssuer(issuer); err != nil {
+		return nil, err
+	}
+	notes, err := w.serveNotes()
+	if err != nil {
+		return nil, err
+	}
+	progress("creating tables, key, secrets, servers and bindings")
+	document, err := stack.DemoIssuers(w.issuerURL, environment)
+	if err != nil {
+		return nil, err
+	}
+	w.deployment, err = stack.Provision(ctx, stack.AWS(endpoint), environment, w.url, document)
+	if err != nil {
+		return nil, err
+	}
+	if w.made, err = w.deployment.Seed(ctx, notes, everything.URL, w.issuerURL); err != nil {
+		return nil, err
+	}
+	return w, w.serveBindery(bindery, progress)
+}
+
+// listen takes both ports before anything slow is started.
+func (w *world) listen(port int) (bindery, issuer net.Listener, err error) {
+	if bindery, err = stack.Listen(port); err != nil {
+		return nil, nil, err
+	}
+	w.stops = append(w.stops, func() { _ = bindery.Close() })
+	next := port
+	if port != 0 {
+		next++
+	}
+	if issuer, err = stack.Listen(next); err != nil {
+		return nil, nil, err
+	}
+	w.stops = append(w.stops, func() { _ = issuer.Close() })
+	w.url, w.issuerURL = "http://"+bindery.Addr().String(), "http://"+issuer.Addr().String()
+	return bindery, issuer, nil
+}
+
+func (w *world) serveIssuer(listener net.Listener) error {
+	issuer, err := idp.New(w.issuerURL, "bindery", stack.DemoAccounts(), 12*time.Hour)
+	if err != nil {
+		return err
+	}
+	w.issuer = issuer
+	w.stops = append(w.stops, stack.Serve(listener, issuer.Handler()).Stop)
+	return nil
+}
+
+func (w *world) serveNotes() (string, error) {
+	listener, err := stack.Listen(0)
+	if err != nil {
+		return "", err
+	}
+	w.notes = upstream.New()
+	served := stack.Serve(listener, w.notes.Handler)
+	w.stops = append(w.stops, served.Stop)
+	return served.URL, nil
+}
+
+// serveBindery starts the very handler that Lambda runs. Its log goes to a
+// file, so that the account of the call stays readable.
+func (w *world) serveBindery(listener net.Listener, progress parts.Progress) error {
+	var sink io.Writer = io.Discard
+	path := filepath.Join(".local", "log", "bindery.log")
+	if file, err := os.Create(path); err == nil {
+		sink = file
+		w.stops = append(w.stops, func() { _ = file.Close() })
+	}
+	handler, err := w.deployment.Handler(slog.New(slog.NewJSONHandler(sink, nil)))
+	if err != nil {
+		return err
+	}
+	w.stops = append(w.stops, stack.Serve(listener, http.Handler(handler)).Stop)
+	progress("Bindery serves at %s (log: %s)", w.url, path)
+	return nil
+}
+
+// printCommands says how a newcomer calls the running stack.
+func (w *world) printCommands(out io.Writer) {
+	fmt.Fprintf(out, `
+Bindery keeps serving. In another terminal:
+
+  TOKEN=$(curl -s %[2]s/token -d account=alice)
+
+  npx @modelcontextprotocol/inspector@2.12.0 --cli %[1]s/mcp/%[3]s/notes --transport http \
+    --header "Authorization: Bearer $TOKEN" --method tools/call --tool-name whoami
+
+  curl -s %[1]s/mcp/%[3]s/notes -H "Authorization: Bearer $TOKEN" \
+    -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
+    -H 'MCP-Protocol-Version: 2025-11-25' \
+    -d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","arguments":{}}}'
+
+  accounts: alice, bob, alice-reporter and bob-reporter (through the agent), reporter (the agent alone)
+  servers:  %[1]s/mcp/%[3]s/notes and %[1]s/mcp/%[3]s/everything
+
+Ctrl-C stops everything.
+`, w.url, w.issuerURL, environment)
+}
