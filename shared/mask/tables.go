@@ -1,6 +1,7 @@
 package mask
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,9 +18,9 @@ type tables struct {
 	placeholders []string
 }
 
-// work is the scratch space of one call, and counts what the call does.
+// work is the scratch space of one call.
 type work struct {
-	steps          int
+	steps          int // bytes decoded, probed and compared around suspects
 	spans          []span
 	text, unquoted decoded
 }
@@ -43,20 +44,45 @@ func newTables(values []string) (*tables, error) {
 	return &tables{index: x, alphabet: newAlphabet(patterns)}, nil
 }
 
-func (t *tables) mask(src []byte, w *work) ([]byte, int) {
-	t.locate(src, w)
-	if len(w.spans) == 0 {
-		return src, 0
+// mask replaces what locate finds. Where a whole JSON value became a string,
+// its quotes are new text next to old, so the result is looked at again; after
+// a few rounds nothing of the document is kept.
+func (t *tables) mask(src []byte, w *work) (out []byte, n int) {
+	out = src
+	for range 4 {
+		w.spans = w.spans[:0]
+		t.locate(out, w)
+		if len(w.spans) == 0 {
+			return out, n
+		}
+		spans, widened := union(w.spans), false
+		if json.Valid(out) {
+			spans, widened = widen(out, spans)
+		}
+		out = t.replace(out, spans)
+		n += len(spans)
+		if !widened {
+			return out, n
+		}
 	}
-	spans := union(w.spans)
+	return []byte(`"` + t.placeholders[0] + `"`), n
+}
+
+func (t *tables) replace(src []byte, spans []span) []byte {
 	out := make([]byte, 0, len(src)+32*len(spans))
 	at := 0
 	for _, s := range spans {
 		out = append(out, src[at:s.lo]...)
+		if s.quoted {
+			out = append(out, '"')
+		}
 		out = append(out, t.placeholders[s.value]...)
+		if s.quoted {
+			out = append(out, '"')
+		}
 		at = s.hi
 	}
-	return append(out, src[at:]...), len(spans)
+	return append(out, src[at:]...)
 }
 
 // locate collects the spans of all matches in w.spans.
@@ -81,6 +107,7 @@ func (t *tables) inspect(text []byte, offset int, w *work) {
 	}
 	first := len(w.spans)
 	w.text.reset(text)
+	w.steps += len(text)
 	for level := 0; ; level++ {
 		t.collect(&w.text, w)
 		if w.unquoted.percent(&w.text, false) {
@@ -120,10 +147,13 @@ func (t *tables) collect(d *decoded, w *work) {
 		}
 		return true
 	}
-	budget := effort * (len(d.bytes) + t.index.shortest)
+	limit := effort * (len(d.bytes) + t.index.shortest)
+	budget := limit
 	if !t.index.find(d.bytes, &budget, found) {
 		t.index.findLinear(d.bytes, found)
+		w.steps += len(d.bytes) * len(t.index.patterns)
 	}
+	w.steps += len(d.bytes) + limit - budget
 }
 
 // union merges spans that overlap or touch. The leftmost names the value, and
