@@ -1,0 +1,42 @@
+# Bindery. `make help` lists what there is.
+
+GO      ?= go
+BUILD   := build
+LDFLAGS := -s -w
+LAMBDA  := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -tags lambda.norpc -ldflags="$(LDFLAGS)"
+BENCH   ?= .
+COUNT   ?= 5
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check bench build build-ProxyFunction clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: ## the whole broker on this machine: one governed call shown, then it keeps serving (PORT=8080)
+	@$(GO) run ./infra/local
+
+demo: ## the same call, checked on every side, without staying up
+	@$(GO) run ./infra/local -once
+
+test: ## every test, on real parts: DynamoDB Local, moto, OpenID provider, MCP servers
+	@infra/test.sh
+
+check: ## formatting, linters, vulnerabilities, secrets in the tree, the template
+	@infra/check.sh
+
+bench: ## benchmarks of the hot path (BENCH=pattern COUNT=5), cold start and size
+	@mkdir -p $(BUILD)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./shared/... ./functions/... | tee $(BUILD)/bench.txt
+	@$(GO) tool benchstat $(if $(BASE),$(BASE)) $(BUILD)/bench.txt
+
+build: ## the functions for AWS Lambda, arm64 and x86-64, into build/
+	GOARCH=arm64 $(LAMBDA) -o $(BUILD)/arm64/proxy/bootstrap ./functions/proxy
+	GOARCH=amd64 $(LAMBDA) -o $(BUILD)/x86_64/proxy/bootstrap ./functions/proxy
+	@ls -l $(BUILD)/*/proxy/bootstrap | awk '{ printf "  %-32s %.1f MB\n", $$9, $$5 / 1e6 }'
+
+build-ProxyFunction: # called by `sam build`
+	GOARCH=$(if $(filter x86_64,$(LAMBDA_ARCH)),amd64,arm64) $(LAMBDA) -o $(ARTIFACTS_DIR)/bootstrap ./functions/proxy
+
+clean: ## what was built and installed into this folder
+	rm -rf $(BUILD) .local
