@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -71,6 +72,8 @@ type transcript struct {
 	rest []byte // an unfinished line
 	last []string
 	seen bool
+	// portTaken is set by a line that says that the port is in use.
+	portTaken bool
 }
 
 const (
@@ -111,12 +114,20 @@ func (t *transcript) keep(line string) {
 		t.seen = true
 		close(t.passed)
 	}
+	t.portTaken = t.portTaken || saysPortTaken(line)
 	if len(line) > lineLimit {
 		line = line[:lineLimit] + "..."
 	}
 	if t.last = append(t.last, line); len(t.last) > tailLines {
 		t.last = t.last[len(t.last)-tailLines:]
 	}
+}
+
+// lostPort reports whether the program said that its port is in use.
+func (t *transcript) lostPort() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.portTaken
 }
 
 // tail is the last lines, each on a line of its own with a margin; empty when
@@ -135,6 +146,13 @@ func (t *transcript) tail() string {
 		}
 	}
 	return b.String()
+}
+
+// callerEnv is the environment of an installer: the caller's, for its proxies
+// and mirrors, but without the AWS settings.
+func callerEnv(extra ...string) []string {
+	ours := slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "AWS_") })
+	return append(ours, extra...)
 }
 
 // plainEnv is the environment of a started part: what a program needs to run,

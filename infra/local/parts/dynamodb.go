@@ -53,10 +53,10 @@ func (h home) dynamoDBLocal(ctx context.Context, p Progress) (*Process, error) {
 			return []string{java, "-Djava.library.path=lib", "-cp", "classes:lib/*", "Loopback",
 				"-inMemory", "-sharedDb", "-disableTelemetry", "-port", port}
 		},
-		env:   func(string) []string { return []string{"DDB_LOCAL_TELEMETRY=0"} },
+		env:   []string{"DDB_LOCAL_TELEMETRY=0"},
 		ready: func(port string) string { return "listening on 127.0.0.1:" + port },
 		wait:  time.Minute,
-	}, loopbackPort)
+	})
 }
 
 // findJava returns the java to run, after making sure of a whole JDK: the
@@ -98,18 +98,17 @@ func installDynamo(ctx context.Context, p Progress, dir string) error {
 		}
 	}
 	lib := filepath.Join(dir, "lib")
-	mvn := tool{dir: dir, doing: "installing DynamoDB Local from the Maven repository",
+	mvn := tool{dir: dir, doing: "installing DynamoDB Local from the Maven repository", advice: tryAgain,
 		argv: []string{"mvn", "-q", "-B", "--strict-checksums", "dependency:copy-dependencies", "-DoutputDirectory=" + lib}}
-	if _, err := mvn.run(ctx); err != nil {
+	if err := mvn.run(ctx); err != nil {
 		return err
 	}
 	if err := verifyArchives(lib, dynamoArchives); err != nil {
 		return err
 	}
-	javac := tool{dir: dir, doing: "compiling the launcher of DynamoDB Local",
+	javac := tool{dir: dir, doing: "compiling the launcher of DynamoDB Local", advice: "check the JDK on PATH",
 		argv: []string{"javac", "--release", "17", "-cp", "lib/*", "-d", "classes", "Loopback.java"}}
-	_, err := javac.run(ctx)
-	return err
+	return javac.run(ctx)
 }
 
 // verifyArchives holds every file in dir to the list: one "sha256  name" a

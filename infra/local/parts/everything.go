@@ -40,7 +40,7 @@ func (h home) everythingServer(ctx context.Context, p Progress, stateful bool) (
 		ready:     func(port string) string { return "listening at 127.0.0.1:" + port },
 		announces: true,
 		wait:      20 * time.Second,
-	}, loopbackPort)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -62,10 +62,9 @@ func (h home) buildEverything(ctx context.Context, p Progress) (string, error) {
 	pins := []string{strings.TrimSpace(string(pin)), runtime.Version(), runtime.GOOS, runtime.GOARCH}
 	dir, err := h.install(ctx, p, "everything-server", pins, func(dir string) error {
 		p.say("everything-server: building the official MCP test server from its Go module (once)")
-		build := tool{dir: h.root, doing: "building the everything-server from its Go module",
+		build := tool{dir: h.root, doing: "building the everything-server from its Go module", advice: tryAgain,
 			argv: []string{"go", "build", "-o", filepath.Join(dir, "everything-server"), everythingPackage}}
-		_, err := build.run(ctx)
-		return err
+		return build.run(ctx)
 	})
 	if err != nil {
 		return "", err

@@ -104,32 +104,36 @@ func (h home) lock(ctx context.Context, p Progress, name string) (unlock func(),
 
 // tool is one run of an installer (pip, mvn, npm, go): silent unless it fails.
 type tool struct {
-	dir   string
-	env   []string // added to the caller's: installers need its proxies and mirrors
-	doing string   // "installing moto from the Python package index"
-	argv  []string
+	dir    string
+	env    []string // added to the caller's: installers need its proxies and mirrors
+	doing  string   // "installing moto from the Python package index"
+	advice string   // what to do when it fails
+	argv   []string
 }
 
-// run runs the tool to its end and returns its output's last lines. When the
-// context ends the whole process group is ended with it.
-func (t tool) run(ctx context.Context) (string, error) {
+// tryAgain is the advice for everything that downloads.
+const tryAgain = "check the network and try again"
+
+// run runs the tool to its end. When the context ends, so does its whole
+// process group.
+func (t tool) run(ctx context.Context) error {
 	out := newTranscript("", nil)
 	cmd := exec.Command(t.argv[0], t.argv[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = t.dir, out, out
-	cmd.Env = append(os.Environ(), t.env...)
+	cmd.Env = callerEnv(t.env...)
 	c, err := spawn(cmd)
 	if err != nil {
-		return "", fmt.Errorf("%w: %s: starting %s: %w", ErrInstall, t.doing, t.argv[0], err)
+		return fmt.Errorf("%w: %s: starting %s: %w", ErrInstall, t.doing, t.argv[0], err)
 	}
 	select {
 	case <-c.done:
 	case <-ctx.Done():
 		c.stop(2 * time.Second)
-		return "", fmt.Errorf("%w: %s: stopped: %w", ErrInstall, t.doing, context.Cause(ctx))
+		return fmt.Errorf("%w: %s: stopped: %w", ErrInstall, t.doing, context.Cause(ctx))
 	}
 	if c.err != nil {
-		return "", fmt.Errorf("%w: %s ended with %q; check the network and try again, its last lines were:%s",
-			ErrInstall, t.doing, strings.TrimSpace(c.err.Error()), out.tail())
+		return fmt.Errorf("%w: %s ended with %q: %s; its last lines were:%s",
+			ErrInstall, t.doing, strings.TrimSpace(c.err.Error()), t.advice, out.tail())
 	}
-	return out.tail(), nil
+	return nil
 }

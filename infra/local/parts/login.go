@@ -34,9 +34,9 @@ type Tokens struct {
 // 7636), resource indicator (RFC 8707), issuer check (RFC 9207). Each call is a
 // new login.
 func (o *OIDC) UserToken(ctx context.Context, user, clientID, resource string) (Tokens, error) {
-	client, err := o.config.client(clientID)
-	if err != nil {
-		return Tokens{}, fmt.Errorf("%w: %q: %w", ErrToken, clientID, err)
+	client, known := o.config.client(clientID)
+	if !known || !o.config.hasUser(user) {
+		return Tokens{}, fmt.Errorf("%w: client %q or user %q is not in the provider's configuration", ErrToken, clientID, user)
 	}
 	config := oauth2.Config{
 		ClientID:    clientID,

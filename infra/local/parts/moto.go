@@ -19,11 +19,12 @@ var motoRequirements string
 // motoSeries is the release series whose behaviour the tests know.
 const motoSeries = "5.2."
 
-// aboutMoto prints the version of an interpreter's moto, and fails unless all
+// aboutMoto prints the version of an interpreter's moto and where the
+// interpreter truly is, and fails unless all
 // that its server needs is there. (moto_server has no --version.)
-const aboutMoto = `import importlib.metadata as m
+const aboutMoto = `import importlib.metadata as m, sys
 for need in ("flask", "flask-cors", "py-partiql-parser", "docker"): m.version(need)
-print(m.version("moto"))`
+print(m.version("moto"), sys.executable)`
 
 // Moto starts an AWS-compatible endpoint with DynamoDB and its streams, Secrets
 // Manager, KMS and STS, empty and in memory. It needs Python 3.10 or newer. A
@@ -51,10 +52,10 @@ func (h home) moto(ctx context.Context, p Progress) (*Process, error) {
 		argv: func(port string) []string {
 			return []string{python, "-m", "moto.server", "-H", "127.0.0.1", "-p", port}
 		},
-		env:   func(string) []string { return []string{"PYTHONUNBUFFERED=1"} },
+		env:   []string{"PYTHONUNBUFFERED=1"},
 		ready: func(port string) string { return "Running on http://127.0.0.1:" + port },
 		wait:  time.Minute,
-	}, loopbackPort)
+	})
 }
 
 // motoOnPath finds the interpreter behind a moto_server on PATH whose version
@@ -69,8 +70,11 @@ func motoOnPath(ctx context.Context) (python string, ok bool) {
 		if python == "" {
 			continue
 		}
-		out, err := exec.CommandContext(ctx, python, "-c", aboutMoto).Output()
-		if err == nil && strings.HasPrefix(string(out), motoSeries) {
+		ask := exec.CommandContext(ctx, python, "-c", aboutMoto)
+		ask.Env = plainEnv() // as it will be started
+		out, err := ask.Output()
+		version, python, found := strings.Cut(strings.TrimSpace(string(out)), " ")
+		if err == nil && found && strings.HasPrefix(version, motoSeries) {
 			return python, true
 		}
 	}
@@ -86,10 +90,11 @@ func scriptPython(script string) string {
 	defer f.Close()
 	line, err := bufio.NewReaderSize(f, 512).ReadString('\n')
 	line, found := strings.CutPrefix(strings.TrimSpace(line), "#!")
-	if err != nil || !found || !strings.HasPrefix(filepath.Base(line), "python") {
+	interpreter, _, _ := strings.Cut(line, " ")
+	if err != nil || !found || !strings.HasPrefix(filepath.Base(interpreter), "python") {
 		return ""
 	}
-	return line
+	return interpreter
 }
 
 func (h home) installMoto(ctx context.Context, p Progress) (python string, err error) {
@@ -99,21 +104,22 @@ func (h home) installMoto(ctx context.Context, p Progress) (python string, err e
 	}
 	pins := []string{motoRequirements, base, about, runtime.GOOS, runtime.GOARCH}
 	dir, err := h.install(ctx, p, "moto", pins, func(dir string) error {
-		p.say("moto: installing the pinned release from the Python package index (about 25 MB to download, once)")
-		venv := tool{dir: dir, doing: "making a Python virtual environment for moto", argv: []string{base, "-m", "venv", "venv"}}
-		if _, err := venv.run(ctx); err != nil {
+		p.say("moto: installing the pinned release from the Python package index (about 30 MB to download, once)")
+		venv := tool{dir: dir, doing: "making a Python virtual environment for moto",
+			advice: "install Python's venv module (package python3-venv on Debian and Ubuntu) and try again",
+			argv:   []string{base, "-m", "venv", "venv"}}
+		if err := venv.run(ctx); err != nil {
 			return err
 		}
 		list := filepath.Join(dir, "requirements.txt")
 		if err := os.WriteFile(list, []byte(motoRequirements), 0o644); err != nil {
 			return fmt.Errorf("%w: writing the requirements of moto: %w", ErrInstall, err)
 		}
-		pip := tool{dir: dir, doing: "installing moto from the Python package index",
+		pip := tool{dir: dir, doing: "installing moto from the Python package index", advice: tryAgain,
 			env: []string{"PYTHONPATH=", "PIP_USER=0"},
 			argv: []string{filepath.Join(dir, "venv", "bin", "python"), "-m", "pip", "install", "--quiet",
-				"--disable-pip-version-check", "--no-deps", "--require-hashes", "-r", list}}
-		_, err := pip.run(ctx)
-		return err
+				"--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes", "-r", list}}
+		return pip.run(ctx)
 	})
 	if err != nil {
 		return "", err

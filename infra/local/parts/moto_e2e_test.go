@@ -125,7 +125,7 @@ func exerciseMoto(t *testing.T, endpoint string) {
 // A machine with Python alone: the pinned release is installed, serves, and is
 // found again without a second install.
 func TestMotoInstallsThePinnedReleaseWhereNoneIsOnPath(t *testing.T) {
-	h := home{local: t.TempDir()}
+	h := home{local: t.TempDir(), freePort: loopbackPort}
 	python, err := h.installMoto(t.Context(), t.Logf)
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func TestMotoEndsWithItsContext(t *testing.T) {
 
 // An install that is stopped half way is no install.
 func TestAStoppedMotoInstallIsNotTakenForComplete(t *testing.T) {
-	h := home{local: t.TempDir()}
+	h := home{local: t.TempDir(), freePort: loopbackPort}
 	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 	defer cancel()
 	_, err := h.installMoto(ctx, t.Logf)

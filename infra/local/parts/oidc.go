@@ -4,12 +4,12 @@ import (
 	"context"
 	_ "embed" // the pinned provider
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -99,7 +99,7 @@ func (h home) oidcProvider(ctx context.Context, p Progress, config OIDCConfig) (
 		stdin: config.document,
 		ready: func(port string) string { return "listening on 127.0.0.1:" + port },
 		wait:  time.Minute,
-	}, loopbackPort)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -154,13 +154,16 @@ func (c OIDCClient) redirect() string {
 	return c.RedirectURI
 }
 
-func (c OIDCConfig) client(id string) (OIDCClient, error) {
-	for _, known := range c.Clients {
-		if known.ID == id {
-			return known, nil
-		}
+func (c OIDCConfig) client(id string) (OIDCClient, bool) {
+	i := slices.IndexFunc(c.Clients, func(known OIDCClient) bool { return known.ID == id })
+	if i < 0 {
+		return OIDCClient{}, false
 	}
-	return OIDCClient{}, errors.New("no such client in the provider's configuration")
+	return c.Clients[i], true
+}
+
+func (c OIDCConfig) hasUser(subject string) bool {
+	return slices.ContainsFunc(c.Users, func(known OIDCUser) bool { return known.Subject == subject })
 }
 
 // findNode returns the node to run.
@@ -200,8 +203,7 @@ func installOIDC(ctx context.Context, p Progress, dir string) error {
 			return fmt.Errorf("%w: writing %s of the OpenID provider: %w", ErrInstall, name, err)
 		}
 	}
-	npm := tool{dir: dir, doing: "installing oidc-provider from the npm registry",
+	npm := tool{dir: dir, doing: "installing oidc-provider from the npm registry", advice: tryAgain,
 		argv: []string{"npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"}}
-	_, err := npm.run(ctx)
-	return err
+	return npm.run(ctx)
 }

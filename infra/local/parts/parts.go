@@ -45,6 +45,8 @@ func (p Progress) say(format string, args ...any) {
 type home struct {
 	root  string // of the repository: where go.mod is
 	local string // root/.local
+
+	freePort func() (string, error)
 }
 
 // findHome walks up from the working directory to the module's go.mod.
@@ -56,7 +58,7 @@ func findHome() (home, error) {
 	for {
 		mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 		if err == nil && strings.HasPrefix(string(mod), "module bindery\n") {
-			return home{root: dir, local: filepath.Join(dir, ".local")}, nil
+			return home{root: dir, local: filepath.Join(dir, ".local"), freePort: loopbackPort}, nil
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {

@@ -31,8 +31,8 @@ func (p *Process) Done() <-chan struct{} { return p.child.done }
 type program struct {
 	name  string
 	argv  func(port string) []string
-	env   func(port string) []string // added to plainEnv; may be nil
-	dir   string
+	env   []string                 // added to plainEnv
+	dir   string                   // where it runs; empty means here
 	ready func(port string) string // words of the line printed once it listens
 	wait  time.Duration            // the longest it may take to get there
 
@@ -46,71 +46,78 @@ type program struct {
 // The port is free when it is chosen, but another process can take it before
 // the program does; then another one is tried. The part lives until Stop or
 // until the context ends.
-func (h home) start(ctx context.Context, prog program, freePort func() (string, error)) (*Process, error) {
+func (h home) start(ctx context.Context, prog program) (*Process, error) {
 	for attempt := 1; ; attempt++ {
-		port, err := freePort()
+		port, err := h.freePort()
 		if err != nil {
 			return nil, fmt.Errorf("%w: no free loopback port for %s: %w", ErrStart, prog.name, err)
 		}
-		proc, out, err := h.startOn(ctx, prog, port)
+		c, out, err := h.launch(prog, port)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrStart, prog.name, err)
+		}
+		err = h.awaitReady(ctx, prog, port, c, out)
 		if err == nil {
+			proc := &Process{URL: "http://127.0.0.1:" + port, child: c}
+			context.AfterFunc(ctx, proc.Stop)
 			return proc, nil
 		}
-		if attempt == 3 || !portTaken(out) {
+		if attempt == 3 || !out.lostPort() {
 			return nil, err
 		}
 	}
 }
 
-func (h home) startOn(ctx context.Context, prog program, port string) (*Process, string, error) {
-	logTo, err := h.openLog(prog.name)
-	if err != nil {
-		return nil, "", err
+// launch starts the program on the port, with its output going to the log.
+func (h home) launch(prog program, port string) (*child, *transcript, error) {
+	input := ""
+	if prog.stdin != nil {
+		var err error
+		if input, err = prog.stdin(port); err != nil {
+			return nil, nil, err
+		}
 	}
-	out := newTranscript(prog.ready(port), logTo)
+	log, err := h.openLog(prog.name)
+	if err != nil {
+		return nil, nil, err
+	}
+	out := newTranscript(prog.ready(port), log)
 	argv := prog.argv(port)
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = prog.dir, out, out, plainEnv()
-	if prog.env != nil {
-		cmd.Env = plainEnv(prog.env(port)...)
-	}
-	if prog.stdin != nil {
-		input, err := prog.stdin(port)
-		if err != nil {
-			_ = logTo.Close()
-			return nil, "", fmt.Errorf("%w: %s: %w", ErrStart, prog.name, err)
-		}
-		cmd.Stdin = strings.NewReader(input)
-	}
+	cmd.Dir, cmd.Env = prog.dir, plainEnv(prog.env...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), out, out
 	c, err := spawn(cmd)
 	if err != nil {
-		_ = logTo.Close()
-		return nil, "", fmt.Errorf("%w: %s: %w", ErrStart, prog.name, err)
+		_ = log.Close()
+		return nil, nil, err
 	}
-	go func() { <-c.done; _ = logTo.Close() }()
+	go func() { <-c.done; _ = log.Close() }()
+	return c, out, nil
+}
 
+// awaitReady returns nil once the program listens. On an error the program is gone.
+func (h home) awaitReady(ctx context.Context, prog program, port string, c *child, out *transcript) error {
 	limit := time.NewTimer(prog.wait)
 	defer limit.Stop()
 	listens := out.passed
 	if prog.announces {
 		listens = answers(port, out.passed, c.done)
 	}
+	var what string
 	select {
 	case <-listens:
-		proc := &Process{URL: "http://127.0.0.1:" + port, child: c}
-		context.AfterFunc(ctx, proc.Stop)
-		return proc, "", nil
-	case <-c.done:
-		return nil, out.tail(), fmt.Errorf("%w: %s ended before it served; its last lines (more in %s) were:%s",
-			ErrStart, prog.name, logTo.Name(), out.tail())
-	case <-limit.C:
-		c.stop(0)
-		return nil, out.tail(), fmt.Errorf("%w: %s did not serve within %s; its last lines (more in %s) were:%s",
-			ErrStart, prog.name, prog.wait, logTo.Name(), out.tail())
+		return nil
 	case <-ctx.Done():
 		c.stop(time.Second)
-		return nil, "", fmt.Errorf("%w: %s: stopped: %w", ErrStart, prog.name, context.Cause(ctx))
+		return fmt.Errorf("%w: %s: stopped: %w", ErrStart, prog.name, context.Cause(ctx))
+	case <-c.done:
+		what = "ended before it served"
+	case <-limit.C:
+		c.stop(0)
+		what = "did not serve within " + prog.wait.String()
 	}
+	return fmt.Errorf("%w: %s %s; its whole output is in %s, the last lines were:%s",
+		ErrStart, prog.name, what, filepath.Join(h.local, "log", prog.name+".log"), out.tail())
 }
 
 // answers closes its channel once the port accepts a connection after the
@@ -149,11 +156,11 @@ func (h home) openLog(name string) (*os.File, error) {
 	const limit = 8 << 20
 	dir := filepath.Join(h.local, "log")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("%w: making %s: %w", ErrStart, dir, err)
+		return nil, fmt.Errorf("making the folder for logs: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("%w: opening the log of %s: %w", ErrStart, name, err)
+		return nil, fmt.Errorf("opening the log: %w", err)
 	}
 	if info, err := f.Stat(); err == nil && info.Size() > limit {
 		_ = f.Truncate(0)
@@ -171,9 +178,9 @@ func loopbackPort() (string, error) {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
 }
 
-// portTaken recognises how the parts' runtimes say that a port is in use.
-func portTaken(output string) bool {
-	lower := strings.ToLower(output)
+// saysPortTaken recognises how the parts' runtimes say that a port is in use.
+func saysPortTaken(line string) bool {
+	lower := strings.ToLower(line)
 	return strings.Contains(lower, "address already in use") ||
 		strings.Contains(lower, "eaddrinuse") ||
 		strings.Contains(lower, "is in use by another program")
