@@ -137,9 +137,9 @@ func TestPanicBeforeCommitIsAPlain500AndTellsNothing(t *testing.T) {
 	for name, boom := range map[string]func(){
 		"string": func() { panic("hunter2") },
 		"error":  func() { panic(fmt.Errorf("hunter2")) },
-		"nil map": func() {
-			var m map[string]string
-			m["hunter2"] = "hunter2"
+		"runtime error": func() {
+			var none []string
+			none[len("hunter2")] = "hunter2"
 		},
 		"abort": func() { panic(http.ErrAbortHandler) },
 	} {

@@ -112,13 +112,12 @@ func requestHeader(e *events.APIGatewayProxyRequest) (http.Header, *refusal) {
 			header.Add(name, value)
 		}
 	}
-	single := http.Header{}
+	multi := maps.Clone(header)
 	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
-		if len(header.Values(name)) == 0 {
-			single.Add(name, e.Headers[name])
+		if len(multi.Values(name)) == 0 {
+			header.Add(name, e.Headers[name])
 		}
 	}
-	maps.Copy(header, single)
 	for name, values := range header {
 		if !isToken(name) || slices.ContainsFunc(values, hasControl) {
 			return nil, &refusal{http.StatusBadRequest, "header not valid"}

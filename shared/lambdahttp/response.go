@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 )
 
@@ -46,19 +47,15 @@ func (h *head) allowsBody() bool {
 // the length is API Gateway's to say and a handler's would lie if it stopped
 // early; no trailers; nothing that could end a header line.
 func answerHeader(in http.Header) http.Header {
-	drop := map[string]bool{
-		"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true,
-		"Proxy-Authorization": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
-		"Content-Length": true,
-	}
+	var named []string
 	for _, value := range in["Connection"] {
 		for name := range strings.SplitSeq(value, ",") {
-			drop[textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name))] = true
+			named = append(named, textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name)))
 		}
 	}
 	out := make(http.Header, len(in))
 	for name, values := range in {
-		if drop[textproto.CanonicalMIMEHeaderKey(name)] || !isToken(name) || strings.HasPrefix(name, http.TrailerPrefix) {
+		if key := textproto.CanonicalMIMEHeaderKey(name); staysBehind(key) || slices.Contains(named, key) {
 			continue
 		}
 		clean := make([]string, len(values))
@@ -68,6 +65,15 @@ func answerHeader(in http.Header) http.Header {
 		out[name] = clean
 	}
 	return out
+}
+
+func staysBehind(key string) bool {
+	switch key {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length":
+		return true
+	}
+	return !isToken(key) // http.TrailerPrefix is no token either
 }
 
 func oneLine(s string) string {
