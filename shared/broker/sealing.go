@@ -57,7 +57,12 @@ type KeySet struct {
 	Fetched     time.Time
 }
 
-// KeySets shares key sets. LoadKeys gives the last saved one or ErrNotFound.
+// KeySetLife is how long a saved key set can be loaded at all. How long it may
+// be trusted is for its user to judge, by Fetched, and is shorter.
+const KeySetLife = 7 * 24 * time.Hour
+
+// KeySets shares key sets. LoadKeys gives the last saved one, or ErrNotFound
+// when there is none or it was fetched longer than KeySetLife ago.
 // ClaimFetch gives one caller at a time the right to fetch: it succeeds when
 // nobody has claimed since notSince, and returns false (no error) otherwise.
 // It reads before it writes, so that losing costs no write. SaveKeys never

@@ -1,0 +1,49 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// createWait is how long one table may take to become active.
+const createWait = 30 * time.Second
+
+// Create makes the tables for local use and tests and returns when they are
+// active. Tables that exist are left as they are. Deployments do not use it:
+// theirs come from template.yaml, with recovery, encryption, streams and TTL.
+func Create(ctx context.Context, client *dynamodb.Client, t Tables) error {
+	names := []string{t.Catalogue, t.Revocations, t.Grants, t.Transient, t.Audit}
+	for _, name := range names {
+		_, err := client.CreateTable(ctx, &dynamodb.CreateTableInput{
+			TableName:   aws.String(name),
+			BillingMode: types.BillingModePayPerRequest,
+			KeySchema: []types.KeySchemaElement{
+				{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash},
+				{AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange},
+			},
+			AttributeDefinitions: []types.AttributeDefinition{
+				{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS},
+				{AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS},
+			},
+		})
+		var exists *types.ResourceInUseException
+		if err != nil && !errors.As(err, &exists) {
+			return fault(fmt.Sprintf("create the table %s", name), err)
+		}
+	}
+	for _, name := range names {
+		active := dynamodb.NewTableExistsWaiter(client, func(o *dynamodb.TableExistsWaiterOptions) {
+			o.MinDelay, o.MaxDelay = 50*time.Millisecond, time.Second
+		})
+		if err := active.Wait(ctx, &dynamodb.DescribeTableInput{TableName: aws.String(name)}, createWait); err != nil {
+			return fault(fmt.Sprintf("wait for the table %s", name), err)
+		}
+	}
+	return nil
+}

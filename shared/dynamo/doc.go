@@ -1,0 +1,15 @@
+// Package dynamo keeps what Bindery knows in five DynamoDB tables: catalogue,
+// revocations, grants, transient and audit. keys.go is the data model.
+//
+// The idea: a decision is three strongly consistent queries and one batch read
+// side by side, whose size depends on the server and the caller and never on
+// how many others there are. A change is a conditional write of one item (a
+// binding is a transaction over its few items), and a write whose answer was
+// lost is recognised when it is repeated, because what is stored is what would
+// have been stored.
+//
+// The package never caches, never reads eventually consistently, never takes
+// an unread page or an undecodable row for an absence, never writes without a
+// condition, and never passes on the text of an AWS error: status and code
+// only. It holds no secret in clear.
+package dynamo

@@ -1,0 +1,125 @@
+package dynamo
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"bindery/shared/broker"
+)
+
+// The data model. Every table has the string keys pk and sk; every item has
+// the number schema. Parts of a key that come from outside are escaped so that
+// / and # in them are never separators: two different lists of parts never
+// share a key.
+//
+//	table        pk                                       sk                        row
+//	catalogue    env/{environment}#{shard 0..7}           state                     environment      eight copies, see replicate.go
+//	             env/{environment}#{shard 0..7}           store/{name}              store            eight copies
+//	             server/{environment}/{server}            server                    server
+//	             server/{environment}/{server}            binding/{name}            binding          actor names no principal
+//	             personal/{environment}/{server}/{principal}  binding/{name}        binding          actor names this principal
+//	             history/{environment}/{server}           head/{binding}            head             claims the name for ever; where the binding is now
+//	             history/{environment}/{server}           version/{binding}/{n}     binding          every version, the current one too
+//	             agent/{environment}                      id/{id}                   agent
+//	             tool/{environment}/{server}              name/{name}               tool
+//	revocations  marker/{environment}/{kind}/{id}         marker                    marker
+//	grants       sealed/{environment}/{id}                value                     sealed value     with the version before it
+//	transient    issuer-keys/{environment}/{issuer}       set                       key set          TTL attribute expires
+//	             issuer-keys/{environment}/{issuer}       claim                     claim            TTL attribute expires
+//	audit        {receipt}                                {phase}                   broker.Record, under its JSON names
+//
+// One decision reads server/, personal/ and one shard of env/ by Query, and
+// agent/, tool/ and two of marker/ by BatchGetItem.
+
+// schema is the version of every row's shape, the audit record's excepted.
+const schema = 1
+
+// shards is how many copies of an environment's rows there are. Every call
+// reads one; a partition serves 3,000 strongly consistent reads a second.
+const shards = 8
+
+// key is the primary key of an item.
+type key struct{ pk, sk string }
+
+func (k key) attributes() map[string]types.AttributeValue {
+	return map[string]types.AttributeValue{
+		"pk": &types.AttributeValueMemberS{Value: k.pk},
+		"sk": &types.AttributeValueMemberS{Value: k.sk},
+	}
+}
+
+// join builds "kind/part/part". PathEscape is injective and leaves neither /
+// nor # in a part; it also keeps bytes that are not UTF-8 apart.
+func join(kind string, parts ...string) string {
+	for _, p := range parts {
+		kind += "/" + url.PathEscape(p)
+	}
+	return kind
+}
+
+func environmentPartition(environment string, shard int) string {
+	return join("env", environment) + "#" + strconv.Itoa(shard)
+}
+
+func environmentKey(environment string, shard int) key {
+	return key{environmentPartition(environment, shard), "state"}
+}
+
+func storeKey(environment, name string, shard int) key {
+	return key{environmentPartition(environment, shard), join("store", name)}
+}
+
+func serverPartition(r broker.Route) string { return join("server", r.Environment, r.Server) }
+
+func serverKey(r broker.Route) key { return key{serverPartition(r), "server"} }
+
+func personalPartition(r broker.Route, principal string) string {
+	return join("personal", r.Environment, r.Server, principal)
+}
+
+// bindingKey is where the current version of a binding is: with the server, or
+// with the principal if the actor names one (principal not empty).
+func bindingKey(r broker.Route, principal, name string) key {
+	if principal == "" {
+		return key{serverPartition(r), join("binding", name)}
+	}
+	return key{personalPartition(r, principal), join("binding", name)}
+}
+
+func headKey(r broker.Route, name string) key {
+	return key{join("history", r.Environment, r.Server), join("head", name)}
+}
+
+// versionKey pads the number so that versions sort.
+func versionKey(r broker.Route, name string, version int64) key {
+	return key{join("history", r.Environment, r.Server), join("version", name, fmt.Sprintf("%016d", version))}
+}
+
+func agentKey(environment, id string) key {
+	return key{join("agent", environment), join("id", id)}
+}
+
+func toolKey(r broker.Route, name string) key {
+	return key{join("tool", r.Environment, r.Server), join("name", name)}
+}
+
+func markerKey(environment string, kind broker.MarkerKind, id string) key {
+	return key{join("marker", environment, string(kind), id), "marker"}
+}
+
+func sealedKey(environment, id string) key {
+	return key{join("sealed", environment, id), "value"}
+}
+
+func keySetKey(environment, issuer string) key {
+	return key{join("issuer-keys", environment, issuer), "set"}
+}
+
+func claimKey(environment, issuer string) key {
+	return key{join("issuer-keys", environment, issuer), "claim"}
+}
+
+func auditKey(r broker.Record) key { return key{r.Receipt, string(r.Phase)} }

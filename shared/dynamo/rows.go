@@ -1,0 +1,238 @@
+package dynamo
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+
+	"bindery/shared/broker"
+)
+
+// item is what every row begins with.
+type item struct {
+	PK     string `dynamodbav:"pk"`
+	SK     string `dynamodbav:"sk"`
+	Schema int    `dynamodbav:"schema"`
+}
+
+func (k key) item() item { return item{PK: k.pk, SK: k.sk, Schema: schema} }
+
+func (i item) begin() item { return i }
+
+// decode reads an item into a row, makes of it what it stands for, and holds
+// the result to its own rules and to the key it was found under: a row that
+// was copied to another place, by whatever means, is not read.
+func decode[R interface{ begin() item }, T interface{ Check() error }](a attributes, value func(R) (T, error), at func(T) key) (T, error) {
+	var row R
+	var none T
+	if err := attributevalue.UnmarshalMap(a, &row); err != nil {
+		return none, fmt.Errorf("%w: an attribute has the wrong type", errRow)
+	}
+	i := row.begin()
+	if i.Schema != schema {
+		return none, fmt.Errorf("%w: schema %d is unknown", errRow, i.Schema)
+	}
+	v, err := value(row)
+	if err != nil {
+		return none, fmt.Errorf("%w: %w", errRow, err)
+	}
+	if err := v.Check(); err != nil {
+		return none, fmt.Errorf("%w: %w", errRow, err)
+	}
+	if at(v) != (key{i.PK, i.SK}) {
+		return none, fmt.Errorf("%w: it belongs to another key", errRow)
+	}
+	return v, nil
+}
+
+// versioned refuses a stored row without a version.
+func versioned[T any](v T, version int64) (T, error) {
+	if version < 1 {
+		return v, fmt.Errorf("%w version: it is missing", broker.ErrInvalid)
+	}
+	return v, nil
+}
+
+// stampForm has fixed width, so that times compare as text.
+const stampForm = "2006-01-02T15:04:05.000000000Z"
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(stampForm)
+}
+
+func parseStamp(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(stampForm, s)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%w time", broker.ErrInvalid)
+	}
+	return t, nil
+}
+
+type environmentRow struct {
+	item
+	Environment string `dynamodbav:"environment"`
+	Version     int64  `dynamodbav:"version"`
+	State       string `dynamodbav:"state"`
+}
+
+func newEnvironmentRow(e broker.Environment, shard int) environmentRow {
+	return environmentRow{environmentKey(e.Name, shard).item(), e.Name, e.Version, string(e.State)}
+}
+
+func (r environmentRow) value() (broker.Environment, error) {
+	return versioned(broker.Environment{Name: r.Environment, Version: r.Version, State: broker.State(r.State)}, r.Version)
+}
+
+type storeRow struct {
+	item
+	Environment string   `dynamodbav:"environment"`
+	Name        string   `dynamodbav:"name"`
+	Kind        string   `dynamodbav:"kind"`
+	Paths       []string `dynamodbav:"paths"`
+	Version     int64    `dynamodbav:"version"`
+	State       string   `dynamodbav:"state"`
+}
+
+func newStoreRow(v broker.Store, shard int) storeRow {
+	return storeRow{storeKey(v.Environment, v.Name, shard).item(), v.Environment, v.Name, v.Kind, v.Paths, v.Version, string(v.State)}
+}
+
+func (r storeRow) value() (broker.Store, error) {
+	return versioned(broker.Store{Environment: r.Environment, Name: r.Name, Kind: r.Kind, Paths: r.Paths,
+		Version: r.Version, State: broker.State(r.State)}, r.Version)
+}
+
+type serverRow struct {
+	item
+	Environment string           `dynamodbav:"environment"`
+	Name        string           `dynamodbav:"name"`
+	Version     int64            `dynamodbav:"version"`
+	State       string           `dynamodbav:"state"`
+	Owner       string           `dynamodbav:"owner,omitempty"`
+	URL         string           `dynamodbav:"url"`
+	Attach      []attachmentRow  `dynamodbav:"attach,omitempty"`
+	Propagate   []propagationRow `dynamodbav:"propagate,omitempty"`
+	Networks    []string         `dynamodbav:"networks,omitempty"`
+	Timeout     time.Duration    `dynamodbav:"timeout_ns,omitempty"`
+}
+
+type attachmentRow struct {
+	In       broker.Placement `dynamodbav:"in"`
+	Name     string           `dynamodbav:"name,omitempty"`
+	Template string           `dynamodbav:"template"`
+}
+
+type propagationRow struct {
+	Attribute string `dynamodbav:"attribute"`
+	Header    string `dynamodbav:"header"`
+}
+
+func newServerRow(v broker.Server) serverRow {
+	r := serverRow{item: serverKey(broker.Route{Environment: v.Environment, Server: v.Name}).item(),
+		Environment: v.Environment, Name: v.Name, Version: v.Version, State: string(v.State),
+		Owner: v.Owner, URL: v.URL, Timeout: v.Timeout}
+	for _, a := range v.Attach {
+		r.Attach = append(r.Attach, attachmentRow(a))
+	}
+	for _, p := range v.Propagate {
+		r.Propagate = append(r.Propagate, propagationRow(p))
+	}
+	for _, n := range v.Networks {
+		r.Networks = append(r.Networks, n.String())
+	}
+	return r
+}
+
+func (r serverRow) value() (broker.Server, error) {
+	v := broker.Server{Environment: r.Environment, Name: r.Name, Version: r.Version, State: broker.State(r.State),
+		Owner: r.Owner, URL: r.URL, Timeout: r.Timeout}
+	for _, a := range r.Attach {
+		v.Attach = append(v.Attach, broker.Attachment(a))
+	}
+	for _, p := range r.Propagate {
+		v.Propagate = append(v.Propagate, broker.Propagation(p))
+	}
+	for _, n := range r.Networks {
+		prefix, err := netip.ParsePrefix(n)
+		if err != nil {
+			return v, fmt.Errorf("%w network", broker.ErrInvalid)
+		}
+		v.Networks = append(v.Networks, prefix)
+	}
+	return versioned(v, v.Version)
+}
+
+type agentRow struct {
+	item
+	Environment string `dynamodbav:"environment"`
+	ID          string `dynamodbav:"id"`
+	Version     int64  `dynamodbav:"version"`
+	State       string `dynamodbav:"state"`
+	Team        string `dynamodbav:"team,omitempty"`
+	Ceiling     int    `dynamodbav:"ceiling"`
+}
+
+func newAgentRow(v broker.Agent) agentRow {
+	return agentRow{agentKey(v.Environment, v.ID).item(), v.Environment, v.ID, v.Version, string(v.State), v.Team, int(v.Ceiling)}
+}
+
+func (r agentRow) value() (broker.Agent, error) {
+	return versioned(broker.Agent{Environment: r.Environment, ID: r.ID, Version: r.Version, State: broker.State(r.State),
+		Team: r.Team, Ceiling: broker.Risk(r.Ceiling)}, r.Version)
+}
+
+type toolRow struct {
+	item
+	Environment string   `dynamodbav:"environment"`
+	Server      string   `dynamodbav:"server"`
+	Name        string   `dynamodbav:"name"`
+	Version     int64    `dynamodbav:"version"`
+	State       string   `dynamodbav:"state"`
+	Owner       string   `dynamodbav:"owner,omitempty"`
+	Risk        int      `dynamodbav:"risk"`
+	Teams       []string `dynamodbav:"teams,omitempty"`
+}
+
+func newToolRow(v broker.Tool) toolRow {
+	k := toolKey(broker.Route{Environment: v.Environment, Server: v.Server}, v.Name)
+	return toolRow{k.item(), v.Environment, v.Server, v.Name, v.Version, string(v.State), v.Owner, int(v.Risk), v.Teams}
+}
+
+func (r toolRow) value() (broker.Tool, error) {
+	return versioned(broker.Tool{Environment: r.Environment, Server: r.Server, Name: r.Name, Version: r.Version,
+		State: broker.State(r.State), Owner: r.Owner, Risk: broker.Risk(r.Risk), Teams: r.Teams}, r.Version)
+}
+
+type markerRow struct {
+	item
+	Environment string `dynamodbav:"environment"`
+	Kind        string `dynamodbav:"kind"`
+	ID          string `dynamodbav:"id"`
+	Epoch       int64  `dynamodbav:"epoch"`
+	Revoked     *bool  `dynamodbav:"revoked"` // its absence must not read as "not revoked"
+	At          string `dynamodbav:"at"`
+	By          string `dynamodbav:"by,omitempty"`
+	Reason      string `dynamodbav:"reason,omitempty"`
+}
+
+func newMarkerRow(m broker.Marker) markerRow {
+	return markerRow{markerKey(m.Environment, m.Kind, m.ID).item(), m.Environment, string(m.Kind), m.ID, m.Epoch,
+		&m.Revoked, stamp(m.At), m.By, m.Reason}
+}
+
+func (r markerRow) value() (broker.Marker, error) {
+	at, err := parseStamp(r.At)
+	if err != nil || r.Revoked == nil {
+		return broker.Marker{}, fmt.Errorf("%w marker: an attribute is missing", broker.ErrInvalid)
+	}
+	return broker.Marker{Environment: r.Environment, Kind: broker.MarkerKind(r.Kind), ID: r.ID, Epoch: r.Epoch,
+		Revoked: *r.Revoked, At: at, By: r.By, Reason: r.Reason}, nil
+}

@@ -1,0 +1,150 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"bindery/shared/broker"
+)
+
+// Snapshot implements broker.Catalogue: three queries and one batch read side
+// by side. An id longer than broker.MaxID is refused with ErrInvalid before
+// anything is read. Without a principal no personal bindings are read.
+func (s *Store) Snapshot(ctx context.Context, l broker.Lookup) (broker.Snapshot, error) {
+	if err := checkLookup(l); err != nil {
+		return broker.Snapshot{}, err
+	}
+	var snap broker.Snapshot // each read fills fields of its own
+	reads := []func(context.Context) error{
+		func(ctx context.Context) error { return s.readEnvironment(ctx, l, &snap) },
+		func(ctx context.Context) error { return s.readServer(ctx, l, &snap) },
+	}
+	if l.Principal != "" {
+		reads = append(reads, func(ctx context.Context) error { return s.readPersonal(ctx, l, &snap) })
+	}
+	if l.Principal != "" || l.Agent != "" || l.Tool != "" {
+		reads = append(reads, func(ctx context.Context) error { return s.readSingles(ctx, l, &snap) })
+	}
+	if err := together(ctx, reads); err != nil {
+		return broker.Snapshot{}, err
+	}
+	return snap, nil
+}
+
+func checkLookup(l broker.Lookup) error {
+	if _, err := broker.ParseRoute(l.Route.Environment, l.Route.Server); err != nil {
+		return err
+	}
+	for _, id := range []struct{ what, id string }{{"principal", l.Principal}, {"agent", l.Agent}, {"tool", l.Tool}} {
+		if id.id == "" {
+			continue
+		}
+		if err := broker.CheckID(id.what, id.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// together runs the reads side by side. The first fault ends the others and is
+// the one reported.
+func together(ctx context.Context, reads []func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var all sync.WaitGroup
+	var once sync.Once
+	var first error
+	for _, read := range reads {
+		all.Go(func() {
+			if err := read(ctx); err != nil {
+				once.Do(func() { first = err })
+				cancel()
+			}
+		})
+	}
+	all.Wait()
+	return first
+}
+
+func (s *Store) readEnvironment(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
+	shard := s.shard()
+	partition := environmentPartition(l.Route.Environment, shard)
+	return s.query(ctx, "read the environment", s.tables.Catalogue, partition, func(sk string, a attributes) error {
+		switch {
+		case sk == "state":
+			e, err := decode(a, environmentRow.value, func(e broker.Environment) key { return environmentKey(e.Name, shard) })
+			snap.Environment = &e
+			return err
+		case strings.HasPrefix(sk, "store/"):
+			v, err := decode(a, storeRow.value, func(v broker.Store) key { return storeKey(v.Environment, v.Name, shard) })
+			snap.Stores = append(snap.Stores, v)
+			return err
+		}
+		return fmt.Errorf("%w: its kind is unknown", errRow)
+	})
+}
+
+func (s *Store) readServer(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
+	return s.query(ctx, "read the server", s.tables.Catalogue, serverPartition(l.Route), func(sk string, a attributes) error {
+		switch {
+		case sk == "server":
+			v, err := decode(a, serverRow.value, func(v broker.Server) key {
+				return serverKey(broker.Route{Environment: v.Environment, Server: v.Name})
+			})
+			snap.Server = &v
+			return err
+		case strings.HasPrefix(sk, "binding/"):
+			b, err := decode(a, bindingRow.value, currentKey)
+			snap.Shared = append(snap.Shared, b)
+			return err
+		}
+		return fmt.Errorf("%w: its kind is unknown", errRow)
+	})
+}
+
+func (s *Store) readPersonal(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
+	partition := personalPartition(l.Route, l.Principal)
+	return s.query(ctx, "read the caller's bindings", s.tables.Catalogue, partition, func(_ string, a attributes) error {
+		b, err := decode(a, bindingRow.value, currentKey)
+		snap.Personal = append(snap.Personal, b)
+		return err
+	})
+}
+
+// readSingles reads agent, tool and markers in one batch.
+func (s *Store) readSingles(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
+	environment := l.Route.Environment
+	agent, tool := agentKey(environment, l.Agent), toolKey(l.Route, l.Tool)
+	want := map[string][]key{}
+	if l.Agent != "" {
+		want[s.tables.Catalogue] = append(want[s.tables.Catalogue], agent)
+		want[s.tables.Revocations] = append(want[s.tables.Revocations], markerKey(environment, broker.AgentMarker, l.Agent))
+	}
+	if l.Tool != "" {
+		want[s.tables.Catalogue] = append(want[s.tables.Catalogue], tool)
+	}
+	if l.Principal != "" {
+		want[s.tables.Revocations] = append(want[s.tables.Revocations], markerKey(environment, broker.PrincipalMarker, l.Principal))
+	}
+	return s.batch(ctx, "read agent, tool and markers", want, func(k key, a attributes) error {
+		switch {
+		case k == agent:
+			v, err := decode(a, agentRow.value, func(v broker.Agent) key { return agentKey(v.Environment, v.ID) })
+			snap.Agent = &v
+			return err
+		case k == tool:
+			v, err := decode(a, toolRow.value, func(v broker.Tool) key {
+				return toolKey(broker.Route{Environment: v.Environment, Server: v.Server}, v.Name)
+			})
+			snap.Tool = &v
+			return err
+		case k.sk == "marker":
+			m, err := decode(a, markerRow.value, func(m broker.Marker) key { return markerKey(m.Environment, m.Kind, m.ID) })
+			snap.Markers = append(snap.Markers, m)
+			return err
+		}
+		return fmt.Errorf("%w: it was not asked for", errRow)
+	})
+}

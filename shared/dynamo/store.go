@@ -1,0 +1,71 @@
+package dynamo
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"bindery/shared/broker"
+)
+
+// Tables are the names of the five tables.
+type Tables struct {
+	Catalogue   string
+	Revocations string
+	Grants      string
+	Transient   string
+	Audit       string
+}
+
+// Store implements every storage interface of package broker. It is safe for
+// concurrent use and keeps nothing between calls.
+type Store struct {
+	client *dynamodb.Client
+	tables Tables
+	now    func() time.Time // decides only whether a key set is past its life
+	shard  func() int       // which copy of an environment's rows to read
+}
+
+var (
+	_ broker.Catalogue       = (*Store)(nil)
+	_ broker.CatalogueWriter = (*Store)(nil)
+	_ broker.Markers         = (*Store)(nil)
+	_ broker.AuditLog        = (*Store)(nil)
+	_ broker.SealedValues    = (*Store)(nil)
+	_ broker.KeySets         = (*Store)(nil)
+)
+
+// New makes a Store. The client should have been made with Configure.
+func New(client *dynamodb.Client, tables Tables, now func() time.Time) *Store {
+	return &Store{client: client, tables: tables, now: now, shard: func() int { return rand.IntN(shards) }}
+}
+
+// The hot path's patience. DynamoDB answers in single-digit milliseconds; an
+// attempt that has no answer after attemptTime is repeated on a connection of
+// its own. All attempts together stay under three seconds.
+const (
+	attempts    = 3
+	attemptTime = 900 * time.Millisecond
+	backoff     = 100 * time.Millisecond
+)
+
+// Configure sets retries and timeouts for a client that serves the hot path:
+//
+//	dynamodb.NewFromConfig(cfg, dynamo.Configure)
+//
+// Throttling, 5xx, lost connections and timeouts are retried by the SDK, and
+// every write here may be repeated. It replaces the HTTP client, so that the
+// time limit of one attempt does not bind other services.
+func Configure(o *dynamodb.Options) {
+	o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
+		s.MaxAttempts = attempts
+		s.MaxBackoff = backoff
+	})
+	o.RetryMaxAttempts = attempts
+	o.RetryMode = aws.RetryModeStandard
+	o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTime)
+}

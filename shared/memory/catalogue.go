@@ -1,0 +1,167 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"reflect"
+	"slices"
+	"time"
+
+	"bindery/shared/broker"
+)
+
+// Snapshot implements broker.Catalogue.
+func (s *Store) Snapshot(ctx context.Context, l broker.Lookup) (broker.Snapshot, error) {
+	if err := checkLookup(l); err != nil {
+		return broker.Snapshot{}, err
+	}
+	var snap broker.Snapshot
+	err := s.do(ctx, Snapshot, func() error {
+		environment := l.Route.Environment
+		snap = broker.Snapshot{
+			Environment: s.environments[environment],
+			Stores:      s.stores[environment],
+			Server:      s.servers[l.Route],
+			Shared:      s.shared[l.Route],
+			Personal:    s.personal[personalKey{l.Route, l.Principal}],
+			Agent:       s.agents[idKey{environment, l.Agent}],
+			Tool:        s.tools[bindingKey{l.Route, l.Tool}],
+		}
+		for _, at := range []markerKey{{environment, broker.PrincipalMarker, l.Principal}, {environment, broker.AgentMarker, l.Agent}} {
+			if m := s.markers[at]; m != nil {
+				snap.Markers = append(snap.Markers, *m)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return broker.Snapshot{}, err
+	}
+	return snap, nil
+}
+
+func checkLookup(l broker.Lookup) error {
+	if _, err := broker.ParseRoute(l.Route.Environment, l.Route.Server); err != nil {
+		return err
+	}
+	if l.Principal != "" {
+		if err := broker.CheckID("principal", l.Principal); err != nil {
+			return err
+		}
+	}
+	if l.Agent != "" {
+		if err := broker.CheckID("agent", l.Agent); err != nil {
+			return err
+		}
+	}
+	if l.Tool != "" {
+		return broker.CheckID("tool", l.Tool)
+	}
+	return nil
+}
+
+// PutEnvironment implements broker.CatalogueWriter.
+func (s *Store) PutEnvironment(ctx context.Context, e broker.Environment) error {
+	if err := e.Check(); err != nil {
+		return err
+	}
+	return s.do(ctx, PutEnvironment, func() error {
+		expected := e.Version
+		e.Version++
+		return replace(s.environments, e.Name, e, func(now *broker.Environment) bool {
+			return now == nil && expected == 0 || now != nil && follows(now.Version, now.State, expected)
+		})
+	})
+}
+
+// PutStore implements broker.CatalogueWriter.
+func (s *Store) PutStore(ctx context.Context, v broker.Store) error {
+	if err := v.Check(); err != nil {
+		return err
+	}
+	return s.do(ctx, PutStore, func() error {
+		list := s.stores[v.Environment]
+		at, found := slices.BinarySearchFunc(list, v.Name, func(a broker.Store, name string) int { return cmp.Compare(a.Name, name) })
+		next := v
+		next.Version++
+		next.Paths = clone(v.Paths)
+		switch {
+		case found && reflect.DeepEqual(list[at], next):
+			return nil
+		case !found && v.Version != 0 || found && !follows(list[at].Version, list[at].State, v.Version):
+			return broker.ErrConflict
+		}
+		list = slices.Clone(list)
+		if found {
+			list[at] = next
+		} else {
+			list = slices.Insert(list, at, next)
+		}
+		s.stores[v.Environment] = list
+		return nil
+	})
+}
+
+// PutServer implements broker.CatalogueWriter.
+func (s *Store) PutServer(ctx context.Context, v broker.Server) error {
+	if err := v.Check(); err != nil {
+		return err
+	}
+	return s.do(ctx, PutServer, func() error {
+		expected := v.Version
+		v.Version++
+		v.Attach, v.Propagate, v.Networks = clone(v.Attach), clone(v.Propagate), clone(v.Networks)
+		return replace(s.servers, broker.Route{Environment: v.Environment, Server: v.Name}, v, func(now *broker.Server) bool {
+			return now == nil && expected == 0 || now != nil && follows(now.Version, now.State, expected)
+		})
+	})
+}
+
+// PutAgent implements broker.CatalogueWriter.
+func (s *Store) PutAgent(ctx context.Context, v broker.Agent) error {
+	if err := v.Check(); err != nil {
+		return err
+	}
+	return s.do(ctx, PutAgent, func() error {
+		expected := v.Version
+		v.Version++
+		return replace(s.agents, idKey{v.Environment, v.ID}, v, func(now *broker.Agent) bool {
+			return now == nil && expected == 0 || now != nil && follows(now.Version, now.State, expected)
+		})
+	})
+}
+
+// PutTool implements broker.CatalogueWriter.
+func (s *Store) PutTool(ctx context.Context, v broker.Tool) error {
+	if err := v.Check(); err != nil {
+		return err
+	}
+	return s.do(ctx, PutTool, func() error {
+		expected := v.Version
+		v.Version++
+		v.Teams = clone(v.Teams)
+		at := bindingKey{broker.Route{Environment: v.Environment, Server: v.Server}, v.Name}
+		return replace(s.tools, at, v, func(now *broker.Tool) bool {
+			return now == nil && expected == 0 || now != nil && follows(now.Version, now.State, expected)
+		})
+	})
+}
+
+// PutMarker implements broker.Markers.
+func (s *Store) PutMarker(ctx context.Context, m broker.Marker) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	return s.do(ctx, PutMarker, func() error {
+		m.At = plain(m.At)
+		return replace(s.markers, markerKey{m.Environment, m.Kind, m.ID}, m, func(now *broker.Marker) bool {
+			return now == nil && m.Epoch == 1 || now != nil && m.Epoch == now.Epoch+1
+		})
+	})
+}
+
+// clone copies a list; an empty one becomes nil, as it is read from a table.
+func clone[T any](list []T) []T { return append([]T(nil), list...) }
+
+// plain is a time as it is read from a table: UTC, nothing monotonic.
+func plain(t time.Time) time.Time { return t.Round(0).UTC() }

@@ -1,0 +1,91 @@
+package memory
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"bindery/shared/broker"
+)
+
+// Op names an operation.
+type Op int
+
+// The operations.
+const (
+	Snapshot Op = iota
+	PutEnvironment
+	PutStore
+	PutServer
+	PutBinding
+	PutAgent
+	PutTool
+	BindingVersion
+	PutMarker
+	Append
+	Latest
+	PutSealed
+	LoadKeys
+	ClaimFetch
+	SaveKeys
+	operations
+)
+
+var opNames = [operations]string{"read the catalogue", "put the environment", "put the store", "put the server",
+	"put the binding", "put the agent", "put the tool", "read a version of the binding", "put the marker",
+	"append the audit record", "read the sealed value", "put the sealed value", "load the issuer's keys",
+	"claim the fetch of the issuer's keys", "save the issuer's keys"}
+
+// String says what the operation does.
+func (o Op) String() string { return opNames[o] }
+
+func (o Op) reads() bool {
+	return o == Snapshot || o == BindingVersion || o == Latest || o == LoadKeys
+}
+
+// Fault is what happens to one call. Wait comes first, outside every lock.
+type Fault struct {
+	Wait   func(ctx context.Context)
+	Before error // nothing is read or applied
+	After  error // it is applied and the answer lost; for a read: what was read is withheld, as when a later page fails
+}
+
+// Refuse fails without applying.
+func Refuse() Fault { return Fault{Before: broker.ErrUnavailable} }
+
+// Lose applies and loses the answer.
+func Lose() Fault { return Fault{After: broker.ErrUnavailable} }
+
+// Inject lets the next calls of op meet these faults, one each, in this order.
+func (s *Store) Inject(op Op, f ...Fault) {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.due[op] = append(s.faults.due[op], f...)
+	s.faults.armed.Add(int64(len(f)))
+}
+
+// Calls counts the calls of op so far, failed ones included.
+func (s *Store) Calls(op Op) int { return int(s.faults.calls[op].Load()) }
+
+type faults struct {
+	calls [operations]atomic.Int64
+	armed atomic.Int64 // how many are due, so that the usual call takes no lock
+	mu    sync.Mutex
+	due   [operations][]Fault
+}
+
+func (f *faults) next(op Op) Fault {
+	f.calls[op].Add(1)
+	if f.armed.Load() == 0 {
+		return Fault{}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.due[op]) == 0 {
+		return Fault{}
+	}
+	due := f.due[op][0]
+	f.due[op] = f.due[op][1:]
+	f.armed.Add(-1)
+	return due
+}

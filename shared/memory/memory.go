@@ -1,0 +1,147 @@
+// Package memory keeps what Bindery knows in maps: every storage interface of
+// package broker, with the semantics of the tables, for tests and benchmarks
+// of what is built on them. Faults can be injected into each operation, the
+// one that is applied although its answer is lost included.
+//
+// What Snapshot gives out is shared and must not be changed: a Put replaces
+// rows and slices, it never writes into them.
+//
+// The package is never part of what is deployed, keeps nothing when the process
+// ends, and never grows the cost of a decision with the number of people who
+// hold bindings of their own.
+package memory
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	"bindery/shared/broker"
+)
+
+// Store implements every storage interface of package broker. It is safe for
+// concurrent use.
+type Store struct {
+	now    func() time.Time
+	faults faults
+
+	mu           sync.RWMutex
+	environments map[string]*broker.Environment
+	stores       map[string][]broker.Store
+	servers      map[broker.Route]*broker.Server
+	shared       map[broker.Route][]broker.Binding
+	personal     map[personalKey][]broker.Binding
+	versions     map[bindingKey][]broker.Binding // index: version-1; the last one is current
+	agents       map[idKey]*broker.Agent
+	tools        map[bindingKey]*broker.Tool
+	markers      map[markerKey]*broker.Marker
+	sealed       map[idKey][]broker.SealedValue // newest first, at most two
+	keySets      map[idKey]*broker.KeySet
+	claims       map[idKey]time.Time
+	records      map[recordKey]broker.Record
+	order        []recordKey
+}
+
+type (
+	idKey      struct{ environment, id string }
+	bindingKey struct {
+		broker.Route
+		name string
+	}
+	personalKey struct {
+		broker.Route
+		principal string
+	}
+	markerKey struct {
+		environment string
+		kind        broker.MarkerKind
+		id          string
+	}
+	recordKey struct {
+		receipt string
+		phase   broker.Phase
+	}
+)
+
+var (
+	_ broker.Catalogue       = (*Store)(nil)
+	_ broker.CatalogueWriter = (*Store)(nil)
+	_ broker.Markers         = (*Store)(nil)
+	_ broker.AuditLog        = (*Store)(nil)
+	_ broker.SealedValues    = (*Store)(nil)
+	_ broker.KeySets         = (*Store)(nil)
+)
+
+// New makes an empty Store. The clock decides only whether a key set is past
+// its life.
+func New(now func() time.Time) *Store {
+	return &Store{
+		now:          now,
+		environments: map[string]*broker.Environment{},
+		stores:       map[string][]broker.Store{},
+		servers:      map[broker.Route]*broker.Server{},
+		shared:       map[broker.Route][]broker.Binding{},
+		personal:     map[personalKey][]broker.Binding{},
+		versions:     map[bindingKey][]broker.Binding{},
+		agents:       map[idKey]*broker.Agent{},
+		tools:        map[bindingKey]*broker.Tool{},
+		markers:      map[markerKey]*broker.Marker{},
+		sealed:       map[idKey][]broker.SealedValue{},
+		keySets:      map[idKey]*broker.KeySet{},
+		claims:       map[idKey]time.Time{},
+		records:      map[recordKey]broker.Record{},
+	}
+}
+
+// do runs one operation under the lock, with the fault that is due.
+func (s *Store) do(ctx context.Context, op Op, apply func() error) error {
+	fault := s.faults.next(op)
+	if fault.Wait != nil {
+		fault.Wait(ctx)
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w: %w", op, broker.ErrUnavailable, err)
+	}
+	if fault.Before != nil {
+		return fmt.Errorf("%s: %w", op, fault.Before)
+	}
+	if err := s.locked(op, apply); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	if fault.After != nil {
+		return fmt.Errorf("%s: %w", op, fault.After)
+	}
+	return nil
+}
+
+func (s *Store) locked(op Op, apply func() error) error {
+	if op.reads() {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+	} else {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	}
+	return apply()
+}
+
+// replace puts next where the current row may be replaced by it. Where it may
+// not, but is the very same, an earlier attempt was applied.
+func replace[K comparable, V any](rows map[K]*V, at K, next V, may func(current *V) bool) error {
+	current := rows[at]
+	switch {
+	case may(current):
+		rows[at] = &next
+	case current == nil || !reflect.DeepEqual(*current, next):
+		return broker.ErrConflict
+	}
+	return nil
+}
+
+// follows reports whether a row of this standing may be replaced by one that
+// expects the given version. Nothing follows a tombstone.
+func follows(version int64, state broker.State, expected int64) bool {
+	return version == expected && state != broker.Deleted
+}

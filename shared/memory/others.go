@@ -1,0 +1,158 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"bindery/shared/broker"
+)
+
+// Append implements broker.AuditLog.
+func (s *Store) Append(ctx context.Context, r broker.Record) error {
+	if err := r.Check(); err != nil {
+		return err
+	}
+	return s.do(ctx, Append, func() error {
+		at := recordKey{r.Receipt, r.Phase}
+		if there, ok := s.records[at]; ok {
+			if there.Nonce != r.Nonce {
+				return broker.ErrConflict
+			}
+			return nil
+		}
+		r.At = r.At.Round(0)
+		r.References, r.Candidates, r.Accesses = clone(r.References), clone(r.Candidates), clone(r.Accesses)
+		s.records[at] = r
+		s.order = append(s.order, at)
+		return nil
+	})
+}
+
+// Records gives the records of one receipt, intent before outcome; for tests.
+func (s *Store) Records(receipt string) []broker.Record {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var found []broker.Record
+	for _, phase := range []broker.Phase{broker.Intent, broker.Outcome, broker.Refused} {
+		if r, ok := s.records[recordKey{receipt, phase}]; ok {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// AllRecords gives every record in the order in which they were stored; for tests.
+func (s *Store) AllRecords() []broker.Record {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := make([]broker.Record, 0, len(s.order))
+	for _, at := range s.order {
+		all = append(all, s.records[at])
+	}
+	return all
+}
+
+// Latest implements broker.SealedValues.
+func (s *Store) Latest(ctx context.Context, environment, id string) ([]broker.SealedValue, error) {
+	if err := broker.CheckID("id", id); err != nil {
+		return nil, err
+	}
+	var found []broker.SealedValue
+	err := s.do(ctx, Latest, func() error {
+		found = slices.Clone(s.sealed[idKey{environment, id}])
+		if len(found) == 0 {
+			return broker.ErrNotFound
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// PutSealed implements broker.SealedValues.
+func (s *Store) PutSealed(ctx context.Context, v broker.SealedValue) error {
+	if err := v.Check(); err != nil {
+		return err
+	}
+	return s.do(ctx, PutSealed, func() error {
+		at := idKey{v.Environment, v.ID}
+		v.At, v.Sealed = plain(v.At), clone(v.Sealed)
+		there := s.sealed[at]
+		var current int64
+		if len(there) > 0 {
+			current = there[0].Version
+		}
+		switch {
+		case len(there) > 0 && reflect.DeepEqual(there[0], v):
+			return nil
+		case v.Version != current+1:
+			return broker.ErrConflict
+		}
+		s.sealed[at] = append([]broker.SealedValue{v}, there[:min(1, len(there))]...)
+		return nil
+	})
+}
+
+// LoadKeys implements broker.KeySets.
+func (s *Store) LoadKeys(ctx context.Context, environment, issuer string) (broker.KeySet, error) {
+	if err := broker.CheckID("issuer", issuer); err != nil {
+		return broker.KeySet{}, err
+	}
+	var found broker.KeySet
+	err := s.do(ctx, LoadKeys, func() error {
+		k := s.keySets[idKey{environment, issuer}]
+		if k == nil || !s.now().Before(k.Fetched.Add(broker.KeySetLife)) {
+			return broker.ErrNotFound
+		}
+		found = *k
+		return nil
+	})
+	if err != nil {
+		return broker.KeySet{}, err
+	}
+	return found, nil
+}
+
+// ClaimFetch implements broker.KeySets.
+func (s *Store) ClaimFetch(ctx context.Context, environment, issuer string, now, notSince time.Time) (bool, error) {
+	if err := broker.CheckID("issuer", issuer); err != nil {
+		return false, err
+	}
+	if now.IsZero() || now.Before(notSince) {
+		return false, fmt.Errorf("%w claim: the time before which it may be taken lies in the future", broker.ErrInvalid)
+	}
+	mine := false
+	err := s.do(ctx, ClaimFetch, func() error {
+		at := idKey{environment, issuer}
+		if last, ok := s.claims[at]; !ok || last.Before(notSince) {
+			s.claims[at], mine = plain(now), true
+		}
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	return mine, nil
+}
+
+// SaveKeys implements broker.KeySets. An older set than the stored one is
+// dropped without an error.
+func (s *Store) SaveKeys(ctx context.Context, k broker.KeySet) error {
+	if err := k.Check(); err != nil {
+		return err
+	}
+	return s.do(ctx, SaveKeys, func() error {
+		at := idKey{k.Environment, k.Issuer}
+		if there := s.keySets[at]; there != nil && !there.Fetched.Before(k.Fetched) {
+			return nil
+		}
+		k.Fetched, k.Sealed = plain(k.Fetched), clone(k.Sealed)
+		s.keySets[at] = &k
+		return nil
+	})
+}
