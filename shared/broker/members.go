@@ -15,12 +15,9 @@ func Members(material secret.Value, keys []string) (map[string]secret.Value, err
 	if material.IsZero() {
 		return nil, fmt.Errorf("%w: the secret is empty", ErrSecretMalformed)
 	}
-	var members map[string]secret.Value
-	if slices.ContainsFunc(keys, func(key string) bool { return key != "" }) {
-		var err error
-		if members, err = material.Members(); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrSecretMalformed, err)
-		}
+	members, err := membersFor(material, keys)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSecretMalformed, err)
 	}
 	wanted := make(map[string]secret.Value, len(keys))
 	for _, key := range keys {
@@ -43,11 +40,27 @@ func Members(material secret.Value, keys []string) (map[string]secret.Value, err
 // secret has, for masking. What it does not have as a non-empty string could
 // never be released under the same key, so it is left out without an error.
 func Earlier(material secret.Value, keys []string) []secret.Value {
+	if material.IsZero() {
+		return nil
+	}
+	members, _ := membersFor(material, keys) // not an object: no members
 	var values []secret.Value
 	for _, key := range keys {
-		if one, err := Members(material, []string{key}); err == nil {
-			values = append(values, one[key])
+		value := members[key]
+		if key == "" {
+			value = material
+		}
+		if !value.IsZero() {
+			values = append(values, value)
 		}
 	}
 	return values
+}
+
+// membersFor parses the material only if a key asks for a member.
+func membersFor(material secret.Value, keys []string) (map[string]secret.Value, error) {
+	if !slices.ContainsFunc(keys, func(key string) bool { return key != "" }) {
+		return nil, nil
+	}
+	return material.Members()
 }

@@ -15,8 +15,9 @@ type Registry struct {
 	Writer  CatalogueWriter
 	Reader  Catalogue
 	Sources map[SourceKind]Source
-	// CheckAttachments judges where credentials go (forbidden headers, shapes).
-	CheckAttachments func([]Attachment) error
+	// CheckServer judges what reaches the upstream and where: attachments,
+	// propagation, and the URL itself.
+	CheckServer func(Server) error
 }
 
 // PutServer checks and stores a server. s.Version is the version it replaces.
@@ -33,10 +34,7 @@ func (r *Registry) PutServer(ctx context.Context, s Server) error {
 	if _, err := Fields(s.Attach); err != nil {
 		return err
 	}
-	if err := r.CheckAttachments(s.Attach); err != nil {
-		return err
-	}
-	if err := checkPropagation(s.Propagate, s.Attach); err != nil {
+	if err := r.CheckServer(s); err != nil {
 		return err
 	}
 	for _, n := range s.Networks {
@@ -45,32 +43,6 @@ func (r *Registry) PutServer(ctx context.Context, s Server) error {
 		}
 	}
 	return r.Writer.PutServer(ctx, s)
-}
-
-// attributes a server may ask to be told.
-var attributes = []string{"email", "subject", "groups", "principal", "agent"}
-
-func checkPropagation(propagate []Propagation, attach []Attachment) error {
-	var taken []string
-	for _, a := range attach {
-		if a.In == InHeader {
-			taken = append(taken, strings.ToLower(a.Name))
-		}
-		if a.In == InBasic {
-			taken = append(taken, "authorization")
-		}
-	}
-	for _, p := range propagate {
-		header := strings.ToLower(p.Header)
-		switch {
-		case !slices.Contains(attributes, p.Attribute):
-			return fmt.Errorf("%w propagation: the attribute must be one of %s", ErrInvalid, strings.Join(attributes, ", "))
-		case header == "" || slices.Contains(taken, header):
-			return fmt.Errorf("%w propagation: header %q is missing or already used", ErrInvalid, p.Header)
-		}
-		taken = append(taken, header)
-	}
-	return nil
 }
 
 // openable are the private ranges a server may open: RFC 1918, RFC 6598 and

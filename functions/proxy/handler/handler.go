@@ -19,17 +19,15 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"bindery/shared/broker"
+	"bindery/shared/credential"
 	"bindery/shared/egress"
 	"bindery/shared/identity"
 	"bindery/shared/lambdahttp"
 	"bindery/shared/mcp"
 )
 
-// Headers of Bindery's own.
-const (
-	receiptHeader = "Bindery-Receipt" // to the caller and to the upstream
-	bindingHeader = "Bindery-Binding" // from the caller: which of its own bindings to use
-)
+// bindingHeader is where a caller names which of its own bindings to use.
+const bindingHeader = "Bindery-Binding"
 
 const (
 	routePrefix    = "/mcp/"
@@ -114,7 +112,7 @@ func (h *Handler) mcp(w http.ResponseWriter, r *http.Request, route broker.Route
 		Receipt: ulid.MustNew(ulid.Timestamp(h.now()), rand.Reader).String(), RequestID: lambdahttp.RequestID(r.Context()),
 		Route: route, Principal: principal, Issuers: h.issuers, Method: r.Method,
 	}
-	w.Header().Set(receiptHeader, call.Receipt)
+	w.Header().Set(credential.ReceiptHeader, call.Receipt)
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		notPost.write(w, nil)
@@ -144,7 +142,7 @@ func (h *Handler) challenge(w http.ResponseWriter, route broker.Route, err error
 	if problem.Status == http.StatusUnauthorized || problem.Status == http.StatusForbidden {
 		w.Header().Set("WWW-Authenticate", h.verifier.Challenge(route, err))
 	}
-	h.log.Info("not authenticated", "server", route.Server, "problem", problem.Name, "cause", identity.Reason(err))
+	h.log.Info("not authenticated", "server", route.Server, "problem", problem.Name, "cause", identity.ReasonOf(err))
 	problem.write(w, nil)
 }
 

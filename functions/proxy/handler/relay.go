@@ -3,6 +3,7 @@ package handler
 import (
 	"bytes"
 	"context"
+	"errors"
 	"mime"
 	"net/http"
 	"strings"
@@ -50,7 +51,7 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request, release *broker.
 	defer cancel()
 	request, err := upstreamRequest(ctx, r, release, message, body)
 	if err != nil {
-		x.fail(failure{badCredential, broker.SecretMalformed})
+		x.fail(attachFailure(err))
 		return
 	}
 	client, err := h.upstreams.For(&release.Decision.Server)
@@ -110,10 +111,19 @@ func upstreamRequest(ctx context.Context, r *http.Request, release *broker.Relea
 		return nil, err
 	}
 	request.Header = mcp.UpstreamHeader(r.Header, message)
-	if err := credential.Propagate(request.Header, d); err != nil {
+	if err := credential.Propagate(request.Header, &d.Server, &d.Call.Principal, d.Call.Receipt, d.Binding.Mode); err != nil {
 		return nil, err
 	}
 	return request, credential.Attach(request, &d.Server, release.Credential.Fields)
+}
+
+// attachFailure tells a value that its place cannot carry from a server's row
+// that asks for what cannot be sent.
+func attachFailure(err error) failure {
+	if errors.Is(err, broker.ErrSecretMalformed) || errors.Is(err, broker.ErrSecretMissing) {
+		return failure{badCredential, broker.SecretMalformed}
+	}
+	return failure{internal, broker.Internal}
 }
 
 // answer sorts the upstream's response: what must not reach the caller as it
