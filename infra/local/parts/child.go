@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -108,8 +109,11 @@ func (t *transcript) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// colour matches what programs send to terminals and nobody reads in an error.
+var colour = regexp.MustCompile(`\x1b\[[0-9;]*m`)
+
 func (t *transcript) keep(line string) {
-	line = strings.TrimRight(line, "\r")
+	line = strings.TrimRight(colour.ReplaceAllString(line, ""), "\r")
 	if t.await != "" && !t.seen && strings.Contains(line, t.await) {
 		t.seen = true
 		close(t.passed)

@@ -84,6 +84,21 @@ func TestAKilledInstallIsNotTakenForComplete(t *testing.T) {
 	mustInstallFresh(t, h)
 }
 
+// A folder that came there in another way, or lost its stamp, is not trusted.
+func TestAFolderWithoutItsStampIsInstalledAgain(t *testing.T) {
+	h := testHome(t)
+	dir, err := h.install(t.Context(), nil, "part", []string{"pin"}, func(dir string) error {
+		return os.WriteFile(filepath.Join(dir, "half"), nil, 0o644)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, stamp)); err != nil {
+		t.Fatal(err)
+	}
+	mustInstallFresh(t, h)
+}
+
 // mustInstallFresh installs and finds what this filler made, alone.
 func mustInstallFresh(t *testing.T, h home) {
 	t.Helper()

@@ -9,7 +9,8 @@
 // A started part listens on 127.0.0.1 only, on a port chosen here, and dies
 // with the process that started it.
 //
-// The package never installs anything outside .local/, never asks for more
+// The package never installs anything outside .local/ (pip, npm and Maven keep
+// their usual download caches), never asks for more
 // rights, never hands AWS credentials or other settings of the caller to a
 // part, and is never part of what is deployed.
 package parts

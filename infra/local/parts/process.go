@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Process is a started part.
+// Process is a started part. It ends with the context it was started with, but
+// only Stop waits for that: a caller that is about to exit defers it.
 type Process struct {
 	// URL is where the part serves: http://127.0.0.1:port, without a final slash.
 	URL string

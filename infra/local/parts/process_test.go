@@ -174,8 +174,8 @@ func TestATranscriptIsBounded(t *testing.T) {
 	for range 1000 {
 		_, _ = out.Write([]byte(strings.Repeat("x", 1000)))
 	}
-	_, _ = out.Write([]byte("\nrea"))
-	_, _ = out.Write([]byte("dy\nlast words"))
+	_, _ = out.Write([]byte("\n\x1b[31mrea"))
+	_, _ = out.Write([]byte("dy\x1b[0m\n\x1b[1mlast words\x1b[0m\n"))
 	select {
 	case <-out.passed:
 	default:
