@@ -56,6 +56,27 @@ func refFind(text, value string) string {
 	return ""
 }
 
+// refAllows is refFind that also takes base64 which lacks its first characters
+// or mixes the two alphabets. That is not promised, but taking it out is no
+// fault.
+func refAllows(text, value string) bool {
+	if refFind(text, value) != "" {
+		return true
+	}
+	for level := 0; level <= 3; level++ {
+		for _, form := range []string{text, refPercent(text)} {
+			form = base64Run.ReplaceAllStringFunc(mixedAlphabets.Replace(form), func(run string) string { return "AAA" + run })
+			if refFindPlain(form, value) != "" {
+				return true
+			}
+		}
+		text = refUnescape(text)
+	}
+	return false
+}
+
+var mixedAlphabets = strings.NewReplacer("-", "+", "_", "/")
+
 func refFindPlain(text, value string) string {
 	switch h := hex.EncodeToString([]byte(value)); {
 	case strings.Contains(text, value):
@@ -68,11 +89,11 @@ func refFindPlain(text, value string) string {
 	} {
 		for _, found := range run.FindAllString(text, -1) {
 			for skip := range 4 {
-				tail := found[skip:]
-				if len(tail)%4 == 1 {
-					tail = tail[:len(tail)-1]
+				group := found[skip:]
+				if len(group)%4 == 1 {
+					group = group[:len(group)-1]
 				}
-				if b, err := encoding.DecodeString(tail); err == nil && strings.Contains(string(b), value) {
+				if b, err := encoding.DecodeString(group); err == nil && strings.Contains(string(b), value) {
 					return "base64"
 				}
 			}
