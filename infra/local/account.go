@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -124,12 +123,23 @@ func (a *account) print(out io.Writer) {
 	}
 	row("agent saw", "%s", a.excerpt())
 	for _, r := range a.records {
-		text, _ := json.Marshal(map[string]any{"receipt": r.Receipt, "tool": r.Target, "binding": r.Binding, "version": r.BindingVersion,
-			"mode": r.Mode, "principal": r.Principal, "agent": r.Agent, "status": r.Status, "masked": r.Masked})
-		row("audit "+string(r.Phase), "%s", text)
+		row("audit "+string(r.Phase), "%s", line(r))
 	}
-	row("latency", "%.1f ms, of which AWS calls to the local endpoint take most", float64(a.latency.Microseconds())/1000)
+	row("latency", "%.1f ms, the local endpoint's AWS calls included", float64(a.latency.Microseconds())/1000)
 	row("and", "the official everything-server answered: %.60s", a.official)
+}
+
+// line is an audit record in one line: the facts an auditor asks for first.
+func line(r broker.Record) string {
+	text := fmt.Sprintf("#%d %s: %s of %s by %s through %s, binding %s v%d, %s", r.Sequence, r.Method, r.Target, r.Server,
+		r.Principal[:10]+"…", r.Agent, r.Binding, r.BindingVersion, r.Mode)
+	if r.Phase == broker.Outcome {
+		text = fmt.Sprintf("#%d status %d, %d masked, %d ms", r.Sequence, r.Status, r.Masked, r.LatencyMS)
+		for _, a := range r.Accesses {
+			text += ", read " + a.Reference + " version " + a.Version
+		}
+	}
+	return text
 }
 
 // excerpt is the line of the agent's answer that would have shown the secret.

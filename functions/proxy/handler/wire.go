@@ -62,15 +62,16 @@ func Adapters(c config.Config, a aws.Config) Parts {
 
 // New builds the handler from settings.
 func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
-	document, err := identity.ParseDocument(c.Issuers)
+	document, err := identity.Parse(c.Issuers, c.Local)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config.Issuers, err)
 	}
 	p := Adapters(c, a)
 	policy := egress.Policy{Loopback: c.Local, Networks: c.PrivateNetworks}
-	verifier, err := identity.New(document, identity.Options{
-		Environment: c.Environment, PublicURL: c.PublicURL, HTTP: egress.New(policy).HTTP(),
+	verifier, err := identity.New(identity.Config{
+		Document: document, Environment: c.Environment, PublicURL: c.PublicURL, HTTP: egress.New(policy).HTTP(),
 		KeySets: p.Store, Sealer: p.Sealer, Now: time.Now,
+		Report: func(issuer string, err error) { log.Warn("issuer keys", "issuer", issuer, "cause", err.Error()) },
 	})
 	if err != nil {
 		return nil, err
