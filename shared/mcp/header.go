@@ -1,0 +1,135 @@
+package mcp
+
+import (
+	"iter"
+	"mime"
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// The media types that carry MCP messages.
+const (
+	JSON        = "application/json"
+	EventStream = "text/event-stream"
+)
+
+const maxField = 8192 // bytes of one forwarded header value
+
+// MediaType gives JSON or EventStream where the one Content-Type says so, in
+// UTF-8, and "" for everything else.
+func MediaType(h http.Header) string {
+	values := h["Content-Type"]
+	if len(values) != 1 || len(values[0]) > 256 {
+		return ""
+	}
+	if values[0] == JSON || values[0] == EventStream {
+		return values[0]
+	}
+	media, params, err := mime.ParseMediaType(values[0])
+	if err != nil || media != JSON && media != EventStream {
+		return ""
+	}
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return ""
+	}
+	return media
+}
+
+// UpstreamHeader gives the headers that go upstream with m: a list of what may
+// pass, everything else stays behind (Authorization, Cookie, Origin,
+// Forwarded, hop-by-hop headers and all that are not known). The answer is
+// asked for unencoded, because what is encoded cannot be masked. Session and
+// stream headers pass in the legacy eras only, mirrored headers in the modern
+// one only, and a header named in Connection does not pass (RFC 9110 section 7.6.1).
+func UpstreamHeader(in http.Header, m *Message) http.Header {
+	out := http.Header{
+		"Content-Type":    {JSON},
+		"Accept":          {JSON + ", " + EventStream},
+		"Accept-Encoding": {"identity"},
+	}
+	dropped := map[string]bool{}
+	for name := range connectionNames(in) {
+		dropped[name] = true
+	}
+	pass := func(name string, joined bool) {
+		values := in[name]
+		if len(values) == 0 || dropped[name] || len(values) > 1 && !joined {
+			return
+		}
+		if value := strings.Join(values, ", "); fieldValue(value) {
+			out[name] = []string{value}
+		}
+	}
+	pass("Accept", true)
+	pass("Traceparent", false)
+	pass("Tracestate", true)
+	if m.declared {
+		pass(versionHeader, false)
+	}
+	if !m.Modern {
+		pass("Mcp-Session-Id", false)
+		pass("Last-Event-Id", false)
+		return out
+	}
+	pass(methodHeader, false)
+	if m.mirrored {
+		pass(nameHeader, false)
+	}
+	for name := range in {
+		if strings.HasPrefix(name, paramPrefix) {
+			pass(name, false)
+		}
+	}
+	return out
+}
+
+// CallerHeader gives the headers of an upstream's answer that reach the
+// caller. Challenges, cookies, CORS and caching rules of the upstream do not:
+// they would speak for another origin, and every answer belongs to one caller.
+func CallerHeader(in http.Header, modern bool) http.Header {
+	out := http.Header{"Cache-Control": {"no-store"}}
+	names := []string{"Content-Type", "Retry-After", "Allow"}
+	if !modern {
+		names = append(names, "Mcp-Session-Id")
+	}
+	for _, name := range names {
+		if values := in[name]; len(values) == 1 && fieldValue(values[0]) {
+			out[name] = []string{values[0]}
+		}
+	}
+	if MediaType(in) == EventStream {
+		out.Set("Cache-Control", "no-cache, no-transform")
+		out.Set("X-Accel-Buffering", "no")
+	}
+	return out
+}
+
+// connectionNames are the canonical names of the headers that Connection
+// declares to be for this hop only.
+func connectionNames(h http.Header) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, value := range h["Connection"] {
+			for name := range strings.SplitSeq(value, ",") {
+				if !yield(textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name))) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// fieldValue accepts what RFC 9110 section 5.5 lets a sender produce, in
+// ASCII: no control characters, so no folding and no second header, and no
+// space at the ends.
+func fieldValue(v string) bool {
+	if len(v) > maxField || v != strings.Trim(v, " \t") {
+		return false
+	}
+	for i := range len(v) {
+		if c := v[i]; c != '\t' && (c < 0x20 || c > 0x7e) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,252 @@
+package mcp
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"bindery/shared/broker"
+)
+
+// MaxRequest is the largest request body, in bytes, that should be read from a
+// caller. Parse does not enforce it: whoever reads the body does.
+const MaxRequest = 4 << 20
+
+const (
+	maxTarget = 4096 // bytes of a tool or prompt name, URI or task id
+	maxID     = 256  // bytes of a raw id
+)
+
+// Kind is the kind of a JSON-RPC message.
+type Kind int
+
+// The kinds. Batches are not served.
+const (
+	Request      Kind = iota + 1 // expects an answer
+	Notification                 // has no id and gets no answer
+	Response                     // a legacy client's answer to a server's request
+)
+
+// Message is what a policy needs to know about one message. ID shares memory
+// with the body.
+type Message struct {
+	Kind    Kind
+	ID      json.RawMessage // raw id, a string or an integer; nil for a notification
+	Method  string          // empty for a response
+	Action  broker.Action
+	Target  string // tool or prompt name, resource URI (or template), or empty
+	Version string // protocol revision in force; 2025-03-26 where nothing says otherwise
+	Modern  bool   // the revision is 2026-07-28 or later: stateless
+
+	declared bool // the caller sent MCP-Protocol-Version
+	mirrored bool // the caller's Mcp-Name was checked against the body
+}
+
+// envelope holds the raw values of a message that are judged; nil where absent.
+type envelope struct {
+	jsonrpc, id, method, params, result, fault []byte
+
+	name, uri, task, ref, notifications, protocol []byte // of params
+	metaVersion, capabilities                     []byte // of params._meta
+	refType, refName, refURI                      []byte // of params.ref
+	resources, tasks                              []byte // of params.notifications
+}
+
+// Parse judges one HTTP request to an MCP endpoint: its headers and its whole
+// body. Every error is an *Error.
+func Parse(h http.Header, body []byte) (*Message, error) {
+	if MediaType(h) != JSON {
+		return nil, refuse(ErrMediaType, "Content-Type must be application/json in UTF-8.")
+	}
+	e, err := read(body)
+	if err != nil {
+		return nil, err
+	}
+	m, err := e.judge(h)
+	if err != nil {
+		if validID(e.id) {
+			err.ID = e.id
+		}
+		return nil, legacyStatus(err, h)
+	}
+	return m, nil
+}
+
+// legacyStatus answers a readable legacy request with HTTP 200 where the fault
+// is in its method or parameters: to a legacy client 404 means that its session
+// has ended, and some give up their session on any 4xx.
+func legacyStatus(err *Error, h http.Header) *Error {
+	inBody := err.Code == -32601 || err.Code == -32602
+	switch legacy := h.Get(versionHeader) < firstModern; {
+	case legacy && inBody && err.ID != nil:
+		err.Status = http.StatusOK
+	case legacy && inBody:
+		err.Status = http.StatusBadRequest
+	}
+	return err
+}
+
+func (e *envelope) judge(h http.Header) (*Message, *Error) {
+	m, err := e.shape()
+	if err != nil {
+		return nil, err
+	}
+	mirrors, err := readMirrors(h)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.era(m, mirrors); err != nil {
+		return nil, err
+	}
+	if m.Kind == Response {
+		if m.Modern {
+			return nil, refuse(ErrInvalidRequest, "This protocol version has no responses from clients.")
+		}
+		m.Action = broker.Respond
+		return m, nil
+	}
+	return m, e.classify(m, mirrors)
+}
+
+// shape tells requests, notifications and responses apart (JSON-RPC 2.0).
+func (e *envelope) shape() (*Message, *Error) {
+	m := &Message{ID: e.id}
+	switch {
+	case string(e.jsonrpc) != `"2.0"`:
+		return nil, refuse(ErrInvalidRequest, "jsonrpc must be \"2.0\".")
+	case e.id != nil && !validID(e.id):
+		return nil, refuse(ErrInvalidRequest, "id must be a string or an integer.")
+	case e.method != nil && (e.result != nil || e.fault != nil):
+		return nil, refuse(ErrInvalidRequest, "A message has either a method or a result.")
+	case e.method != nil && e.params != nil && e.params[0] != '{':
+		return nil, refuse(ErrInvalidRequest, "params must be an object.")
+	case e.method != nil && e.id != nil:
+		m.Kind = Request
+	case e.method != nil:
+		m.Kind = Notification
+	case e.id == nil || (e.result == nil) == (e.fault == nil):
+		return nil, refuse(ErrInvalidRequest, "A message has a method, or an id and either a result or an error.")
+	case e.params != nil || len(e.result) > 0 && e.result[0] != '{' || len(e.fault) > 0 && e.fault[0] != '{':
+		return nil, refuse(ErrInvalidRequest, "result or error must be an object.")
+	default:
+		m.Kind = Response
+	}
+	return m, nil
+}
+
+// classify finds the action and the target.
+func (e *envelope) classify(m *Message, mirrors mirrors) *Error {
+	name, whole := text(e.method)
+	if !whole {
+		return refuse(ErrInvalidRequest, "method must be a string.")
+	}
+	if err := mirrors.method(m, name); err != nil {
+		return err
+	}
+	known, ok := methodOf(name)
+	switch {
+	case !ok:
+		return refuse(ErrMethodUnknown, "This method is not served.")
+	case known.action == broker.Notify && m.Kind != Notification:
+		return refuse(ErrInvalidRequest, "A notification has no id.")
+	case known.action != broker.Notify && m.Kind != Request:
+		return refuse(ErrInvalidRequest, "This method needs an id.")
+	}
+	m.Method, m.Action = known.name, known.action
+	named, err := e.target(m, known.naming)
+	if err != nil {
+		return err
+	}
+	if known.mirrored && m.Modern {
+		return mirrors.name(m, named)
+	}
+	return nil
+}
+
+// target sets Target, and Action where the parameters decide it, and gives the
+// name that the method's Mcp-Name header must repeat.
+func (e *envelope) target(m *Message, n naming) (string, *Error) {
+	raw, missing := []byte(nil), ""
+	switch n {
+	case namesByName:
+		raw, missing = e.name, "params.name must be a string of 1 to 4096 bytes without control characters."
+	case namesByURI:
+		raw, missing = e.uri, "params.uri must be a string of 1 to 4096 bytes without control characters."
+	case namesByTask:
+		raw, missing = e.task, "params.taskId must be a string of 1 to 4096 bytes without control characters."
+	case namesByRef:
+		missing = "params.ref must name either one prompt or one resource."
+		kind, _ := text(e.refType)
+		switch {
+		case string(kind) == "ref/prompt" && e.refURI == nil:
+			m.Action, raw = broker.GetPrompt, e.refName
+		case string(kind) == "ref/resource" && e.refName == nil:
+			m.Action, raw = broker.ReadResource, e.refURI
+		}
+	case namesByListing:
+		return "", e.listen(m)
+	default:
+		return "", nil
+	}
+	name, whole := text(raw)
+	if !whole || len(name) == 0 || len(name) > maxTarget || slices.ContainsFunc(name, control) {
+		return "", refuse(ErrInvalidParams, missing)
+	}
+	named := string(name)
+	if n != namesByTask {
+		m.Target = named
+	}
+	return named, nil
+}
+
+// listen judges subscriptions/listen by what it asks for. Change
+// notifications name nothing. Resources and tasks are nameless uses of their
+// kind, because one subscription can name many.
+func (e *envelope) listen(m *Message) *Error {
+	resources, tasks := fills(e.resources), fills(e.tasks)
+	switch {
+	case resources && tasks:
+		return refuse(ErrInvalidParams, "Subscribe to resources and to tasks in separate requests.")
+	case resources:
+		m.Action = broker.ReadResource
+	case tasks:
+		m.Action = broker.CallTool
+	}
+	return nil
+}
+
+// fills reports whether a raw list holds anything; what is not a list counts.
+func fills(raw []byte) bool {
+	if raw == nil || string(raw) == "null" {
+		return false
+	}
+	return raw[0] != '[' || len(bytes.TrimSpace(raw[1:len(raw)-1])) > 0
+}
+
+func control(c byte) bool { return c < 0x20 || c == 0x7f }
+
+// validID accepts a string of bounded length or an integer of at most 19
+// digits, as it stands in the message. Null, fractions, exponents and -0 are
+// not ids.
+func validID(raw []byte) bool {
+	switch {
+	case len(raw) == 0 || len(raw) > maxID:
+		return false
+	case raw[0] == '"':
+		s := strict(raw)
+		str, err := s.str()
+		if err != nil || s.i != len(raw) {
+			return false
+		}
+		_, whole := decode(str)
+		return whole
+	case string(raw) == "0":
+		return true
+	}
+	digits := bytes.TrimPrefix(raw, []byte("-"))
+	if len(digits) == 0 || len(digits) > 19 || digits[0] == '0' {
+		return false
+	}
+	return !slices.ContainsFunc(digits, func(c byte) bool { return c < '0' || c > '9' })
+}
