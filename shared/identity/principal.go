@@ -1,0 +1,165 @@
+package identity
+
+import (
+	"slices"
+	"strings"
+
+	"bindery/shared/broker"
+)
+
+// PrincipalID is the id of a person or workload of this issuer, given the
+// values of its principal claims in the document's order.
+func (i *Issuer) PrincipalID(values ...string) string {
+	return broker.PrincipalID(i.Issuer, strings.Join(values, "\x00")) // no claim holds a control character
+}
+
+// ClientID is the principal id of a client of this issuer that calls for
+// itself. It can never be that of a person.
+func (i *Issuer) ClientID(client string) string {
+	return broker.PrincipalID(i.Issuer, "client\x00"+client)
+}
+
+// AgentID names a client of this issuer as an agent.
+func (i *Issuer) AgentID(client string) string { return i.Name + ":" + client }
+
+// principal reads who calls from verified claims.
+func (t *trusted) principal(c *claimSet) (broker.Principal, error) {
+	p := broker.Principal{Kind: t.Kind, Issuer: t.Issuer.Issuer, Expires: t.expires(c)}
+	var err error
+	if p.Subject, err = c.text(path{"sub"}); err != nil {
+		return p, err
+	}
+	if p.Subject == "" {
+		return p, invalid(ClaimMissing)
+	}
+	client, err := c.first(t.clients)
+	if err != nil {
+		return p, err
+	}
+	own := t.ownToken(c, p.Subject, client)
+	if own && t.Kind == broker.User {
+		p.Kind, p.AgentOnly = broker.Workload, true
+		p.ID, p.Agent = t.ClientID(client), t.AgentID(client)
+		if client == "" {
+			return p, invalid(AgentMissing)
+		}
+	} else if err := t.identify(c, client, &p); err != nil {
+		return p, err
+	}
+	if err := t.describe(c, own, &p); err != nil {
+		return p, err
+	}
+	for _, scope := range t.Scopes {
+		if !slices.Contains(c.scopes(own), scope) {
+			return p, &fault{ErrInsufficientScope, ScopeMissing}
+		}
+	}
+	return p, nil
+}
+
+// ownToken tells a client's own token from that of a person.
+func (t *trusted) ownToken(c *claimSet, subject, client string) bool {
+	if t.Kind == broker.Workload || client != "" && subject == client ||
+		c.MapClaims["idtyp"] == "app" || c.MapClaims["gty"] == "client-credentials" {
+		return true
+	}
+	return slices.ContainsFunc(t.person, func(p path) bool {
+		v := c.lookup(p)
+		return v == nil || v == any("")
+	})
+}
+
+// identify takes the principal claims and the agent.
+func (t *trusted) identify(c *claimSet, client string, p *broker.Principal) error {
+	values := make([]string, len(t.principals))
+	for n, path := range t.principals {
+		v, err := c.text(path)
+		if err != nil {
+			return err
+		}
+		if v == "" {
+			return invalid(ClaimMissing)
+		}
+		values[n] = v
+	}
+	p.ID = t.PrincipalID(values...)
+	if t.Agents == AgentsIgnored {
+		return nil
+	}
+	actor, err := c.first(t.actors)
+	if err != nil {
+		return err
+	}
+	if actor == "" {
+		actor = client
+	}
+	if actor == "" {
+		return invalid(AgentMissing)
+	}
+	p.Agent, p.AgentOnly = t.AgentID(actor), t.Kind == broker.Workload
+	return nil
+}
+
+// describe takes e-mail, groups and attributes.
+func (t *trusted) describe(c *claimSet, own bool, p *broker.Principal) error {
+	if t.email != nil && (t.EmailTrusted || c.MapClaims["email_verified"] == true) && (!own || t.Kind == broker.Workload) {
+		if s, err := c.text(t.email); err == nil && isEmail(s) {
+			p.Email = s
+		}
+	}
+	for name, path := range t.attributes {
+		v, err := c.text(path)
+		if err != nil {
+			return err
+		}
+		if v != "" {
+			if p.Attributes == nil {
+				p.Attributes = map[string]string{}
+			}
+			p.Attributes[name] = v
+		}
+	}
+	if t.groups == nil {
+		return nil
+	}
+	if overage(c, t.Claims.Groups) {
+		return invalid(GroupsOverage)
+	}
+	raw, err := c.texts(t.groups, maxGroups)
+	if err != nil {
+		return err
+	}
+	for _, id := range raw {
+		name, mapped := t.Issuer.Groups[id]
+		if !mapped {
+			name = t.Name + ":" + id
+		}
+		if !slices.Contains(p.Groups, name) {
+			p.Groups = append(p.Groups, name)
+		}
+	}
+	return nil
+}
+
+// isEmail is a plausibility check: whoever needs more asks the issuer.
+func isEmail(s string) bool {
+	local, domain, ok := strings.Cut(s, "@")
+	return ok && local != "" && domain != "" && !strings.Contains(domain, "@") && !strings.ContainsAny(s, " ,;<>\"")
+}
+
+// overage is how Entra ID says that a person has more groups than fit: the
+// groups are elsewhere (_claim_names, OpenID Connect Core 5.6.2) or only their
+// existence is told (hasgroups). Reading that as "no groups" would let a card
+// for everyone win over one that was made for a group.
+func overage(c *claimSet, groups string) bool {
+	if flag, ok := c.MapClaims["hasgroups"]; ok && flag != false {
+		return true
+	}
+	names, ok := c.MapClaims["_claim_names"]
+	if !ok {
+		return false
+	}
+	sources, ok := names.(map[string]any)
+	_, elsewhere := sources[strings.TrimPrefix(groups, "/")]
+	return !ok || elsewhere
+}
