@@ -1,0 +1,233 @@
+package sealed
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bindery/shared/broker"
+	"bindery/shared/secret"
+)
+
+func want(t *testing.T, path string) broker.Want {
+	t.Helper()
+	r, err := broker.ParseReference("sealed:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return broker.Want{Reference: r, Keys: []string{""}, Environment: environment, Origin: origin}
+}
+
+func put(t *testing.T, s *Store, id, value string) int64 {
+	t.Helper()
+	version, err := s.Put(t.Context(), environment, id, origin, secret.New(value))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return version
+}
+
+func TestPutCountsVersionsAndKeepsTheTime(t *testing.T) {
+	values := newValues()
+	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.FixedZone("", 3600))
+	s := New(values, newSealer(), func() time.Time { return at })
+	for version := int64(1); version <= 3; version++ {
+		if got := put(t, s, "token", "made-up-value-one"); got != version {
+			t.Errorf("version %d, want %d", got, version)
+		}
+	}
+	rows, err := values.Latest(t.Context(), environment, "token")
+	if err != nil || rows[0].State != broker.Active || !rows[0].At.Equal(at) || rows[0].At.Location() != time.UTC {
+		t.Errorf("stored %v (%v), want an active row of %v in UTC", rows[0].At, err, at)
+	}
+	found, err := s.Fetch(t.Context(), want(t, "token"))
+	if err != nil || found.Version != "3" {
+		t.Errorf("version %q (%v), want 3", found.Version, err)
+	}
+}
+
+func TestPutThatLosesARaceIsAConflictAndChangesNothing(t *testing.T) {
+	values := newValues()
+	s := New(values, newSealer(), time.Now)
+	put(t, s, "token", "made-up-value-one")
+	values.beforePut = func() {
+		values.beforePut = nil
+		put(t, s, "token", "made-up-value-two")
+	}
+	if _, err := s.Put(t.Context(), environment, "token", origin, secret.New("made-up-value-late")); !errors.Is(err, broker.ErrConflict) {
+		t.Fatalf("%v, want ErrConflict", err)
+	}
+	found, err := s.Fetch(t.Context(), want(t, "token"))
+	if err != nil || !found.Values[""].Equal(secret.New("made-up-value-two")) {
+		t.Errorf("the loser changed the value (%v)", err)
+	}
+}
+
+func TestPutDoesNotBringAClosedValueBack(t *testing.T) {
+	for _, state := range []broker.State{broker.Suspended, broker.Revoked, broker.Deleted, broker.Pending, ""} {
+		values := newValues()
+		s := New(values, newSealer(), time.Now)
+		put(t, s, "token", "made-up-value-one")
+		values.edit("prod/token", func(v *broker.SealedValue) { v.State = state })
+		if _, err := s.Put(t.Context(), environment, "token", origin, secret.New("made-up-value-two")); !errors.Is(err, broker.ErrConflict) {
+			t.Errorf("%s: %v, want ErrConflict", state, err)
+		}
+		if _, err := s.Fetch(t.Context(), want(t, "token")); !errors.Is(err, broker.ErrSecretMissing) {
+			t.Errorf("%s: %v, want ErrSecretMissing", state, err)
+		}
+	}
+}
+
+func TestPutRefusesWhatItCannotBind(t *testing.T) {
+	s := New(newValues(), newSealer(), time.Now)
+	for name, args := range map[string][4]string{
+		"no environment":        {"", "token", origin, "made-up-value-one"},
+		"environment with path": {"prod/x", "token", origin, "made-up-value-one"},
+		"no id":                 {environment, "", origin, "made-up-value-one"},
+		"id with upper case":    {environment, "Token", origin, "made-up-value-one"},
+		"id with path":          {environment, "a/b", origin, "made-up-value-one"},
+		"id too long":           {environment, strings.Repeat("a", 41), origin, "made-up-value-one"},
+		"no origin":             {environment, "token", "", "made-up-value-one"},
+		"no value":              {environment, "token", origin, ""},
+	} {
+		if _, err := s.Put(t.Context(), args[0], args[1], args[2], secret.New(args[3])); !errors.Is(err, broker.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+	}
+}
+
+func TestFetchRefusesPathsThatAreNoID(t *testing.T) {
+	s := New(newValues(), newSealer(), time.Now)
+	for _, path := range []string{"Token", "a/b", "/a", "a_b", strings.Repeat("a", 41), "token?version=1"} {
+		if _, err := s.Fetch(t.Context(), want(t, path)); !errors.Is(err, broker.ErrSecretMalformed) {
+			t.Errorf("%s: %v, want ErrSecretMalformed", path, err)
+		}
+	}
+	w := want(t, "token")
+	w.Origin = ""
+	if _, err := s.Fetch(t.Context(), w); !errors.Is(err, broker.ErrSecretMalformed) {
+		t.Errorf("no origin: %v, want ErrSecretMalformed", err)
+	}
+}
+
+// The row says one thing, the decision another: the decision counts.
+func TestRowMovedToAnotherIDEnvironmentOrOriginDoesNotOpen(t *testing.T) {
+	values := newValues()
+	s := New(values, newSealer(), time.Now)
+	put(t, s, "token", "made-up-value-one")
+	stolen := values.rows["prod/token"][0]
+	values.rows["prod/other"] = []broker.SealedValue{stolen}
+	values.rows["dev/token"] = []broker.SealedValue{stolen}
+
+	moved := map[string]broker.Want{"id": want(t, "other"), "environment": want(t, "token"), "origin": want(t, "token")}
+	w := moved["environment"]
+	w.Environment = "dev"
+	moved["environment"] = w
+	w = moved["origin"]
+	w.Origin = "digest-of-https-evil-example"
+	moved["origin"] = w
+	for what, w := range moved {
+		if _, err := s.Fetch(t.Context(), w); !errors.Is(err, broker.ErrKeyUnavailable) {
+			t.Errorf("moved to another %s: %v, want ErrKeyUnavailable", what, err)
+		}
+	}
+}
+
+// After a server moved, its value is typed in again for the new origin. The
+// version before was never given to that origin and must not block it.
+func TestValueStoredAgainForANewOrigin(t *testing.T) {
+	s := New(newValues(), newSealer(), time.Now)
+	put(t, s, "token", "made-up-value-one")
+	if _, err := s.Put(t.Context(), environment, "token", "digest-of-new-origin", secret.New("made-up-value-two")); err != nil {
+		t.Fatal(err)
+	}
+	w := want(t, "token")
+	w.Origin = "digest-of-new-origin"
+	found, err := s.Fetch(t.Context(), w)
+	if err != nil || !found.Values[""].Equal(secret.New("made-up-value-two")) || len(found.Previous) != 0 {
+		t.Errorf("%v, %d earlier values, want the new value alone", err, len(found.Previous))
+	}
+	if _, err := s.Fetch(t.Context(), want(t, "token")); !errors.Is(err, broker.ErrKeyUnavailable) {
+		t.Errorf("the old origin: %v, want ErrKeyUnavailable", err)
+	}
+}
+
+func TestFaultsFailClosed(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		faulty string // handle
+		fault  error
+		want   error
+	}{
+		{"current: KMS throttled", "handle-1", broker.ErrUnavailable, broker.ErrUnavailable},
+		{"current: key disabled", "handle-1", broker.ErrKeyUnavailable, broker.ErrKeyUnavailable},
+		{"previous: KMS throttled", "handle-0", broker.ErrUnavailable, broker.ErrUnavailable},
+	} {
+		sealer := newSealer()
+		s := New(newValues(), sealer, time.Now)
+		put(t, s, "token", "made-up-value-one")
+		put(t, s, "token", "made-up-value-two")
+		sealer.fault = func(_ context.Context, handle string) error {
+			if handle == c.faulty {
+				return c.fault
+			}
+			return nil
+		}
+		if found, err := s.Fetch(t.Context(), want(t, "token")); !errors.Is(err, c.want) || found.Values != nil {
+			t.Errorf("%s: %v, want %v and no value", c.name, err, c.want)
+		}
+	}
+	values := newValues()
+	values.err = broker.ErrUnavailable
+	s := New(values, newSealer(), time.Now)
+	if _, err := s.Fetch(t.Context(), want(t, "token")); !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("table unavailable: %v, want ErrUnavailable", err)
+	}
+	if _, err := s.Put(t.Context(), environment, "token", origin, secret.New("made-up-value-one")); !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("put with the table unavailable: %v, want ErrUnavailable", err)
+	}
+}
+
+func TestBothVersionsAreOpenedSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sealer := newSealer()
+		s := New(newValues(), sealer, time.Now)
+		put(t, s, "token", "made-up-value-one")
+		put(t, s, "token", "made-up-value-two")
+		sealer.fault = func(context.Context, string) error { time.Sleep(time.Second); return nil }
+		began := time.Now()
+		if _, err := s.Fetch(t.Context(), want(t, "token")); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("two opens of a second took %s", took)
+		}
+	})
+}
+
+func TestFailedOpenOfCurrentEndsTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sealer := newSealer()
+		s := New(newValues(), sealer, time.Now)
+		put(t, s, "token", "made-up-value-one")
+		put(t, s, "token", "made-up-value-two")
+		ended := make(chan error, 1)
+		sealer.fault = func(ctx context.Context, handle string) error {
+			if handle == "handle-1" {
+				return broker.ErrKeyUnavailable
+			}
+			<-ctx.Done()
+			ended <- ctx.Err()
+			return ctx.Err()
+		}
+		if _, err := s.Fetch(t.Context(), want(t, "token")); !errors.Is(err, broker.ErrKeyUnavailable) {
+			t.Errorf("%v, want ErrKeyUnavailable", err)
+		}
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the other open ended with %v", err)
+		}
+	})
+}
