@@ -11,12 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"bindery/infra/local/stack"
 	"bindery/shared/broker"
-	"bindery/shared/dynamo"
 )
 
 const (
@@ -53,8 +51,8 @@ func (w *world) call(ctx context.Context) (*account, error) {
 	}
 	seen.receipt = agent.LastReceipt()
 	seen.upstream, _ = w.notes.Last()
-	if seen.records, err = dynamo.ReadAudit(ctx, dynamodb.NewFromConfig(w.deployment.AWS), w.deployment.Config.Tables.Audit, seen.receipt); err != nil {
-		return nil, fmt.Errorf("read the audit table: %w", err)
+	if seen.records, err = w.deployment.Audit(ctx, seen.receipt); err != nil {
+		return nil, err
 	}
 	seen.official, _, err = callTool(ctx, agent, w.url+"/mcp/"+environment+"/everything", "test_simple_text")
 	return seen, err

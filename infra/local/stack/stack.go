@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -83,14 +84,30 @@ func (d *Deployment) Handler(log *slog.Logger) (*handler.Handler, error) {
 	return handler.New(d.Config, d.AWS, log)
 }
 
-// PutSecret creates a secret in Secrets Manager with a made-up value and gives
-// the value back for the upstream that is to accept it.
+// PutSecret creates a secret in Secrets Manager.
 func (d *Deployment) PutSecret(ctx context.Context, name, value string) error {
 	_, err := d.Secrets.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &name, SecretString: &value})
 	if err != nil {
 		return fmt.Errorf("create the secret %s: %w", name, err)
 	}
 	return nil
+}
+
+// Audit reads the records of one call. A streamed answer reaches its caller
+// before the outcome is stored, so it waits a moment for a final record.
+func (d *Deployment) Audit(ctx context.Context, receipt string) ([]broker.Record, error) {
+	client := dynamodb.NewFromConfig(d.AWS)
+	for attempt := 0; ; attempt++ {
+		records, err := dynamo.ReadAudit(ctx, client, d.Config.Tables.Audit, receipt)
+		if err != nil {
+			return nil, fmt.Errorf("read the audit table: %w", err)
+		}
+		final := slices.ContainsFunc(records, func(r broker.Record) bool { return r.Phase != broker.Intent })
+		if final || attempt == 100 {
+			return records, nil
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // RandomSecret makes material for a demonstration: 26 unpredictable characters
