@@ -22,6 +22,7 @@ type Backend struct {
 	Scheme      string
 	Environment string
 	Origin      string
+	Folder      string // before every path; where one endpoint serves several tests
 	// Open gives the store as a process that has just started sees it.
 	Open func() broker.SecretStore
 	// Put makes material the current version of a secret.
@@ -54,10 +55,15 @@ func Run(t *testing.T, start func(t *testing.T) Backend) {
 	}
 }
 
-// Fetch asks for keys of the secret at path ("path?selector=value").
-func (b Backend) Fetch(ctx context.Context, t *testing.T, store broker.SecretStore, path string, keys ...string) (broker.Secret, error) {
+func (b Backend) put(t *testing.T, path, material string) {
 	t.Helper()
-	r, err := broker.ParseReference(b.Scheme + ":" + path)
+	b.Put(t, b.Folder+path, material)
+}
+
+// fetch asks for keys of the secret at path ("path?selector=value").
+func (b Backend) fetch(ctx context.Context, t *testing.T, store broker.SecretStore, path string, keys ...string) (broker.Secret, error) {
+	t.Helper()
+	r, err := broker.ParseReference(b.Scheme + ":" + b.Folder + path)
 	if err != nil {
 		t.Fatalf("parse the reference: %v", err)
 	}
@@ -75,7 +81,7 @@ func (b Backend) Fetch(ctx context.Context, t *testing.T, store broker.SecretSto
 
 func (b Backend) mustFetch(t *testing.T, store broker.SecretStore, path string, keys ...string) broker.Secret {
 	t.Helper()
-	found, err := b.Fetch(t.Context(), t, store, path, keys...)
+	found, err := b.fetch(t.Context(), t, store, path, keys...)
 	if err != nil {
 		t.Fatalf("fetch %s: %v", path, err)
 	}
@@ -87,7 +93,7 @@ func (b Backend) mustFetch(t *testing.T, store broker.SecretStore, path string, 
 
 func (b Backend) mustFail(t *testing.T, want error, path string, keys ...string) {
 	t.Helper()
-	if _, err := b.Fetch(t.Context(), t, b.Open(), path, keys...); !errors.Is(err, want) {
+	if _, err := b.fetch(t.Context(), t, b.Open(), path, keys...); !errors.Is(err, want) {
 		t.Errorf("fetch %s %q: %v, want %v", path, keys, err, want)
 	}
 }
@@ -115,7 +121,7 @@ func mustHavePrevious(t *testing.T, s broker.Secret, want ...string) {
 func wholeValueIsExact(t *testing.T, b Backend) {
 	for i, m := range []string{material(1), " " + material(2) + "\n", "\"" + material(3), "{" + material(4) + "}", "\u00e9\u4e16" + material(5)} {
 		path := fmt.Sprintf("whole-%d", i)
-		b.Put(t, path, m)
+		b.put(t, path, m)
 		found := b.mustFetch(t, b.Open(), path, "")
 		mustBe(t, path, found.Values[""], m)
 		mustHavePrevious(t, found)
@@ -124,7 +130,7 @@ func wholeValueIsExact(t *testing.T, b Backend) {
 
 func membersComeInOneFetch(t *testing.T, b Backend) {
 	whole := fmt.Sprintf(`{"user":%q,"Password":"a","password":%q,"port":5432,"more":{"password":"b"}}`, material(1), "\u00e9"+material(2))
-	b.Put(t, "both", whole)
+	b.put(t, "both", whole)
 	found := b.mustFetch(t, b.Open(), "both", "user", "password", "")
 	mustBe(t, "user", found.Values["user"], material(1))
 	mustBe(t, "password", found.Values["password"], "\u00e9"+material(2))
@@ -133,12 +139,12 @@ func membersComeInOneFetch(t *testing.T, b Backend) {
 
 func rotation(t *testing.T, b Backend) {
 	store := b.Open()
-	b.Put(t, "rotated", material(1))
+	b.put(t, "rotated", material(1))
 	first := b.mustFetch(t, store, "rotated", "")
 	mustHavePrevious(t, first)
 	seen := []string{first.Version}
 	for n := 2; n <= 4; n++ {
-		b.Put(t, "rotated", material(n))
+		b.put(t, "rotated", material(n))
 		for _, process := range []broker.SecretStore{store, b.Open(), store, store} {
 			found := b.mustFetch(t, process, "rotated", "")
 			mustBe(t, "the value after a rotation", found.Values[""], material(n))
@@ -152,29 +158,29 @@ func rotation(t *testing.T, b Backend) {
 }
 
 func earlierMembers(t *testing.T, b Backend) {
-	b.Put(t, "earlier", fmt.Sprintf(`{"a":%q,"b":17,"d":%q}`, material(1), material(9)))
-	b.Put(t, "earlier", fmt.Sprintf(`{"a":%q,"b":%q,"c":%q}`, material(2), material(3), material(4)))
+	b.put(t, "earlier", fmt.Sprintf(`{"a":%q,"b":17,"d":%q}`, material(1), material(9)))
+	b.put(t, "earlier", fmt.Sprintf(`{"a":%q,"b":%q,"c":%q}`, material(2), material(3), material(4)))
 	found := b.mustFetch(t, b.Open(), "earlier", "a", "b", "c")
 	mustHavePrevious(t, found, material(1)) // b was not a string, c not there, d is not wanted
 
-	b.Put(t, "was-raw", material(5))
-	b.Put(t, "was-raw", fmt.Sprintf(`{"a":%q}`, material(6)))
+	b.put(t, "was-raw", material(5))
+	b.put(t, "was-raw", fmt.Sprintf(`{"a":%q}`, material(6)))
 	mustHavePrevious(t, b.mustFetch(t, b.Open(), "was-raw", "a"))
 	mustHavePrevious(t, b.mustFetch(t, b.Open(), "was-raw", ""), material(5))
 }
 
 func missing(t *testing.T, b Backend) {
 	b.mustFail(t, broker.ErrSecretMissing, "nobody-put-this", "")
-	b.Put(t, "removed", material(1))
+	b.put(t, "removed", material(1))
 	store := b.Open()
 	b.mustFetch(t, store, "removed", "")
-	b.Remove(t, "removed")
+	b.Remove(t, b.Folder+"removed")
 	for _, process := range []broker.SecretStore{store, b.Open(), store} {
-		if _, err := b.Fetch(t.Context(), t, process, "removed", ""); !errors.Is(err, broker.ErrSecretMissing) {
+		if _, err := b.fetch(t.Context(), t, process, "removed", ""); !errors.Is(err, broker.ErrSecretMissing) {
 			t.Errorf("fetch of a removed secret: %v, want %v", err, broker.ErrSecretMissing)
 		}
 	}
-	b.Put(t, "keyless", fmt.Sprintf(`{"token":%q}`, material(1)))
+	b.put(t, "keyless", fmt.Sprintf(`{"token":%q}`, material(1)))
 	for _, key := range []string{"Token", "tok", "token ", "token#", "0"} {
 		b.mustFail(t, broker.ErrSecretMissing, "keyless", key)
 	}
@@ -189,36 +195,36 @@ func malformed(t *testing.T, b Backend) {
 		`{"token":""}`, `{"token":"\ud800` + m + `"}`, `{token:"` + m + `"}`, "\ufeff" + `{"token":"` + m + `"}`,
 	} {
 		path := fmt.Sprintf("malformed-%d", i)
-		b.Put(t, path, text)
+		b.put(t, path, text)
 		b.mustFail(t, broker.ErrSecretMalformed, path, "token")
 	}
 }
 
 func allOrNone(t *testing.T, b Backend) {
-	b.Put(t, "partly", fmt.Sprintf(`{"user":%q,"port":17}`, material(1)))
+	b.put(t, "partly", fmt.Sprintf(`{"user":%q,"port":17}`, material(1)))
 	b.mustFail(t, broker.ErrSecretMissing, "partly", "user", "password")
 	b.mustFail(t, broker.ErrSecretMalformed, "partly", "user", "port")
 }
 
 func cancelled(t *testing.T, b Backend) {
-	b.Put(t, "cancelled", material(1))
+	b.put(t, "cancelled", material(1))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := b.Fetch(ctx, t, b.Open(), "cancelled", ""); !errors.Is(err, broker.ErrUnavailable) {
+	if _, err := b.fetch(ctx, t, b.Open(), "cancelled", ""); !errors.Is(err, broker.ErrUnavailable) {
 		t.Errorf("fetch with a cancelled context: %v, want %v", err, broker.ErrUnavailable)
 	}
 }
 
 func unknownSelector(t *testing.T, b Backend) {
-	b.Put(t, "selected", material(1))
+	b.put(t, "selected", material(1))
 	for _, selector := range []string{"?latest=yes", "?Stage=AWSCURRENT", "?version=1"} {
 		b.mustFail(t, broker.ErrSecretMalformed, "selected"+selector, "")
 	}
 }
 
 func nothingPrints(t *testing.T, b Backend) {
-	b.Put(t, "printed", material(1))
-	b.Put(t, "printed", material(2))
+	b.put(t, "printed", material(1))
+	b.put(t, "printed", material(2))
 	store := b.Open()
 	found := b.mustFetch(t, store, "printed", "")
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
