@@ -93,7 +93,16 @@ type failure struct {
 	reason  broker.Reason
 }
 
-// failureOf maps an error of the upstream's transport or body.
+// breakOf maps an error after the upstream began to answer.
+func breakOf(ctx context.Context, err error) failure {
+	f := failureOf(ctx, err)
+	if f.reason == broker.UpstreamUnreached {
+		return failure{brokeOff, broker.UpstreamBroke}
+	}
+	return f
+}
+
+// failureOf maps an error of the upstream's transport.
 func failureOf(ctx context.Context, err error) failure {
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):

@@ -150,7 +150,7 @@ func (x *exchange) answer(ctx context.Context, response *http.Response) {
 func (x *exchange) body(ctx context.Context, response *http.Response, isJSON bool) {
 	text, err := egress.ReadBounded(response.Body, x.maxAnswer)
 	if err != nil {
-		x.fail(failureOf(ctx, err))
+		x.fail(breakOf(ctx, err))
 		return
 	}
 	status := response.StatusCode

@@ -76,14 +76,8 @@ func (x *exchange) event(event *mcp.Event) (out []byte, ok bool) {
 func (x *exchange) end(ctx context.Context, err error, complete bool) {
 	switch {
 	case errors.Is(err, io.EOF) && complete:
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		x.last(failure{brokeOff, broker.UpstreamBroke})
 	default:
-		f := failureOf(ctx, err)
-		if f.reason == broker.UpstreamUnreached {
-			f = failure{brokeOff, broker.UpstreamBroke}
-		}
-		x.last(f)
+		x.last(breakOf(ctx, err))
 	}
 }
 
