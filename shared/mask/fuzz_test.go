@@ -32,7 +32,7 @@ func maskerFor(t testing.TB, values ...string) *Masker {
 	t.Helper()
 	var secrets []Secret
 	for i, v := range values {
-		secrets = append(secrets, Secret{secret.New(v), "[masked:" + string(rune('a'+i)) + "]"})
+		secrets = append(secrets, Secret{secret.New(v), "[masked:" + string(rune('a'+i%26)) + "]"})
 	}
 	m, err := New(secrets...)
 	if err != nil {

@@ -1,6 +1,10 @@
 package mask
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
 
 // A spelling without any escape is found by the index in the text as it is. A
 // spelling with escapes has at least one that stands for a byte of a pattern.
@@ -16,12 +20,13 @@ const longestSequence = 3 * 6 * 6 * 6
 
 // alphabet says what a byte can mean to the values in hand.
 type alphabet struct {
-	used    [256]bool // occurs in a core
-	live    [256]bool // can be part of a spelling or of an escape sequence
-	escaped [256]bool // after a backslash stands for a used byte
-	form    bool      // a value has a space, so + can stand for it
-	wide    bool      // a value has bytes beyond ASCII
-	reach   int       // longer than any core and an escape sequence together
+	used     [256]bool // occurs in a core
+	live     [256]bool // can be part of a spelling or of an escape sequence
+	escaped  [256]bool // after a backslash stands for a used byte
+	doubtful [256]bool // after a backslash needs a closer look
+	form     bool      // a value has a space, so + can stand for it
+	wide     bool      // a value has bytes beyond ASCII
+	reach    int       // longer than any core and an escape sequence together
 }
 
 func newAlphabet(patterns []pattern) *alphabet {
@@ -39,6 +44,7 @@ func newAlphabet(patterns []pattern) *alphabet {
 		a.live[c] = a.used[c] || sextet(c) != 0xff || c == '='
 		short := shortEscape(c)
 		a.escaped[c] = a.used['\\'] || short != 0 && a.used[short]
+		a.doubtful[c] = a.escaped[c] || c == '\\' || c == 'u'
 	}
 	for i := range len(syntax) {
 		a.live[syntax[i]] = true
@@ -101,14 +107,36 @@ func (s *suspects) nextExact(from int) stretch {
 }
 
 func (s *suspects) nextBackslash(from int) int {
+	src, a := s.src, s.t.alphabet
 	for {
-		at := nextByte(s.src, from, '\\')
-		for from = at; from < len(s.src) && s.src[from] == '\\'; from++ {
+		at := nextBackslash(src, from)
+		if at+1 < len(src) && !a.doubtful[src[at+1]] {
+			from = at + 2
+			continue
 		}
-		if at == len(s.src) || s.t.alphabet.meaningful(s.src[from:]) {
+		for from = at; from < len(src) && src[from] == '\\'; from++ {
+		}
+		if at == len(src) || a.meaningful(src[from:]) {
 			return at
 		}
 	}
+}
+
+// nextBackslash looks at a few words before it calls IndexByte, which is the
+// faster one only where backslashes are far apart.
+func nextBackslash(src []byte, from int) int {
+	const ones, high, pattern = 0x0101010101010101, 0x8080808080808080, 0x5c5c5c5c5c5c5c5c
+	for range 4 {
+		if from+8 > len(src) {
+			break
+		}
+		x := binary.LittleEndian.Uint64(src[from:]) ^ pattern
+		if zero := (x - ones) &^ x & high; zero != 0 {
+			return from + bits.TrailingZeros64(zero)/8
+		}
+		from += 8
+	}
+	return nextByte(src, from, '\\')
 }
 
 // meaningful reports whether backslashes before rest can be part of a match.

@@ -91,9 +91,11 @@ func (t *tables) locate(src []byte, w *work) {
 	for from := 0; ; {
 		s, ok := suspects.next(from)
 		if !ok {
+			w.steps += effort*len(src) - suspects.budget
 			return
 		}
 		lo, hi, next := t.alphabet.surround(src, s, from)
+		w.steps += hi - lo
 		t.inspect(src[lo:hi], lo, w)
 		from = next
 	}
