@@ -66,7 +66,7 @@ func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f
 
 type stubUpstreams struct{ client *http.Client }
 
-func (s stubUpstreams) For(*broker.Server) (*http.Client, error) { return s.client, nil }
+func (s stubUpstreams) For(*broker.Server) (Upstream, error) { return s.client, nil }
 
 // newFixture seeds one server with a binding for group dev.
 func newFixture(tb testing.TB, upstream http.RoundTripper, cached bool) *fixture {
@@ -164,6 +164,10 @@ func (plainSealer) Open(_ context.Context, _ broker.SealContext, sealed []byte) 
 func respond(status int, contentType, body string) transport {
 	return func(r *http.Request) (*http.Response, error) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {contentType}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+		header := http.Header{}
+		if contentType != "" {
+			header.Set("Content-Type", contentType)
+		}
+		return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 	}
 }

@@ -42,9 +42,16 @@ type Verifier interface {
 	Challenge(route broker.Route, err error) string
 }
 
-// Upstreams gives the HTTP client for a server's networks.
+// Upstreams gives the client for a server's URL and opened networks, or
+// refuses the URL. A client follows no redirect and puts no text of the
+// upstream's, and no URL, into its errors.
 type Upstreams interface {
-	For(server *broker.Server) (*http.Client, error)
+	For(server *broker.Server) (Upstream, error)
+}
+
+// Upstream makes one request.
+type Upstream interface {
+	Do(r *http.Request) (*http.Response, error)
 }
 
 // Handler serves the routes of the proxy. It is safe for concurrent use.

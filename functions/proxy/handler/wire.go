@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -95,11 +94,11 @@ type upstreams struct {
 }
 
 // For checks the server's URL and gives the client for its networks.
-func (u upstreams) For(server *broker.Server) (*http.Client, error) {
+func (u upstreams) For(server *broker.Server) (Upstream, error) {
 	policy := u.policy
 	policy.Networks = server.Networks
 	if _, err := egress.ParseURL(server.URL, policy); err != nil {
 		return nil, err
 	}
-	return u.pool.For(server.Networks).HTTP(), nil
+	return u.pool.For(server.Networks), nil
 }

@@ -1,0 +1,97 @@
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"bindery/shared/lambdahttp"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden answers")
+
+const eventFolder = "../../../events/proxy"
+
+// TestEvents runs each sample event through the real handler, as Lambda would,
+// and holds the answer against its golden file. Receipts are replaced.
+func TestEvents(t *testing.T) {
+	files, err := filepath.Glob(eventFolder + "/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no sample events", err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, echoMethod(), true)
+			answer := invoke(t, f, file)
+			golden := filepath.Join("testdata", "events", name+".golden.json")
+			if *update {
+				if err := os.WriteFile(golden, answer, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(answer)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// invoke gives the answer to one event as indented JSON.
+func invoke(t *testing.T, f *fixture, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var event events.APIGatewayProxyRequest
+	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(text), "Bearer TOKEN", "Bearer "+f.token(t))), &event); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := lambdahttp.BufferedHandler(f, slog.New(slog.DiscardHandler))(context.Background(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := json.MarshalIndent(answer, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if receipt := http.Header(answer.MultiValueHeaders).Get("Bindery-Receipt"); receipt != "" {
+		out = []byte(strings.ReplaceAll(string(out), receipt, "RECEIPT"))
+	}
+	return append([]byte(strings.ReplaceAll(string(out), f.issuer.Issuer(), "https://login.example.com")), '\n')
+}
+
+// echoMethod is an upstream that answers requests with a result, and
+// notifications with 202.
+func echoMethod() transport {
+	return func(r *http.Request) (*http.Response, error) {
+		body, _ := io.ReadAll(r.Body)
+		var message struct {
+			ID     json.RawMessage `json:"id"`
+			Method string          `json:"method"`
+		}
+		if err := json.Unmarshal(body, &message); err != nil {
+			return nil, err
+		}
+		if message.ID == nil {
+			return respond(http.StatusAccepted, "", "")(r)
+		}
+		return respond(http.StatusOK, "application/json",
+			`{"jsonrpc":"2.0","id":`+string(message.ID)+`,"result":{"method":"`+message.Method+`","token":"`+r.Header.Get("Authorization")+`"}}`)(r)
+	}
+}
