@@ -47,14 +47,14 @@ func (s *Store) tryPutBinding(ctx context.Context, b broker.Binding) error {
 	}
 	next := b
 	next.Version++
-	version, err := encode(puttingBinding, newBindingRow(next, historyKey(next)))
+	current, err := encode(puttingBinding, newBindingRow(next, currentKey(next)))
 	if err != nil {
 		return err
 	}
 	if now.version != b.Version || now.state == broker.Deleted {
-		return s.settled(ctx, next, version)
+		return s.settled(ctx, next, current)
 	}
-	writes, err := s.bindingWrites(now, b, next, version)
+	writes, err := s.bindingWrites(now, b, next, current)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (s *Store) tryPutBinding(ctx context.Context, b broker.Binding) error {
 	}
 	switch code := verdict(canceled.CancellationReasons); code {
 	case "ConditionalCheckFailed":
-		return s.settled(ctx, next, version)
+		return s.settled(ctx, next, current)
 	case "TransactionConflict":
 		return errContended
 	default:
@@ -77,12 +77,12 @@ func (s *Store) tryPutBinding(ctx context.Context, b broker.Binding) error {
 }
 
 // bindingWrites are the items of the transaction that replaces now by next.
-func (s *Store) bindingWrites(now head, b, next broker.Binding, version attributes) ([]types.TransactWriteItem, error) {
+func (s *Store) bindingWrites(now head, b, next broker.Binding, current attributes) ([]types.TransactWriteItem, error) {
 	headItem, err := encode(puttingBinding, newHeadRow(next))
 	if err != nil {
 		return nil, err
 	}
-	current, err := encode(puttingBinding, newBindingRow(next, currentKey(next)))
+	version, err := encode(puttingBinding, newBindingRow(next, historyKey(next)))
 	if err != nil {
 		return nil, err
 	}
@@ -138,14 +138,14 @@ func verdict(reasons []types.CancellationReason) string {
 	return code
 }
 
-// settled tells why the binding cannot replace what is there: this very
-// version is stored, so an earlier attempt was applied, or it is a conflict.
-func (s *Store) settled(ctx context.Context, next broker.Binding, version attributes) error {
-	there, err := s.get(ctx, puttingBinding, s.tables.Catalogue, historyKey(next))
+// settled tells why the binding cannot replace what is there: it is there
+// itself, so an earlier attempt was applied, or it is a conflict.
+func (s *Store) settled(ctx context.Context, next broker.Binding, current attributes) error {
+	there, err := s.get(ctx, puttingBinding, s.tables.Catalogue, currentKey(next))
 	if err != nil {
 		return err
 	}
-	if same(there, version) {
+	if same(there, current) {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", puttingBinding, broker.ErrConflict)

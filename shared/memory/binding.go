@@ -24,7 +24,7 @@ func (s *Store) PutBinding(ctx context.Context, b broker.Binding) error {
 		next.Allow = broker.Allow{Tools: clone(b.Allow.Tools), Prompts: clone(b.Allow.Prompts), Resources: clone(b.Allow.Resources)}
 		current := int64(len(versions))
 		switch {
-		case current > b.Version && reflect.DeepEqual(versions[b.Version], next):
+		case current == next.Version && reflect.DeepEqual(versions[b.Version], next):
 			return nil
 		case current != b.Version || current > 0 && versions[current-1].State == broker.Deleted:
 			return broker.ErrConflict

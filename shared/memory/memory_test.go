@@ -1,0 +1,42 @@
+package memory_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"bindery/shared/broker"
+	"bindery/shared/brokertest/storesuite"
+	"bindery/shared/memory"
+)
+
+var writes = []memory.Op{memory.PutEnvironment, memory.PutStore, memory.PutServer, memory.PutBinding, memory.PutAgent,
+	memory.PutTool, memory.PutMarker, memory.Append, memory.PutSealed, memory.SaveKeys}
+
+func TestMemoryKeepsEveryStorageContract(t *testing.T) {
+	storesuite.Run(t, func(t *testing.T, now func() time.Time) storesuite.Stores {
+		s := memory.New(now)
+		return storesuite.Stores{
+			Catalogue: s, Writer: s, Markers: s, Audit: s, Sealed: s, Keys: s,
+			ReadAudit: func(_ context.Context, receipt string) ([]broker.Record, error) { return s.Records(receipt), nil },
+			LoseAnswers: func(n int) func() int {
+				var left atomic.Int64
+				left.Store(int64(n))
+				for _, op := range writes {
+					for range n {
+						lost := memory.Lose()
+						lost.Wait = func(context.Context) { left.Add(-1) }
+						s.Inject(op, lost)
+					}
+				}
+				return func() int { return int(left.Load()) }
+			},
+			Fail: func() func() {
+				s.Inject(memory.Snapshot, memory.Refuse())
+				s.Inject(memory.ClaimFetch, memory.Refuse())
+				return func() {}
+			},
+		}
+	})
+}
