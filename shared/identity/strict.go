@@ -41,17 +41,18 @@ var errNotObject = errors.New("not one JSON object in UTF-8")
 // strictObject decodes one JSON object and refuses duplicate keys at every
 // level: two readers of the same bytes must not see two different tokens.
 func strictObject(raw []byte) (map[string]any, error) {
-	var m map[string]any
 	if !utf8.Valid(raw) {
 		return nil, errNotObject
 	}
-	if err := strict.Unmarshal(raw, &m); err != nil {
+	var v any
+	if err := strict.Unmarshal(raw, &v); err != nil {
 		return nil, err
 	}
-	if m == nil {
+	object, ok := v.(map[string]any)
+	if !ok {
 		return nil, errNotObject
 	}
-	return m, nil
+	return object, nil
 }
 
 // decodeStrict fills v, and reports duplicate keys, keys v does not have

@@ -147,7 +147,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == DiscoveryPath && discovery != nil:
 		discovery(w, r)
-	case r.URL.Path == DiscoveryPath:
+	case r.URL.Path == DiscoveryPath, r.URL.Path == OAuthPath:
 		WriteJSON(w, s.marshal(map[string]any{"issuer": s.Issuer(), "jwks_uri": s.Issuer() + JWKSPath}))
 	case r.URL.Path == JWKSPath && jwks != nil:
 		jwks(w, r)
