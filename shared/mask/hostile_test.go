@@ -35,7 +35,7 @@ func TestWorkIsLinearInHostileText(t *testing.T) {
 		"a period, escaped":   `\u0061bcd`,
 		"a live run":          "AAAAAAAAAAAAAAAAAAAAAAAAAAA%41",
 	}
-	const stepsPerByte = 250
+	const stepsPerByte = 60
 	for valueName, v := range values {
 		tables := maskerFor(t, v...).tables()
 		for name, unit := range units {

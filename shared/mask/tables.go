@@ -56,7 +56,7 @@ func (t *tables) mask(src []byte, w *work) (out []byte, n int) {
 			return out, n
 		}
 		spans, widened := union(w.spans), false
-		if json.Valid(out) {
+		if !insideStrings(out, spans) && json.Valid(out) {
 			spans, widened = widen(out, spans)
 		}
 		out = t.replace(out, spans)
@@ -88,10 +88,11 @@ func (t *tables) replace(src []byte, spans []span) []byte {
 // locate collects the spans of all matches in w.spans.
 func (t *tables) locate(src []byte, w *work) {
 	suspects := t.suspectsIn(src)
+	limit := suspects.budget
 	for from := 0; ; {
 		s, ok := suspects.next(from)
 		if !ok {
-			w.steps += effort*len(src) - suspects.budget
+			w.steps += limit - suspects.budget
 			return
 		}
 		lo, hi, next := t.alphabet.surround(src, s, from)
