@@ -19,17 +19,6 @@ const (
 // refuse requests with more than 8 KiB of headers altogether.
 const MaxIdentity = 4096
 
-// CheckPropagation refuses, with broker.ErrInvalid, attributes that do not
-// exist and headers that identity must not be put into.
-func CheckPropagation(propagate []broker.Propagation) error {
-	for _, p := range propagate {
-		if _, err := identityHeader(p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Propagate tells the upstream who calls: each configured attribute in its
 // header, and receipt and credential mode in theirs. Everything comes from the
 // verified principal and the decision; what h holds under one of these names

@@ -13,9 +13,6 @@ func CheckServer(s broker.Server) error {
 	if err := CheckAttachments(s.Attach); err != nil {
 		return err
 	}
-	if err := CheckPropagation(s.Propagate); err != nil {
-		return err
-	}
 	taken := map[string]bool{}
 	for _, a := range s.Attach {
 		if p, err := parse(a); err == nil && p.in == broker.InHeader {
