@@ -49,8 +49,8 @@
 // people would pass.
 //
 // WorkOS AuthKit: the resource URL is the audience if it is registered as a
-// resource; there is no typ. act names a WorkOS employee or admin who
-// impersonates, by e-mail: leave act_trusted off. E-mail needs a JWT template.
+// resource; there is no typ. act names, by e-mail, the administrator who
+// impersonates a person: leave act_trusted off. E-mail needs a JWT template.
 //
 // Keycloak and others whose clients have a subject of their own need person,
 // with a claim that only people's tokens have.

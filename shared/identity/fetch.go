@@ -21,7 +21,6 @@ const (
 )
 
 var (
-	errUnreached  = errors.New("the issuer could not be reached")
 	errTooLarge   = errors.New("the issuer's answer is too large")
 	errNotJSON    = errors.New("the issuer's answer is not JSON")
 	errDiscovery  = errors.New("the discovery document is malformed")
@@ -33,6 +32,14 @@ var (
 type statusError int
 
 func (s statusError) Error() string { return fmt.Sprintf("the issuer answered %d", int(s)) }
+
+// unreached is a connection that was not made or broke. Its text is fixed,
+// because what lies beneath can quote the other side; its cause is for
+// errors.Is.
+type unreached struct{ cause error }
+
+func (u unreached) Error() string { return "the issuer could not be reached" }
+func (u unreached) Unwrap() error { return u.cause }
 
 // fetcher reads published keys. No error of it carries what an issuer sent.
 type fetcher struct {
@@ -109,7 +116,7 @@ func (f *fetcher) get(ctx context.Context, uri string) ([]byte, error) {
 	req.Header.Set("Accept", "application/json")
 	resp, err := f.client.Do(req)
 	if err != nil {
-		return nil, errUnreached
+		return nil, unreached{err}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
@@ -122,7 +129,7 @@ func (f *fetcher) get(ctx context.Context, uri string) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
 	switch {
 	case err != nil:
-		return nil, errUnreached
+		return nil, unreached{err}
 	case len(body) > maxDocument:
 		return nil, errTooLarge
 	}

@@ -120,6 +120,19 @@ func TestForgedSharedRows(t *testing.T) {
 		w.rows.sets["prod "+w.idp.Issuer()] = row
 		refused(t, w.process(nil), old, KeyUnknown)
 	})
+	t.Run("the row of another environment", func(t *testing.T) {
+		w, _ := seed(t)
+		staging := w.process(func(c *Config) {
+			c.Document = document(t, entry(w.idp, map[string]any{"environments": []string{"staging"}}))
+			c.Environment = "staging"
+		})
+		if _, err := staging.issuers[0].keys.current(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.rows.sets["prod "+w.idp.Issuer()] = w.rows.sets["staging "+w.idp.Issuer()]
+		w.idp.Down()
+		w.unavailable(w.process(nil), w.token(nil))
+	})
 	t.Run("a set from the future", func(t *testing.T) {
 		w, _ := seed(t)
 		w.clock.pass(-time.Hour)
