@@ -78,11 +78,11 @@ func (e *envelope) param(s *scanner, key []byte, depth int) (err error) {
 	case "protocolVersion":
 		e.protocol, err = s.raw(depth)
 	case "ref":
-		e.ref, err = s.nested(depth, e.reference)
+		_, err = s.nested(depth, e.reference)
 	case "_meta":
 		_, err = s.nested(depth, e.meta)
 	case "notifications":
-		e.notifications, err = s.nested(depth, e.listening)
+		_, err = s.nested(depth, e.listening)
 	default:
 		err = other(s, key, depth, paramsKeys)
 	}

@@ -47,10 +47,10 @@ type Message struct {
 type envelope struct {
 	jsonrpc, id, method, params, result, fault []byte
 
-	name, uri, task, ref, notifications, protocol []byte // of params
-	metaVersion, capabilities                     []byte // of params._meta
-	refType, refName, refURI                      []byte // of params.ref
-	resources, tasks                              []byte // of params.notifications
+	name, uri, task, protocol []byte // of params
+	metaVersion, capabilities []byte // of params._meta
+	refType, refName, refURI  []byte // of params.ref
+	resources, tasks          []byte // of params.notifications
 }
 
 // Parse judges one HTTP request to an MCP endpoint: its headers and its whole

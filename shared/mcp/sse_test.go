@@ -112,6 +112,19 @@ func TestStreamEndingInsideAnEventIsFlagged(t *testing.T) {
 	}
 }
 
+// TestLateLineFeedIsNotATruncation: the LF of the last CRLF may come alone.
+func TestLateLineFeedIsNotATruncation(t *testing.T) {
+	r := mcp.NewEventReader(iotest.OneByteReader(strings.NewReader("data: a\r\n\r\n")), 100)
+	for _, want := range []string{"data: a\r\n\r", "\n"} {
+		if event, err := r.Next(); err != nil || string(event.Raw) != want {
+			t.Errorf("got %q, %v; want %q", event.Raw, err, want)
+		}
+	}
+	if _, err := r.Next(); err != io.EOF {
+		t.Errorf("then %v, want EOF", err)
+	}
+}
+
 func TestUpstreamBreakingOffIsNotAnEvent(t *testing.T) {
 	broken := errors.New("connection reset")
 	r := mcp.NewEventReader(io.MultiReader(strings.NewReader("data: a\n\ndata: b"), iotest.ErrReader(broken)), 100)
@@ -177,11 +190,9 @@ type repeater struct {
 }
 
 func (r *repeater) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = r.piece[r.at%len(r.piece)]
-		r.at++
-	}
-	return len(p), nil
+	n := copy(p, r.piece[r.at:])
+	r.at = (r.at + n) % len(r.piece)
+	return n, nil
 }
 
 func TestMemoryDoesNotGrowWithTheStream(t *testing.T) {
