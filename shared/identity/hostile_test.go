@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"net/http"
 	"strings"
 	"testing"
@@ -140,9 +141,16 @@ func TestKeysThatAreLeftOutOfASet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	weakJWK, err := jose.JSONWebKey{Key: weak.Public(), KeyID: "weak"}.MarshalJSON()
+	strong, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
+	}
+	marshal := func(n *big.Int, e int) string {
+		raw, err := jose.JSONWebKey{Key: &rsa.PublicKey{N: n, E: e}, KeyID: "rsa"}.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
 	}
 	with := func(name string, value any) string {
 		k := map[string]any{}
@@ -157,7 +165,9 @@ func TestKeysThatAreLeftOutOfASet(t *testing.T) {
 		return string(raw)
 	}
 	for name, key := range map[string]string{
-		"weak RSA": string(weakJWK), "symmetric": `{"kty":"oct","kid":"k1","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"}`,
+		"weak RSA": marshal(weak.N, 65537), "oversized RSA": marshal(new(big.Int).Lsh(strong.N, 4096), 65537),
+		"RSA exponent 1": marshal(strong.N, 1), "even RSA exponent": marshal(strong.N, 65536), "huge RSA exponent": marshal(strong.N, 1<<33+1),
+		"symmetric":      `{"kty":"oct","kid":"k1","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"}`,
 		"for encryption": with("use", "enc"), "for signing only": with("key_ops", []string{"sign"}),
 		"private": with("d", "AAAA"), "wrong curve": with("crv", "P-384"), "not on the curve": with("x", "AAAA"),
 		"unknown kind": with("kty", "XYZ"), "numeric id": with("kid", 5), "another algorithm's name": with("alg", 5),

@@ -16,11 +16,13 @@ import (
 	strict "github.com/go-jose/go-jose/v4/json"
 )
 
-// Limits on keys. Larger RSA keys only serve to make checks slow.
+// Limits on keys. Larger RSA keys only serve to make checks slow; an exponent
+// outside these bounds makes crypto/rsa refuse every signature.
 const (
-	minRSA  = 2048
-	maxRSA  = 8192
-	maxKeys = 100
+	minRSA      = 2048
+	maxRSA      = 4096
+	maxExponent = 1<<31 - 1
+	maxKeys     = 100
 )
 
 // keySet is an issuer's usable keys as of one moment. It never changes.
@@ -106,8 +108,10 @@ func (k jwk) usable() (publicKey, bool) {
 	if parsed.UnmarshalJSON(minimal) != nil || !parsed.Valid() || !parsed.IsPublic() {
 		return publicKey{}, false
 	}
-	if r, ok := parsed.Key.(*rsa.PublicKey); ok && (r.N.BitLen() < minRSA || r.N.BitLen() > maxRSA) {
-		return publicKey{}, false
+	if r, ok := parsed.Key.(*rsa.PublicKey); ok {
+		if bits := r.N.BitLen(); bits < minRSA || bits > maxRSA || r.E < 3 || r.E%2 == 0 || r.E > maxExponent {
+			return publicKey{}, false
+		}
 	}
 	return publicKey{jwk: k, print: sha256.Sum256(minimal), public: parsed.Key}, true
 }
