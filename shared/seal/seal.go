@@ -50,8 +50,10 @@ type Envelope struct {
 	timeout time.Duration
 }
 
-// New makes an Envelope. key is the id, ARN or alias of a symmetric KMS key; a
-// timeout of 0 means DefaultTimeout.
+// New makes an Envelope. key is the id, ARN or alias of a symmetric KMS key. An
+// alias that is moved to another key makes all that was sealed before
+// unreadable; KMS's own rotation of a key's material does not. A timeout of 0
+// means DefaultTimeout.
 func New(client KMS, key string, timeout time.Duration) *Envelope {
 	if timeout == 0 {
 		timeout = DefaultTimeout
