@@ -120,16 +120,15 @@ func failureOf(ctx context.Context, err error) failure {
 // write answers with a row: as a JSON-RPC error, carrying the request's id
 // when it is known.
 func (p Problem) write(w http.ResponseWriter, id json.RawMessage) {
-	writeError(w, p.Status, p.Code, p.Text, p.Retry, id)
+	if p.Retry {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeError(w, p.Status, mcp.ErrorBody(id, p.Code, p.Text))
 }
 
-func writeError(w http.ResponseWriter, status, code int, text string, retry bool, id json.RawMessage) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	if retry {
-		h.Set("Retry-After", "1")
-	}
+func writeError(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", mcp.JSON)
+	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(mcp.ErrorBody(id, code, text))
+	_, _ = w.Write(body)
 }

@@ -170,7 +170,7 @@ func (h *Handler) parse(w http.ResponseWriter, r *http.Request, call *broker.Cal
 			internal.write(w, nil)
 			return nil, nil, false
 		}
-		writeError(w, fault.Status, fault.Code, fault.Text, false, fault.ID)
+		writeError(w, fault.Status, fault.Body())
 		return nil, nil, false
 	}
 	call.Action, call.Method, call.Target = message.Action, message.Method, message.Target

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -130,7 +129,6 @@ func attachFailure(err error) failure {
 // is, a stream, or one body.
 func (x *exchange) answer(ctx context.Context, response *http.Response) {
 	status, header := response.StatusCode, response.Header
-	kind, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	switch {
 	case status >= 300 && status < 400:
 		x.fail(failure{redirected, broker.UpstreamRedirect})
@@ -139,10 +137,10 @@ func (x *exchange) answer(ctx context.Context, response *http.Response) {
 	case status == http.StatusUnauthorized,
 		status == http.StatusForbidden && strings.Contains(header.Get("WWW-Authenticate"), "insufficient_scope"):
 		x.fail(failure{upstreamAuth, broker.UpstreamAuth})
-	case kind == "text/event-stream" && status < 300:
+	case mcp.MediaType(header) == mcp.EventStream && status < 300:
 		x.stream(ctx, response)
 	default:
-		x.body(ctx, response, kind == "application/json")
+		x.body(ctx, response, mcp.MediaType(header) == mcp.JSON)
 	}
 }
 
