@@ -35,20 +35,19 @@ check() {
 	esac
 }
 
-# sources lists the files of the tree: what is committed or about to be.
-sources() { git ls-files -z --cached --others --exclude-standard -- "$@"; }
-
-# present passes on the names of files that exist (a deleted file is still listed).
-present() {
+# sources writes the names of the tree's files: what is committed or about to be.
+sources() {
 	local file
+	git ls-files -z --cached --others --exclude-standard -- "$@" >"$out/listed" || return
 	while IFS= read -r -d '' file; do
-		[[ -f $file ]] && printf '%s\0' "$file"
-	done
+		if [[ -f $file ]]; then printf '%s\0' "$file"; fi # a deleted file is still listed
+	done <"$out/listed" >"$out/sources"
+	[[ -s $out/sources ]]
 }
 
 formatted() {
 	local files
-	files=$(sources '*.go' | present | xargs -0 gofmt -l) || return
+	sources '*.go' && files=$(xargs -0 gofmt -l <"$out/sources") || return
 	[[ -z $files ]] || {
 		echo "gofmt would change:"
 		echo "$files"
@@ -62,12 +61,14 @@ static() { $go tool staticcheck ./... && $go tool staticcheck -tags e2e ./...; }
 
 lint() { $go tool -modfile=$tools/golangci-lint/go.mod golangci-lint run --show-stats=false ./...; }
 
-# modules: the sums are right, and go.mod lists what is used and nothing else.
+# modules: what was downloaded is what go.sum says, and go.mod lists what is used
+# and nothing else.
 modules() {
 	local dir
 	for dir in . $tools/golangci-lint $tools/gitleaks; do
-		(cd "$dir" && $go mod verify && $go mod tidy -diff) || return
+		(cd "$dir" && $go mod verify) || return
 	done
+	$go mod tidy -diff
 }
 
 licences() { $go test -count=1 -run '^TestLicences' ./tests; }
@@ -102,7 +103,7 @@ secrets() {
 		echo "the scan refuses a marked canary"
 		return 1
 	}
-	if gitleaks "$out/planted" >"$out/found"; then
+	if gitleaks "$out/planted" >"$out/found" 2>&1; then
 		echo "the scan does not find a planted key"
 		return 1
 	fi
@@ -130,7 +131,8 @@ wording() {
 		'repo1?\.maven[.]' 'artifactor[y]'
 		'\b(TOD[O]|FIXM[E]|XX[X]|HAC[K])\b'
 	)
-	if sources | present | xargs -0 grep -InE "$(IFS='|' && echo "${patterns[*]}")"; then
+	sources || return
+	if xargs -0 grep -InE "$(IFS='|' && echo "${patterns[*]}")" <"$out/sources"; then
 		return 1
 	fi
 }
@@ -140,7 +142,7 @@ check gofmt "Go files are formatted" formatted
 check vet "go vet, also with the build tags e2e and lambda.norpc" vetted
 check staticcheck "staticcheck, also with the build tag e2e" static
 check golangci-lint "the linters of .golangci.yml" lint
-check modules "go.sum verifies, go.mod is tidy, also for the tools" modules
+check modules "modules match go.sum, go.mod is tidy" modules
 check licences "dependencies are Apache, MIT, BSD, ISC or MPL" licences
 check vulnerabilities "govulncheck: known vulnerabilities that are reachable" vulnerabilities
 check secrets "gitleaks: no secret in the tree (a planted one is found)" secrets

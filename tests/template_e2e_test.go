@@ -1,0 +1,115 @@
+//go:build e2e
+
+package tests
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestTemplateExpanded looks at what CloudFormation will get, because the SAM
+// translator says nothing when it does not understand a streaming setting.
+func TestTemplateExpanded(t *testing.T) {
+	expanded := expand(t, "../template.yaml")
+	for _, finding := range unstreamed(expanded) {
+		t.Error(finding)
+	}
+	var roles []string
+	for name := range expanded.get(t, "Resources") {
+		r := expanded.resource(t, name)
+		switch r["Type"] {
+		case "AWS::IAM::Role":
+			roles = append(roles, name)
+		case "AWS::ApiGateway::Stage":
+			same(t, name, r.get(t, "Properties").text("StageName"), "live")
+		}
+	}
+	same(t, "roles", sorted(roles), []string{"CodeDeployServiceRole", "ProxyRole"})
+	body := expanded.resource(t, "Api").get(t, "Properties", "Body")
+	same(t, "bytes as they are", body["x-amazon-apigateway-binary-media-types"], any([]any{"*/*"}))
+	same(t, "no second address", body["servers"], any([]any{object{"x-amazon-apigateway-endpoint-configuration": object{
+		"disableExecuteApiEndpoint": object{"Fn::If": []any{"HasDomain", true, false}}}}}))
+}
+
+// TestTemplateExpandedFindsABufferedRoute: the two ways of writing it that look
+// right and are silently buffered.
+func TestTemplateExpandedFindsABufferedRoute(t *testing.T) {
+	text, err := os.ReadFile("../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range []string{"STREAM", "!Ref ResponseMode"} {
+		file := filepath.Join(t.TempDir(), "template.yaml")
+		changed := strings.Replace(string(text), "ResponseTransferMode: RESPONSE_STREAM", "ResponseTransferMode: "+wrong, 1)
+		if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if found := unstreamed(expand(t, file)); len(found) != 1 {
+			t.Errorf("ResponseTransferMode: %s gives %d findings: %v", wrong, len(found), found)
+		}
+	}
+}
+
+// unstreamed lists the methods that would not stream.
+func unstreamed(expanded object) (findings []string) {
+	paths := expanded.at("Resources").at("Api").at("Properties").at("Body").at("paths")
+	methods := 0
+	for path := range paths {
+		for method := range paths.at(path) {
+			methods++
+			integration := paths.at(path).at(method).at("x-amazon-apigateway-integration")
+			uri := integration.at("uri").text("Fn::Sub")
+			if integration["responseTransferMode"] != "STREAM" || !strings.HasSuffix(uri, "/response-streaming-invocations") {
+				findings = append(findings, method+" "+path+" is buffered: "+uri)
+			}
+			if integration["timeoutInMillis"] != 900_000.0 {
+				findings = append(findings, method+" "+path+" ends early")
+			}
+		}
+	}
+	if methods != 4 {
+		findings = append(findings, "the API does not have its four methods")
+	}
+	return findings
+}
+
+func expand(t *testing.T, file string) object {
+	t.Helper()
+	find := exec.Command("infra/tools/cfn/python")
+	find.Dir, find.Stderr = "..", os.Stderr
+	python, err := find.Output()
+	if err != nil {
+		t.Fatalf("finding a Python with cfn-lint: %v", err)
+	}
+	run := exec.Command(strings.TrimSpace(string(python)), "../infra/tools/cfn/expand.py", file, "Environment=dev", "Issuers={}")
+	out, err := run.Output()
+	if err != nil {
+		t.Fatalf("expanding the template: %v", err)
+	}
+	var expanded any
+	if err := json.Unmarshal(out, &expanded); err != nil {
+		t.Fatalf("the expanded template: %v", err)
+	}
+	return objects(expanded).(object)
+}
+
+// objects gives decoded JSON the types that the template's reader gives.
+func objects(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		o := object{}
+		for name, inner := range value {
+			o[name] = objects(inner)
+		}
+		return o
+	case []any:
+		for i, inner := range value {
+			value[i] = objects(inner)
+		}
+	}
+	return value
+}

@@ -1,0 +1,167 @@
+package tests
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bindery/shared/config"
+)
+
+// TestTemplateSetsEverySetting holds the template and shared/config to each
+// other: the same names, and the same defaults where a parameter has one.
+func TestTemplateSetsEverySetting(t *testing.T) {
+	template := readTemplate(t)
+	variables := template.resource(t, "ProxyFunction").get(t, "Properties", "Environment", "Variables")
+	want := []string{"AWS_ENDPOINT_URL"} // the AWS SDK's own
+	for _, s := range config.Settings() {
+		want = append(want, s.Name)
+		parameter := template.get(t, "Parameters").at(variables.at(s.Name).text("Ref"))
+		if fallback, has := parameter["Default"]; has && !s.Required && textOf(fallback) != s.Default {
+			t.Errorf("%s: the template's default is %q, the function's %q", s.Name, textOf(fallback), s.Default)
+		}
+		if fallback, has := parameter["Default"]; has && s.Required && fallback == "" {
+			t.Errorf("%s is required, and the template deploys without it", s.Name)
+		}
+	}
+	same(t, "environment variables of the proxy", variables.keys(), sorted(want))
+}
+
+// TestTemplateOutlivesTheUpstreamCall: the outcome of a call that timed out is
+// recorded after it, so the function must not end first, nor the API.
+func TestTemplateOutlivesTheUpstreamCall(t *testing.T) {
+	template := readTemplate(t)
+	call, err := time.ParseDuration(template.get(t, "Parameters", "CallTimeout").text("Default"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	function := template.get(t, "Parameters", "FunctionTimeout")
+	if seconds, _ := function["Default"].(int); time.Duration(seconds)*time.Second < call+10*time.Second {
+		t.Errorf("a function of %d s leaves no time to record a call of %s", seconds, call)
+	}
+	for name, event := range template.events(t) {
+		if api, _ := event["TimeoutInMillis"].(int); api != 900_000 || function["MaxValue"] != 900 {
+			t.Errorf("%s: the API waits %d ms, the function may take %v s", name, api, function["MaxValue"])
+		}
+	}
+}
+
+func TestTemplateRoutes(t *testing.T) {
+	var routes []string
+	for name, event := range readTemplate(t).events(t) {
+		routes = append(routes, event.text("Method")+" "+event.text("Path"))
+		if event["ResponseTransferMode"] != "RESPONSE_STREAM" {
+			t.Errorf("%s: ResponseTransferMode is %v; only the literal RESPONSE_STREAM streams", name, event["ResponseTransferMode"])
+		}
+	}
+	same(t, "routes", sorted(routes), []string{
+		"DELETE /mcp/{environment}/{server}",
+		"GET /.well-known/oauth-protected-resource/mcp/{environment}/{server}",
+		"GET /mcp/{environment}/{server}",
+		"POST /mcp/{environment}/{server}",
+	})
+}
+
+// TestTemplateApiKeepsSecretsOutOfLogs also holds what else the API must be.
+func TestTemplateApiKeepsSecretsOutOfLogs(t *testing.T) {
+	template := readTemplate(t)
+	api := template.resource(t, "Api").get(t, "Properties")
+	settings := api["MethodSettings"].([]any)[0].(object)
+	for name, pair := range map[string][2]any{
+		"bodies in the log":      {settings["DataTraceEnabled"], false},
+		"execution log":          {settings["LoggingLevel"], "OFF"},
+		"for every method":       {settings["HttpMethod"].(string) + settings["ResourcePath"].(string), "*/*"},
+		"rate":                   {settings["ThrottlingRateLimit"], object{"Ref": "ThrottleRate"}},
+		"burst":                  {settings["ThrottlingBurstLimit"], object{"Ref": "ThrottleBurst"}},
+		"endpoint":               {api["EndpointConfiguration"], object{"Type": "REGIONAL"}},
+		"bytes as they are":      {api["BinaryMediaTypes"], []any{"*~1*"}},
+		"one stage only":         {api["OpenApiVersion"], "3.0.1"},
+		"no second address":      {api["DisableExecuteApiEndpoint"], object{"Fn::If": []any{"HasDomain", true, false}}},
+		"tracing":                {api["TracingEnabled"], true},
+		"well-known at the root": {template.resource(t, "DomainMapping").get(t, "Properties")["BasePath"], nil},
+		"TLS":                    {template.resource(t, "Domain").get(t, "Properties")["SecurityPolicy"], "TLS_1_2"},
+	} {
+		same(t, name, pair[0], pair[1])
+	}
+	format := api.get(t, "AccessLogSetting").text("Format")
+	if !json.Valid([]byte(format)) {
+		t.Errorf("the access log's format is not JSON: %s", format)
+	}
+	for _, variable := range regexp.MustCompile(`\$[A-Za-z.]+`).FindAllString(format, -1) {
+		if regexp.MustCompile(`(?i)header|input|userAgent|authorizer|querystring|body|apiKey`).MatchString(variable) {
+			t.Errorf("the access log holds %s, which a client fills", variable)
+		}
+	}
+}
+
+func TestTemplateFunction(t *testing.T) {
+	template := readTemplate(t)
+	function := template.resource(t, "ProxyFunction")
+	same(t, "build", function.get(t, "Metadata")["BuildMethod"], any("makefile"))
+	properties := function.get(t, "Properties")
+	for name, want := range map[string]any{
+		"Runtime":                       "provided.al2023",
+		"Handler":                       "bootstrap",
+		"Architectures":                 []any{object{"Ref": "Architecture"}},
+		"Tracing":                       "Active",
+		"LoggingConfig":                 object{"LogFormat": "JSON", "LogGroup": object{"Ref": "ProxyLog"}},
+		"Role":                          object{"Fn::GetAtt": []any{"ProxyRole", "Arn"}},
+		"AutoPublishAlias":              "live",
+		"AutoPublishAliasAllProperties": true,
+	} {
+		same(t, name, properties[name], want)
+	}
+	for _, log := range []string{"ProxyLog", "AccessLog"} {
+		same(t, log, template.resource(t, log).get(t, "Properties")["RetentionInDays"], any(object{"Ref": "LogRetentionDays"}))
+	}
+}
+
+// TestTemplateParameters: each says what it is for, and the samples in
+// samconfig.toml name only parameters that exist.
+func TestTemplateParameters(t *testing.T) {
+	parameters := readTemplate(t).get(t, "Parameters")
+	for name := range parameters {
+		if len(parameters.at(name).text("Description")) < 20 {
+			t.Errorf("parameter %s says too little about itself", name)
+		}
+	}
+	samples, err := os.ReadFile("../samconfig.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	overrides := regexp.MustCompile(`parameter_overrides = "+([^"]+)"`).FindAllStringSubmatch(string(samples), -1)
+	if len(overrides) != 4 {
+		t.Fatalf("samconfig.toml has %d lists of parameters", len(overrides))
+	}
+	for _, list := range overrides {
+		for _, pair := range strings.Fields(list[1]) {
+			if name, _, ok := strings.Cut(pair, "="); !ok || parameters[name] == nil {
+				t.Errorf("samconfig.toml sets %s, which is no parameter", pair)
+			}
+		}
+	}
+	local := overrides[0][1]
+	if !slices.Contains(strings.Fields(local), "ResponseMode=buffered") || !slices.Contains(strings.Fields(local), "Local=true") {
+		t.Errorf("sam local is started with %s: it cannot stream and speaks http", local)
+	}
+	for _, deployed := range overrides[2:] {
+		if strings.Contains(deployed[1], "Local=") || strings.Contains(deployed[1], "ResponseMode=") || strings.Contains(deployed[1], "AwsEndpoint=") {
+			t.Errorf("a deployment is started with %s", deployed[1])
+		}
+	}
+}
+
+func same(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }
