@@ -27,9 +27,10 @@ type world struct {
 	records  []broker.Record
 	auditErr func(broker.Record) error
 
-	obtain func() (broker.Credential, error)
-	now    time.Time
-	nonces int
+	obtain    func() (broker.Credential, error)
+	attachErr error
+	now       time.Time
+	nonces    int
 }
 
 func (w *world) Snapshot(context.Context, broker.Lookup) (broker.Snapshot, error) {

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"bindery/shared/secret"
 )
 
 // Registry is how the catalogue is changed: nothing is stored that a call
@@ -18,6 +20,9 @@ type Registry struct {
 	// CheckServer judges what reaches the upstream and where: attachments,
 	// propagation, and the URL itself.
 	CheckServer func(Server) error
+	// TryAttach puts a credential into a request that is never sent, so that a
+	// value its place cannot carry is refused when the card is made.
+	TryAttach func(Server, map[string]secret.Value) error
 }
 
 // PutServer checks and stores a server. s.Version is the version it replaces.
@@ -94,8 +99,12 @@ func (r *Registry) Bind(ctx context.Context, b Binding) error {
 	if err := usable(&Decision{Binding: b, Server: *s.Server, Stores: s.Stores}); err != nil {
 		return err
 	}
-	if _, err := r.Sources[b.Source].Obtain(ctx, Ask{Binding: b, Stores: s.Stores}); err != nil {
+	credential, err := r.Sources[b.Source].Obtain(ctx, Ask{Binding: b, Stores: s.Stores})
+	if err != nil {
 		return fmt.Errorf("resolve the references of the binding: %w", err)
+	}
+	if err := r.TryAttach(*s.Server, credential.Fields); err != nil {
+		return fmt.Errorf("attach the credential of the binding: %w", err)
 	}
 	return r.Writer.PutBinding(ctx, b)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"bindery/shared/broker"
+	"bindery/shared/secret"
 )
 
 // writer remembers what was stored.
@@ -23,7 +24,7 @@ func (w *writer) PutBinding(_ context.Context, b broker.Binding) error { w.bindi
 func registry(w *world) (*broker.Registry, *writer) {
 	store := &writer{}
 	return &broker.Registry{Writer: store, Reader: w, Sources: map[broker.SourceKind]broker.Source{broker.Static: w},
-		CheckServer: func(broker.Server) error { return nil }}, store
+		CheckServer: func(broker.Server) error { return nil }, TryAttach: func(broker.Server, map[string]secret.Value) error { return w.attachErr }}, store
 }
 
 func TestBindingIsBoundToTheOriginItWasMadeFor(t *testing.T) {
@@ -46,6 +47,7 @@ func TestBindRefusesWhatACallCouldNotHonour(t *testing.T) {
 		want   string
 	}{
 		"a value too short to mask":      {world: func(w *world) { w.obtain = failing(broker.ErrSecretMalformed) }, want: "secret malformed"},
+		"a value its place cannot carry": {world: func(w *world) { w.attachErr = broker.ErrSecretMalformed }, want: "attach the credential"},
 		"a reference to nothing":         {world: func(w *world) { w.obtain = failing(broker.ErrSecretMissing) }, want: "secret missing"},
 		"a reference outside its store":  {change: func(b *broker.Binding) { b.Fields[0].Reference = reference(t, "aws-sm:staging/x#token") }, want: "reference_outside_scope"},
 		"an unregistered store":          {change: func(b *broker.Binding) { b.Fields[0].Reference = reference(t, "vault:prod/x#token") }, want: "store_not_registered"},

@@ -2,8 +2,10 @@ package credential
 
 import (
 	"fmt"
+	"net/http"
 
 	"bindery/shared/broker"
+	"bindery/shared/secret"
 )
 
 // CheckServer refuses, with broker.ErrInvalid, a server whose attachments or
@@ -30,4 +32,14 @@ func CheckServer(s broker.Server) error {
 		taken[name] = true
 	}
 	return nil
+}
+
+// Try attaches fields to a request that is never sent: it tells, when a binding
+// is made, what Attach would say at the first call.
+func Try(s broker.Server, fields map[string]secret.Value) error {
+	request, err := http.NewRequest(http.MethodPost, s.URL, nil) //nolint:noctx // never sent
+	if err != nil {
+		return fmt.Errorf("%w upstream URL", broker.ErrInvalid)
+	}
+	return Attach(request, &s, fields)
 }

@@ -109,7 +109,7 @@ func document(tb testing.TB, issuer string) []byte {
 
 func (f *fixture) seed(tb testing.TB, sources map[broker.SourceKind]broker.Source) {
 	tb.Helper()
-	r := &broker.Registry{Writer: f.tables, Reader: f.tables, Sources: sources, CheckServer: credential.CheckServer}
+	r := &broker.Registry{Writer: f.tables, Reader: f.tables, Sources: sources, CheckServer: credential.CheckServer, TryAttach: credential.Try}
 	reference, err := broker.ParseReference("aws-sm:prod/github#token")
 	if err != nil {
 		tb.Fatal(err)
