@@ -1,6 +1,8 @@
 package mask
 
 import (
+	"encoding/hex"
+	"encoding/json"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -55,6 +57,32 @@ func TestTenMegabytesOfEscapes(t *testing.T) {
 		src := strings.Repeat(unit, 10<<20/len(unit)) + " " + apiKey
 		if _, n := m.String(src); n != 1 {
 			t.Errorf("%q: %d matches, want 1", unit, n)
+		}
+	}
+}
+
+// TestLongWayFromTheNextEscape puts a match everywhere around the places where
+// the surroundings of an escape end.
+func TestLongWayFromTheNextEscape(t *testing.T) {
+	const value = "nabc/defghijklmnop"
+	m := maskerFor(t, value)
+	reach := m.tables().alphabet.reach
+	spellings := []string{value, hex.EncodeToString([]byte(value)), `nabc\/defghijklmnop`,
+		`\u006eabc\u005c/defghijklmnop`, hex.EncodeToString([]byte(value))[:35] + `\u0030`}
+	for _, before := range []string{`\u0061`, `\\`, `\u005c`, `\u005c\u005cu006`, `%6`, `%\u0036`} {
+		for _, filler := range []string{"A", `\`, `\u005c`} {
+			for _, base := range []int{0, reach - longestSequence, reach, 2 * reach, 3 * reach} {
+				for n := max(0, base-40); n < base+10; n += 1 + n%3 {
+					src := before + strings.Repeat(filler, n/len(filler)) + spellings[n%len(spellings)]
+					out, _ := m.String(src)
+					if want := refFind(src, value) != ""; want == (out == src) {
+						t.Fatalf("%q, %d of %q, %q: value there %v", before, n, filler, src[len(src)-80:], want)
+					}
+					if json.Valid([]byte(`"`+src+`"`)) != json.Valid([]byte(`"`+out+`"`)) {
+						t.Fatalf("%q, %d of %q: cut an escape: %q", before, n, filler, out[len(out)-40:])
+					}
+				}
+			}
 		}
 	}
 }

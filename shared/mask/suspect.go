@@ -43,7 +43,7 @@ func newAlphabet(patterns []pattern) *alphabet {
 		c := byte(i)
 		a.live[c] = a.used[c] || sextet(c) != 0xff || c == '='
 		short := shortEscape(c)
-		a.escaped[c] = a.used['\\'] || short != 0 && a.used[short]
+		a.escaped[c] = short != 0 && a.used[short]
 		a.doubtful[c] = a.escaped[c] || c == '\\' || c == 'u'
 	}
 	for i := range len(syntax) {
