@@ -84,8 +84,9 @@ func untagged(n *yaml.Node) (any, error) {
 		var value any
 		err := n.Decode(&value)
 		return value, err
+	default:
+		return nil, fmt.Errorf("line %d: CloudFormation has no anchors", n.Line)
 	}
-	return nil, fmt.Errorf("line %d: CloudFormation has no anchors", n.Line)
 }
 
 // at gives the mapping under name, or an empty one.
