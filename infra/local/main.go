@@ -34,13 +34,14 @@ func run(ctx context.Context, once bool) error {
 		return err
 	}
 	began := time.Now()
-	w, err := start(ctx, port, func(format string, args ...any) {
+	w := &world{}
+	defer w.stop()
+	err = w.start(ctx, port, func(format string, args ...any) {
 		fmt.Printf("  %5.1fs  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
 	})
 	if err != nil {
 		return err
 	}
-	defer w.stop()
 	seen, err := w.call(ctx)
 	if err != nil {
 		return err

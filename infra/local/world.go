@@ -37,23 +37,17 @@ func (w *world) stop() {
 }
 
 // start brings everything up, the slow parts first, and seeds the catalogue.
-func start(ctx context.Context, port int, progress parts.Progress) (w *world, err error) {
-	w = &world{}
-	defer func() {
-		if err != nil {
-			w.stop()
-		}
-	}()
+// What it started before an error is ended by stop.
+func (w *world) start(ctx context.Context, port int, progress parts.Progress) error {
 	bindery, issuer, err := w.listen(port)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	progress("starting the AWS-compatible endpoint")
 	endpoint := os.Getenv("AWS_ENDPOINT_URL")
 	if endpoint == "" {
 		moto, err := parts.Moto(ctx, progress)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		w.stops = append(w.stops, moto.Stop)
 		endpoint = moto.URL
@@ -61,30 +55,30 @@ func start(ctx context.Context, port int, progress parts.Progress) (w *world, er
 	progress("starting the official MCP everything-server")
 	everything, err := parts.EverythingServer(ctx, progress, false)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	w.stops = append(w.stops, everything.Stop)
 	progress("starting the identity provider and an upstream that shows what it gets")
 	if err := w.serveIssuer(issuer); err != nil {
-		return nil, err
+		return err
 	}
 	notes, err := w.serveNotes()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	progress("creating tables, key, secrets, servers and bindings")
 	document, err := stack.DemoIssuers(w.issuerURL, environment)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	w.deployment, err = stack.Provision(ctx, stack.AWS(endpoint), environment, w.url, document)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if w.made, err = w.deployment.Seed(ctx, notes, everything.URL, w.issuerURL); err != nil {
-		return nil, err
+		return err
 	}
-	return w, w.serveBindery(bindery, progress)
+	return w.serveBindery(bindery, progress)
 }
 
 // listen takes both ports before anything slow is started.

@@ -110,6 +110,7 @@ func upstreamRequest(ctx context.Context, r *http.Request, release *broker.Relea
 		return nil, err
 	}
 	request.Header = mcp.UpstreamHeader(r.Header, message)
+	request.Header.Set("User-Agent", "Bindery")
 	if err := credential.Propagate(request.Header, &d.Server, &d.Call.Principal, d.Call.Receipt, d.Binding.Mode); err != nil {
 		return nil, err
 	}
