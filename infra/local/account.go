@@ -43,10 +43,10 @@ func (w *world) call(ctx context.Context) (*account, error) {
 	}
 	agent := &stack.Caller{Token: token}
 	seen := &account{secret: w.made[demoBinding]}
-	if _, _, err := callTool(ctx, agent, w.url+"/mcp/"+environment+"/notes", "whoami"); err != nil { // warms connections and keys
+	if _, _, err := callTool(ctx, agent, w.endpoint("notes"), "whoami"); err != nil { // warms connections and keys
 		return nil, err
 	}
-	if seen.answer, seen.latency, err = callTool(ctx, agent, w.url+"/mcp/"+environment+"/notes", "whoami"); err != nil {
+	if seen.answer, seen.latency, err = callTool(ctx, agent, w.endpoint("notes"), "whoami"); err != nil {
 		return nil, err
 	}
 	seen.receipt = agent.LastReceipt()
@@ -54,7 +54,7 @@ func (w *world) call(ctx context.Context) (*account, error) {
 	if seen.records, err = w.deployment.Audit(ctx, seen.receipt); err != nil {
 		return nil, err
 	}
-	seen.official, _, err = callTool(ctx, agent, w.url+"/mcp/"+environment+"/everything", "test_simple_text")
+	seen.official, _, err = callTool(ctx, agent, w.endpoint("everything"), "test_simple_text")
 	return seen, err
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"bindery/infra/local/idp"
@@ -17,8 +19,6 @@ import (
 	"bindery/infra/local/upstream"
 )
 
-const environment = "local"
-
 // world is everything that runs, and how to end it.
 type world struct {
 	deployment *stack.Deployment
@@ -26,6 +26,7 @@ type world struct {
 	issuer     *idp.Issuer
 	notes      *upstream.Server
 	url        string // of Bindery
+	name       string // of the environment
 	issuerURL  string
 	stops      []func()
 }
@@ -43,8 +44,12 @@ func (w *world) start(ctx context.Context, port int, progress parts.Progress) er
 	if err != nil {
 		return err
 	}
+	// An endpoint of the user's own keeps what is put there, so each start
+	// there is an environment of its own.
 	endpoint := os.Getenv("AWS_ENDPOINT_URL")
+	w.name = "local-" + strings.ToLower(rand.Text()[:6])
 	if endpoint == "" {
+		w.name = "local"
 		moto, err := parts.Moto(ctx, progress)
 		if err != nil {
 			return err
@@ -67,11 +72,11 @@ func (w *world) start(ctx context.Context, port int, progress parts.Progress) er
 		return err
 	}
 	progress("creating tables, key, secrets, servers and bindings")
-	document, err := stack.DemoIssuers(w.issuerURL, environment)
+	document, err := stack.DemoIssuers(w.issuerURL, w.name)
 	if err != nil {
 		return err
 	}
-	w.deployment, err = stack.Provision(ctx, stack.AWS(endpoint), environment, w.url, document)
+	w.deployment, err = stack.Provision(ctx, stack.AWS(endpoint), w.name, w.url, document)
 	if err != nil {
 		return err
 	}
@@ -138,6 +143,9 @@ func (w *world) serveBindery(listener net.Listener, progress parts.Progress) err
 	return nil
 }
 
+// endpoint is the URL of one server at Bindery.
+func (w *world) endpoint(server string) string { return w.url + "/mcp/" + w.name + "/" + server }
+
 // printCommands says how a newcomer calls the running stack.
 func (w *world) printCommands(out io.Writer) {
 	fmt.Fprintf(out, `
@@ -157,5 +165,5 @@ Bindery keeps serving. In another terminal:
   servers:  %[1]s/mcp/%[3]s/notes and %[1]s/mcp/%[3]s/everything
 
 Ctrl-C stops everything.
-`, w.url, w.issuerURL, environment)
+`, w.url, w.issuerURL, w.name)
 }
