@@ -3,7 +3,6 @@ package dynamo
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -116,8 +115,7 @@ func pause(ctx context.Context, try int) error {
 	if try == 0 {
 		return ctx.Err()
 	}
-	longest := 10 * time.Millisecond << try
-	t := time.NewTimer(longest/2 + rand.N(longest/2))
+	t := time.NewTimer(jitter(firstPause << try))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

@@ -50,7 +50,7 @@ func New(client *dynamodb.Client, tables Tables, now func() time.Time) *Store {
 const (
 	attempts    = 3
 	attemptTime = 900 * time.Millisecond
-	backoff     = 100 * time.Millisecond
+	firstPause  = 20 * time.Millisecond
 )
 
 // Configure sets retries and timeouts for a client that serves the hot path:
@@ -58,14 +58,21 @@ const (
 //	dynamodb.NewFromConfig(cfg, dynamo.Configure)
 //
 // Throttling, 5xx, lost connections and timeouts are retried by the SDK, and
-// every write here may be repeated. It replaces the HTTP client, so that the
+// every write here may be repeated. The pauses are set here because the SDK's
+// own are made for seconds. Configure replaces the HTTP client, so that the
 // time limit of one attempt does not bind other services.
 func Configure(o *dynamodb.Options) {
 	o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
 		s.MaxAttempts = attempts
-		s.MaxBackoff = backoff
+		s.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
+			return jitter(firstPause << attempt), nil
+		})
 	})
 	o.RetryMaxAttempts = attempts
 	o.RetryMode = aws.RetryModeStandard
 	o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTime)
 }
+
+// jitter is between half of d and d, so that those who failed together do not
+// come back together.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }

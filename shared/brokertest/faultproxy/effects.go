@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -143,4 +144,18 @@ func (a *Answer) put(name string, value any) {
 	members[name], _ = json.Marshal(value)
 	a.Body, _ = json.Marshal(members)
 	a.Header.Del("X-Amz-Crc32")
+}
+
+// While passes the request on while it holds the lock.
+func While(lock sync.Locker) Effect {
+	return func(w http.ResponseWriter, body []byte, forward func([]byte) (*Answer, error)) {
+		lock.Lock()
+		answer, err := forward(body)
+		lock.Unlock()
+		if err != nil {
+			reset(w)
+			return
+		}
+		answer.write(w)
+	}
 }

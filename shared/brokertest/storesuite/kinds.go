@@ -109,11 +109,11 @@ func testKinds(t *testing.T, backend Factory) {
 		t.Run(name, func(t *testing.T) {
 			each(t, backend, map[string]func(*bench){
 				"the version counts from 1 and only its holder may replace it": k.testVersions,
-				"a repeated Put succeeds and changes nothing":                   k.testRepeated,
-				"of sixteen writers exactly one wins":                           k.testRace,
-				"nothing follows a tombstone":                                   k.testTombstone,
-				"an applied Put whose answer was lost succeeds":                 k.testLostAnswer,
-				"nothing is seen from another environment":                      k.testEnvironments,
+				"a repeated Put succeeds and changes nothing":                  k.testRepeated,
+				"of sixteen writers exactly one wins":                          k.testRace,
+				"nothing follows a tombstone":                                  k.testTombstone,
+				"an applied Put whose answer was lost succeeds":                k.testLostAnswer,
+				"nothing is seen from another environment":                     k.testEnvironments,
 			})
 		})
 	}

@@ -1,0 +1,148 @@
+package dynamo_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"bindery/shared/broker"
+	"bindery/shared/brokertest/faultproxy"
+	"bindery/shared/dynamo"
+)
+
+// nowhere is an endpoint that is never reached: every effect here answers itself.
+const nowhere = "http://127.0.0.1:1"
+
+// operations is every operation of the store, each on valid input.
+func operations(s *dynamo.Store) map[string]func(context.Context) error {
+	env := "prod"
+	return map[string]func(context.Context) error{
+		"Snapshot": func(ctx context.Context) error { _, err := s.Snapshot(ctx, lookup(env)); return err },
+		"PutEnvironment": func(ctx context.Context) error {
+			return s.PutEnvironment(ctx, broker.Environment{Name: env, State: broker.Active})
+		},
+		"PutStore": func(ctx context.Context) error {
+			return s.PutStore(ctx, broker.Store{Environment: env, Name: "aws-sm", Kind: "awssm", Paths: broker.Scope{"*"}, State: broker.Active})
+		},
+		"PutServer": func(ctx context.Context) error { return s.PutServer(ctx, server(env)) },
+		"PutBinding": func(ctx context.Context) error {
+			return s.PutBinding(ctx, binding(env, "card", broker.Actor{Anyone: true}))
+		},
+		"PutAgent": func(ctx context.Context) error {
+			return s.PutAgent(ctx, broker.Agent{Environment: env, ID: "okta:robot", State: broker.Active})
+		},
+		"PutTool": func(ctx context.Context) error {
+			return s.PutTool(ctx, broker.Tool{Environment: env, Server: "github", Name: "create", State: broker.Active})
+		},
+		"BindingVersion": func(ctx context.Context) error { _, err := s.BindingVersion(ctx, route(env), "card", 1); return err },
+		"PutMarker": func(ctx context.Context) error {
+			return s.PutMarker(ctx, marker(env, broker.PrincipalMarker, "p-alice"))
+		},
+		"Append":    func(ctx context.Context) error { return s.Append(ctx, record("receipt", "nonce")) },
+		"Latest":    func(ctx context.Context) error { _, err := s.Latest(ctx, env, "token"); return err },
+		"PutSealed": func(ctx context.Context) error { return s.PutSealed(ctx, sealed(env, 1)) },
+		"LoadKeys":  func(ctx context.Context) error { _, err := s.LoadKeys(ctx, env, "https://issuer"); return err },
+		"SaveKeys": func(ctx context.Context) error {
+			return s.SaveKeys(ctx, broker.KeySet{Environment: env, Issuer: "https://issuer", Sealed: []byte{1}, Fetched: noon})
+		},
+		"ClaimFetch": func(ctx context.Context) error {
+			_, err := s.ClaimFetch(ctx, env, "https://issuer", noon, noon.Add(-time.Minute))
+			return err
+		},
+	}
+}
+
+func TestNoFaultIsTakenForAnAbsenceAndNothingForeignIsPassedOn(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]struct {
+		effect faultproxy.Effect
+		says   string
+	}{
+		"throttled":           {faultproxy.Throttle(), "ThrottlingException (HTTP 400)"},
+		"table throttled":     {faultproxy.Fail(400, "ProvisionedThroughputExceededException"), "ProvisionedThroughputExceededException (HTTP 400)"},
+		"account throttled":   {faultproxy.Fail(400, "RequestLimitExceeded"), "RequestLimitExceeded (HTTP 400)"},
+		"broken":              {faultproxy.ServerError(), "InternalServerError (HTTP 500)"},
+		"unavailable":         {faultproxy.Fail(503, "ServiceUnavailable"), "ServiceUnavailable (HTTP 503)"},
+		"denied":              {faultproxy.Fail(400, "AccessDeniedException"), "AccessDeniedException (HTTP 400)"},
+		"no such table":       {faultproxy.Fail(400, "ResourceNotFoundException"), "ResourceNotFoundException (HTTP 400)"},
+		"another table":       {faultproxy.Fail(400, "ValidationException"), "ValidationException (HTTP 400)"},
+		"token expired":       {faultproxy.Fail(400, "ExpiredTokenException"), "ExpiredTokenException (HTTP 400)"},
+		"a code that is text": {faultproxy.Fail(400, faultproxy.Leak+" and more"), "unknown code (HTTP 400)"},
+		"reset":               {faultproxy.Reset(), "no answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy := faultproxy.New(t, nowhere)
+			proxy.Inject(faultproxy.Rule{Times: -1, Effect: fault.effect})
+			store := dynamo.New(client(proxy.URL), tables, at(noon))
+			for op, call := range operations(store) {
+				err := call(t.Context())
+				if !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrNotFound) || errors.Is(err, broker.ErrConflict) {
+					t.Fatalf("%s: %v", op, err)
+				}
+				if text := err.Error(); !strings.Contains(text, fault.says) || strings.Contains(text, faultproxy.Leak) ||
+					strings.Contains(text, "127.0.0.1") || strings.Contains(text, "RequestID") {
+					t.Fatalf("%s: %v", op, err)
+				}
+			}
+		})
+	}
+}
+
+func TestAnAnswerThatIsNoJSONIsAFault(t *testing.T) {
+	t.Parallel()
+	proxy := faultproxy.New(t, nowhere)
+	proxy.Inject(faultproxy.Rule{Times: -1, Effect: func(w http.ResponseWriter, _ []byte, _ func([]byte) (*faultproxy.Answer, error)) {
+		_, _ = w.Write([]byte("<html>" + faultproxy.Leak))
+	}})
+	for op, call := range operations(dynamo.New(client(proxy.URL), tables, at(noon))) {
+		err := call(t.Context())
+		if !errors.Is(err, broker.ErrUnavailable) || strings.Contains(err.Error(), faultproxy.Leak) {
+			t.Fatalf("%s: %v", op, err)
+		}
+	}
+}
+
+func TestAnEndedContextIsAFaultAndSaysSo(t *testing.T) {
+	t.Parallel()
+	proxy := faultproxy.New(t, nowhere)
+	gone := make(chan struct{})
+	defer close(gone)
+	proxy.Inject(faultproxy.Rule{Times: -1, Effect: faultproxy.Gate(func() { <-gone })})
+	store := dynamo.New(client(proxy.URL), tables, at(noon))
+	for op, call := range operations(store) {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		err := call(ctx)
+		cancel()
+		if !errors.Is(err, broker.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("%s: %v", op, err)
+		}
+	}
+}
+
+func TestAHotPathThatGetsNoAnswerGivesUpInThreeSeconds(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func(*dynamo.Store) error{
+		"Query":   func(s *dynamo.Store) error { _, err := s.Snapshot(t.Context(), lookup("prod")); return err },
+		"PutItem": func(s *dynamo.Store) error { return s.Append(t.Context(), record("receipt", "nonce")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy := faultproxy.New(t, nowhere)
+			gone := make(chan struct{})
+			defer close(gone)
+			proxy.Inject(faultproxy.Rule{Times: -1, Effect: faultproxy.Gate(func() { <-gone })})
+			began := time.Now()
+			err := call(dynamo.New(client(proxy.URL), tables, at(noon)))
+			if took := time.Since(began); !errors.Is(err, broker.ErrUnavailable) || took > 3500*time.Millisecond {
+				t.Fatalf("after %s: %v", took, err)
+			}
+			if n := proxy.Count(name); n%dynamo.Attempts != 0 || n == 0 {
+				t.Fatalf("%d requests, want %d of each", n, dynamo.Attempts)
+			}
+		})
+	}
+}

@@ -1,0 +1,88 @@
+package dynamo
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"bindery/shared/broker"
+)
+
+// everyKey builds the keys of all rows that these parts could name, with what
+// each stands for.
+func everyKey(a, b, c string) map[string]key {
+	r := broker.Route{Environment: a, Server: b}
+	keys := map[string]key{
+		fmt.Sprintf("server %q %q", a, b):          serverKey(r),
+		fmt.Sprintf("shared %q %q %q", a, b, c):    bindingKey(r, "", c),
+		fmt.Sprintf("head %q %q %q", a, b, c):      headKey(r, c),
+		fmt.Sprintf("version %q %q %q 1", a, b, c): versionKey(r, c, 1),
+		fmt.Sprintf("version %q %q %q 2", a, b, c): versionKey(r, c, 2),
+		fmt.Sprintf("tool %q %q %q", a, b, c):      toolKey(r, c),
+		fmt.Sprintf("agent %q %q", a, b):           agentKey(a, b),
+		fmt.Sprintf("marker %q p %q", a, b):        markerKey(a, broker.PrincipalMarker, b),
+		fmt.Sprintf("marker %q a %q", a, b):        markerKey(a, broker.AgentMarker, b),
+	}
+	if b != "" { // without a principal it is the shared binding
+		keys[fmt.Sprintf("personal %q s %q %q", a, b, c)] = bindingKey(broker.Route{Environment: a, Server: "s"}, b, c)
+	}
+	for _, shard := range []int{0, 7} {
+		keys[fmt.Sprintf("environment %q %d", a, shard)] = environmentKey(a, shard)
+		keys[fmt.Sprintf("store %q %q %d", a, b, shard)] = storeKey(a, b, shard)
+	}
+	return keys
+}
+
+// apart fails if two different rows of one table share a key.
+func apart(t *testing.T, tuples [][3]string) {
+	t.Helper()
+	owner := map[key]string{}
+	for _, tuple := range tuples {
+		for what, k := range everyKey(tuple[0], tuple[1], tuple[2]) {
+			if other, taken := owner[k]; taken && other != what {
+				t.Fatalf("%s and %s share the key %q", what, other, k)
+			}
+			owner[k] = what
+		}
+	}
+}
+
+func TestNoTwoRowsShareAKey(t *testing.T) {
+	parts := []string{"", "a", "b", "/", "#", "%", "a/b", "a/", "/a", "a#0", "a#", "#0", "%2F", "a%2Fb", "%252F", "state", "server",
+		"binding/a", "binding", "store/a", "name/a", "id/a", "1", "a/0000000000000001", "\xff", "\xfe", "\uFFFD", "é", " ", "+", "..", "."}
+	var tuples [][3]string
+	for _, a := range parts {
+		for _, b := range parts {
+			for _, c := range parts {
+				tuples = append(tuples, [3]string{a, b, c})
+			}
+		}
+	}
+	apart(t, tuples)
+}
+
+func FuzzNoTwoRowsShareAKey(f *testing.F) {
+	f.Add("a/b", "c", "d", "a", "b/c", "d")
+	f.Add("a", "b#1", "\xff", "a#", "b", "\xfe")
+	f.Fuzz(func(t *testing.T, a, b, c, d, e, g string) {
+		apart(t, [][3]string{{a, b, c}, {d, e, g}, {a, e, c}, {a + "/" + b, c, g}, {a, b + "/" + c, g}})
+	})
+}
+
+func TestTheLongestIdsFitIntoAKey(t *testing.T) {
+	name, id := strings.Repeat("n", broker.MaxName), strings.Repeat("é", broker.MaxID/2)
+	r := broker.Route{Environment: name, Server: name}
+	for _, k := range []key{toolKey(r, id), agentKey(name, id), bindingKey(r, id, name), markerKey(name, broker.PrincipalMarker, id),
+		sealedKey(name, id), claimKey(name, id), versionKey(r, name, 1<<53)} {
+		if len(k.pk) > 2048 || len(k.sk) > 1024 {
+			t.Fatalf("%d bytes of pk and %d of sk are more than DynamoDB takes", len(k.pk), len(k.sk))
+		}
+	}
+}
+
+func TestVersionsOfABindingSortByNumber(t *testing.T) {
+	r := broker.Route{Environment: "prod", Server: "github"}
+	if a, b := versionKey(r, "card", 9), versionKey(r, "card", 10); a.sk >= b.sk {
+		t.Fatalf("%q does not sort before %q", a.sk, b.sk)
+	}
+}

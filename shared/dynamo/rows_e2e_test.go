@@ -1,0 +1,201 @@
+//go:build e2e
+
+package dynamo_test
+
+import (
+	"maps"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"bindery/shared/broker"
+	"bindery/shared/brokertest/faultproxy"
+	"bindery/shared/dynamo"
+)
+
+type row = map[string]types.AttributeValue
+
+func text(s string) types.AttributeValue   { return &types.AttributeValueMemberS{Value: s} }
+func number(s string) types.AttributeValue { return &types.AttributeValueMemberN{Value: s} }
+
+// swap replaces an attribute that is there.
+func swap(r row, name string, v types.AttributeValue) {
+	if _, ok := r[name]; ok {
+		r[name] = v
+	}
+}
+
+// dump reads every row of a table whose pk or sk mentions the environment.
+func dump(t *testing.T, c *dynamodb.Client, table, env string) []row {
+	t.Helper()
+	var rows []row
+	for pages := dynamodb.NewScanPaginator(c, &dynamodb.ScanInput{TableName: aws.String(table)}); pages.HasMorePages(); {
+		page, err := pages.NextPage(t.Context())
+		must(t, err)
+		for _, r := range page.Items {
+			if strings.Contains(r["pk"].(*types.AttributeValueMemberS).Value, env) {
+				rows = append(rows, r)
+			}
+		}
+	}
+	return rows
+}
+
+// testUndecodableRows alters stored rows one attribute at a time, as a restore,
+// another release or a hand in the console could. None may read as an absence
+// or as something else.
+func testUndecodableRows(t *testing.T, e endpoint) {
+	s, _, tables := e.behind(t, time.Now)
+	env := environment()
+	inhabit(t, s, env)
+	s = s.ReadShard(3)
+	c := client(e.url)
+	put := func(table string, r row) {
+		t.Helper()
+		_, err := c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(table), Item: r})
+		must(t, err)
+	}
+	spoilt := 0
+	for _, table := range []string{tables.Catalogue, tables.Revocations} {
+		for _, r := range dump(t, c, table, env) {
+			pk := r["pk"].(*types.AttributeValueMemberS).Value
+			if strings.HasPrefix(pk, "history/") || strings.HasPrefix(pk, "env/") && !strings.HasSuffix(pk, "#3") {
+				continue // not what this decision reads
+			}
+			for name, spoil := range map[string]func(row){
+				"a later schema":      func(r row) { r["schema"] = number("2") },
+				"no schema":           func(r row) { delete(r, "schema") },
+				"another environment": func(r row) { r["environment"] = text("staging") },
+				"no environment":      func(r row) { delete(r, "environment") },
+				"numbers as text":     func(r row) { swap(r, "version", text("1")); swap(r, "epoch", text("1")) },
+				"no numbers":          func(r row) { delete(r, "version"); delete(r, "epoch") },
+				"no states":           func(r row) { delete(r, "state"); delete(r, "revoked") },
+				"a state unheard of":  func(r row) { swap(r, "state", text("alive")); swap(r, "revoked", text("no")) },
+			} {
+				bad := maps.Clone(r)
+				spoil(bad)
+				put(table, bad)
+				if err := unread(t, s, env); strings.Contains(err.Error(), "staging") {
+					t.Fatalf("%s of %s: the error repeats what was read: %v", name, pk, err)
+				}
+				spoilt++
+			}
+			put(table, r)
+			whole(t, s, env)
+		}
+	}
+	if spoilt < 12*8 {
+		t.Fatalf("only %d rows were spoilt", spoilt)
+	}
+	for name, extra := range map[string]row{
+		"a row of an unknown kind":  {"pk": text("server/" + env + "/github"), "sk": text("policy/1"), "schema": number("1")},
+		"a reference as it is none": personalRow(env, "card", "token-pasted-here"),
+		"a card of somebody else":   personalRow("staging", "card", "aws-sm:x#y"),
+		"a name that is not its sk": personalRow(env, "other", "aws-sm:x#y"),
+	} {
+		put(tables.Catalogue, extra)
+		if err := unread(t, s, env); strings.Contains(err.Error(), "pasted") {
+			t.Fatalf("%s: the error repeats what was read: %v", name, err)
+		}
+		_, err := c.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: aws.String(tables.Catalogue), Key: row{"pk": extra["pk"], "sk": extra["sk"]}})
+		must(t, err)
+		whole(t, s, env)
+	}
+}
+
+// personalRow is a row at the place of alice's binding "card" in the test's
+// environment, with content that may say something else.
+func personalRow(env, name, reference string) row {
+	place := env
+	if env == "staging" {
+		place = "own-0"
+	}
+	return row{
+		"pk": text("personal/" + place + "/github/p-alice"), "sk": text("binding/card"), "schema": number("1"),
+		"environment": text(env), "server": text("github"), "name": text(name), "version": number("1"), "state": text("active"),
+		"actor_principal": text("p-alice"), "priority": number("0"), "mode": text("service_account"), "source": text("static"), "expires": text(""),
+		"fields": &types.AttributeValueMemberL{Value: []types.AttributeValue{
+			&types.AttributeValueMemberM{Value: row{"name": text("token"), "reference": text(reference)}}}},
+	}
+}
+
+// testTrips holds each operation to its number of requests, and a decision's
+// reads to one step: none is answered before all have been asked.
+func testTrips(t *testing.T, e endpoint) {
+	s, proxy, _ := e.behind(t, at(noon))
+	env := environment()
+	inhabit(t, s, env)
+	for name, trip := range map[string]struct {
+		requests int
+		call     func() error
+	}{
+		"Latest":         {1, func() error { _, _ = s.Latest(t.Context(), env, "none"); return nil }},
+		"LoadKeys":       {1, func() error { _, _ = s.LoadKeys(t.Context(), env, "none"); return nil }},
+		"Append":         {1, func() error { return s.Append(t.Context(), record(env, "nonce")) }},
+		"PutMarker":      {1, func() error { return s.PutMarker(t.Context(), marker(env, broker.PrincipalMarker, "p-bob")) }},
+		"PutBinding":     {2, func() error { return s.PutBinding(t.Context(), binding(env, "card", broker.Actor{Anyone: true})) }},
+		"BindingVersion": {1, func() error { _, err := s.BindingVersion(t.Context(), route(env), "shared-0", 1); return err }},
+	} {
+		proxy.ResetCounts()
+		must(t, trip.call())
+		if n := proxy.Count(""); n != trip.requests {
+			t.Fatalf("%s costs %d requests, want %d", name, n, trip.requests)
+		}
+	}
+	proxy.ResetCounts()
+	var arrived sync.WaitGroup
+	arrived.Add(4)
+	proxy.Inject(faultproxy.Rule{Times: 4, Effect: faultproxy.Gate(func() { arrived.Done(); arrived.Wait() })})
+	got, err := s.Snapshot(t.Context(), lookup(env))
+	must(t, err)
+	if queries, batches, all := proxy.Count("Query"), proxy.Count("BatchGetItem"), proxy.Count(""); queries != 3 || batches != 1 || all != 4 {
+		t.Fatalf("a decision's reads are %d queries and %d batches of %d requests", queries, batches, all)
+	}
+	if len(got.Shared) != 4 {
+		t.Fatalf("%d shared bindings", len(got.Shared))
+	}
+}
+
+// testCostOfDecision holds a decision to the same requests however many other
+// people have bindings of their own.
+func testCostOfDecision(t *testing.T, e endpoint) {
+	s, proxy, tables := e.behind(t, at(noon))
+	env := environment()
+	inhabit(t, s, env)
+	for _, people := range []int{0, 10, 1000} {
+		seed(t, client(e.url), tables, env, people)
+		proxy.ResetCounts()
+		whole(t, s, env)
+		if n := proxy.Count(""); n != 4 {
+			t.Fatalf("with %d other people a decision costs %d requests", people, n)
+		}
+	}
+}
+
+func testAuditReader(t *testing.T, e endpoint) {
+	s, proxy, tables := e.behind(t, at(noon))
+	env := environment()
+	want := record(env, "nonce")
+	must(t, s.Append(t.Context(), want))
+	got, err := dynamo.ReadAudit(t.Context(), client(proxy.URL), tables.Audit, env)
+	must(t, err)
+	if !reflect.DeepEqual(got, []broker.Record{want}) {
+		t.Fatalf("read back: %+v", got)
+	}
+	rows := dump(t, client(e.url), tables.Audit, env)
+	if len(rows) != 1 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	rows[0]["sequence"] = text("1")
+	_, err = client(e.url).PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(tables.Audit), Item: rows[0]})
+	must(t, err)
+	if _, err := dynamo.ReadAudit(t.Context(), client(proxy.URL), tables.Audit, env); err == nil {
+		t.Fatal("an altered record was read without a word")
+	}
+}

@@ -1,0 +1,123 @@
+//go:build e2e
+
+package dynamo_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"bindery/infra/local/parts"
+	"bindery/shared/broker"
+	"bindery/shared/brokertest/faultproxy"
+	"bindery/shared/brokertest/storesuite"
+	"bindery/shared/dynamo"
+)
+
+// endpoint is a running DynamoDB of some make.
+type endpoint struct {
+	url    string
+	tables func(*testing.T) dynamo.Tables // for one test
+}
+
+func TestOnDynamoDBLocal(t *testing.T) {
+	p, err := parts.DynamoDBLocal(t.Context(), t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	create(t, p.URL, tables)
+	runAll(t, endpoint{p.URL, func(*testing.T) dynamo.Tables { return tables }})
+}
+
+// TestOnMoto runs everything behind a gate that makes up for one difference,
+// and gives each test tables of its own because of another: see motoDiffers.
+func TestOnMoto(t *testing.T) {
+	p, err := parts.Moto(t.Context(), t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	gate := isolate(t, p.URL)
+	var n atomic.Int64
+	fresh := func(t *testing.T) dynamo.Tables {
+		mine := tables
+		for _, name := range []*string{&mine.Catalogue, &mine.Revocations, &mine.Grants, &mine.Transient, &mine.Audit} {
+			*name = fmt.Sprintf("%s-%d", *name, n.Load())
+		}
+		n.Add(1)
+		create(t, gate, mine)
+		return mine
+	}
+	runAll(t, endpoint{gate, fresh})
+	t.Run("differences", func(t *testing.T) { motoDiffers(t, p.URL) })
+}
+
+func create(t *testing.T, url string, tables dynamo.Tables) {
+	t.Helper()
+	for range 2 { // the second time everything is there
+		if err := dynamo.Create(t.Context(), client(url), tables); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func runAll(t *testing.T, e endpoint) {
+	t.Run("suite", func(t *testing.T) { storesuite.Run(t, e.stores) })
+	for name, test := range map[string]func(*testing.T, endpoint){
+		"unprocessed keys":   testUnprocessedKeys,
+		"pages":              testPages,
+		"trips":              testTrips,
+		"retries":            testRetries,
+		"replication":        testReplication,
+		"undecodable rows":   testUndecodableRows,
+		"claims cost":        testClaimsCost,
+		"claim lost":         testClaimLost,
+		"garbled answers":    testGarbled,
+		"audit reader":       testAuditReader,
+		"cost of a decision": testCostOfDecision,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, e) })
+	}
+}
+
+// behind gives a store behind a proxy of its own.
+func (e endpoint) behind(t *testing.T, now func() time.Time) (*dynamo.Store, *faultproxy.Proxy, dynamo.Tables) {
+	t.Helper()
+	mine := e.tables(t)
+	proxy := faultproxy.New(t, e.url)
+	return dynamo.New(client(proxy.URL), mine, now), proxy, mine
+}
+
+func (e endpoint) stores(t *testing.T, now func() time.Time) storesuite.Stores {
+	s, proxy, mine := e.behind(t, now)
+	return storesuite.Stores{
+		Catalogue: s, Writer: s, Markers: s, Audit: s, Sealed: s, Keys: s,
+		ReadAudit: func(ctx context.Context, receipt string) ([]broker.Record, error) {
+			return dynamo.ReadAudit(ctx, client(proxy.URL), mine.Audit, receipt)
+		},
+		LoseAnswers: func(n int) func() int {
+			return proxy.Inject(faultproxy.Rule{Operations: []string{"PutItem", "TransactWriteItems"}, Times: n, Effect: faultproxy.DropAnswer()})
+		},
+		Fail: func() func() {
+			proxy.Inject(faultproxy.Rule{Times: -1, Effect: faultproxy.ServerError()})
+			return proxy.Clear
+		},
+	}
+}
+
+var environments atomic.Int64
+
+// environment gives a name that no other test of this run uses.
+func environment() string { return fmt.Sprintf("own-%d", environments.Add(1)) }
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
