@@ -120,26 +120,31 @@ func (b *Broker) Settle(ctx context.Context, r *Release, result Result) error {
 	return b.journal.append(ctx, record)
 }
 
-// record fills what intent, outcome and refusal have in common.
+// record fills what intent, outcome and refusal have in common. Nothing a
+// caller sends can make it too large to be stored.
 func (b *Broker) record(d *Decision, phase Phase) Record {
 	c, card := &d.Call, &d.Binding
 	target := c.Target
-	if c.Action == ReadResource && target != "" {
-		target = Digest("resource", target)
+	if c.Action == ReadResource && target != "" || len(target) > MaxID {
+		target = Digest("target", target)
 	}
+	candidates := d.Candidates[:min(len(d.Candidates), maxCandidates)]
 	r := Record{
 		Schema: RecordSchema, Receipt: c.Receipt, Phase: phase, At: b.now().UTC(), RequestID: c.RequestID,
 		Environment: c.Route.Environment, Server: c.Route.Server, Origin: card.Origin, Issuers: c.Issuers,
 		Principal: c.Principal.ID, Kind: c.Principal.Kind, Agent: c.Principal.Agent, Session: c.Session,
 		Era: c.Era, Method: c.Method, Action: c.Action, Target: target, MessageID: c.MessageID,
 		Binding: card.Name, BindingVersion: card.Version, Mode: card.Mode, Source: card.Source,
-		Candidates: d.Candidates, Policy: PolicySet, DecidedAt: d.Began.UTC().Format(time.RFC3339Nano),
+		Candidates: candidates, Policy: PolicySet, DecidedAt: d.Began.UTC().Format(time.RFC3339Nano),
 	}
 	for _, f := range card.Fields {
 		r.References = append(r.References, f.Name+"="+f.Reference.String())
 	}
 	return r
 }
+
+// maxCandidates is how many candidates a record names, best first.
+const maxCandidates = 32
 
 // PolicySet names the policy set in force: none, so that bindings alone permit.
 const PolicySet = "none"

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -178,6 +179,23 @@ func TestRefusalsOfOnePrincipalCannotFillTheTable(t *testing.T) {
 	}
 	if _, err := b.Decide(context.Background(), call(broker.Principal{ID: "p-bob"})); err == nil || w.records[len(w.records)-1].Principal != "p-bob" {
 		t.Error("another principal's refusal was not recorded")
+	}
+}
+
+func TestARefusalCannotBeMadeTooLargeToRecord(t *testing.T) {
+	w := newWorld()
+	for i := range 500 {
+		w.snapshot.Shared = append(w.snapshot.Shared, card(t, fmt.Sprintf("binding-number-%d", i), group("dev")))
+	}
+	c := call(alice)
+	c.Target = strings.Repeat("tool", 1000)
+	_, err := w.broker().Decide(context.Background(), c)
+	wantReason(t, err, broker.BindingTie)
+	if len(w.records) != 1 {
+		t.Fatal("no record")
+	}
+	if err := w.records[0].Check(); err != nil {
+		t.Error(err)
 	}
 }
 
