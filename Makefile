@@ -37,6 +37,7 @@ build: ## the functions for AWS Lambda, arm64 and x86-64, into build/
 
 build-ProxyFunction: # called by `sam build`
 	GOARCH=$(if $(filter x86_64,$(LAMBDA_ARCH)),amd64,arm64) $(LAMBDA) -o $(ARTIFACTS_DIR)/bootstrap ./functions/proxy
+	@test ! -f issuers.json || cp issuers.json $(ARTIFACTS_DIR)/
 
 clean: ## what was built and installed into this folder
 	rm -rf $(BUILD) .local
