@@ -21,6 +21,7 @@ package lambdahttp
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -59,7 +60,7 @@ func serve(h http.Handler, w http.ResponseWriter, r *http.Request, log *slog.Log
 			return
 		}
 		panicked = true
-		if v == http.ErrAbortHandler {
+		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			return
 		}
 		log.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelError, "handler panicked",

@@ -1,6 +1,9 @@
 package mcp
 
-import "unicode/utf8"
+import (
+	"errors"
+	"unicode/utf8"
+)
 
 // Keys that mean something to some reader of a message, per level. A key that
 // differs from one of them only by case is refused: policy would not see what
@@ -33,14 +36,14 @@ func read(body []byte) (*envelope, *Error) {
 		return nil, refuse(ErrInvalidRequest, "Batches are not served; send one message per request.")
 	}
 	e := &envelope{}
-	switch err := s.document(e.top); err {
-	case nil:
+	switch err := s.document(e.top); {
+	case err == nil:
 		return e, nil
-	case errDuplicate:
+	case errors.Is(err, errDuplicate):
 		return nil, refuse(ErrInvalidRequest, "The body repeats a key.")
-	case errKey:
+	case errors.Is(err, errKey):
 		return nil, refuse(ErrInvalidRequest, "The body has a key that can be read in two ways.")
-	case errTooDeep:
+	case errors.Is(err, errTooDeep):
 		return nil, refuse(ErrInvalidRequest, "The body is nested too deep or has too many members.")
 	default:
 		return nil, refuse(ErrParse, "The body must be one JSON object.")

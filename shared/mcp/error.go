@@ -49,18 +49,18 @@ func (e *Error) Body() []byte { return errorBody(e.ID, e.Code, e.Text, e.Data) }
 // refuse builds the refusal that belongs to a sentinel.
 func refuse(cause error, text string) *Error {
 	e := &Error{Status: http.StatusBadRequest, Text: text, cause: cause}
-	switch cause {
-	case ErrMediaType:
+	switch {
+	case errors.Is(cause, ErrMediaType):
 		e.Status, e.Code = http.StatusUnsupportedMediaType, -32600
-	case ErrParse:
+	case errors.Is(cause, ErrParse):
 		e.Code = -32700
-	case ErrInvalidParams:
+	case errors.Is(cause, ErrInvalidParams):
 		e.Code = -32602
-	case ErrMethodUnknown:
+	case errors.Is(cause, ErrMethodUnknown):
 		e.Status, e.Code = http.StatusNotFound, -32601
-	case ErrHeaderMismatch:
+	case errors.Is(cause, ErrHeaderMismatch):
 		e.Code = -32020
-	case ErrVersion:
+	case errors.Is(cause, ErrVersion):
 		e.Code = -32022
 	default:
 		e.Code = -32600

@@ -47,7 +47,7 @@ func NewEventReader(r io.Reader, maxEvent int) *EventReader {
 // is io.EOF. Errors of the underlying reader pass unchanged. Every error but
 // io.ErrUnexpectedEOF of a partial event repeats on further calls.
 func (e *EventReader) Next() (Event, error) {
-	for e.err != ErrEventTooLarge {
+	for !errors.Is(e.err, ErrEventTooLarge) {
 		if end, found := e.find(); found {
 			return e.take(end, nil)
 		}
@@ -60,7 +60,7 @@ func (e *EventReader) Next() (Event, error) {
 			continue
 		}
 		pending := len(e.buf) - e.start
-		if pending == 0 || e.err != io.EOF {
+		if pending == 0 || !errors.Is(e.err, io.EOF) {
 			return Event{}, e.err
 		}
 		if pending == e.lead {
