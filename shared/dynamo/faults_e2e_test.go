@@ -16,7 +16,7 @@ import (
 )
 
 // inhabit stores one row of each kind that a decision reads.
-func inhabit(t *testing.T, s *dynamo.Store, env string) {
+func inhabit(t testing.TB, s *dynamo.Store, env string) {
 	t.Helper()
 	ctx := t.Context()
 	must(t,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +38,9 @@ func motoDiffers(t *testing.T, url string) {
 	t.Run("a canceled transaction takes back what others wrote meanwhile", func(t *testing.T) {
 		motoTakesBack(t, c, differing.Catalogue)
 	})
+	t.Run("a transaction takes longer the more rows its table has", func(t *testing.T) {
+		motoCopiesTables(t, c, differing.Audit)
+	})
 	t.Run("a transaction's token is ignored", func(t *testing.T) {
 		in := transaction(differing.Catalogue, "token-1", put(differing.Catalogue, "a", "attribute_not_exists(pk)"))
 		_, err := c.TransactWriteItems(t.Context(), in)
@@ -46,7 +50,7 @@ func motoDiffers(t *testing.T, url string) {
 			t.Fatalf("moto honours ClientRequestToken now: %v", err)
 		}
 	})
-	t.Run("items past their TTL are never deleted, and it needs no switching on", func(t *testing.T) {
+	t.Run("items past their TTL are never deleted", func(t *testing.T) {
 		old := row{"pk": text("old"), "sk": text("set"), "expires": number("1")}
 		_, err := c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(differing.Transient), Item: old})
 		must(t, err)
@@ -67,27 +71,68 @@ func transaction(table, token string, items ...types.TransactWriteItem) *dynamod
 	return &dynamodb.TransactWriteItemsInput{ClientRequestToken: aws.String(token), TransactItems: items}
 }
 
-// motoTakesBack cancels a transaction that takes moto a while, because it
-// copies the table first and puts the copy back, and writes beside it.
+// motoCopiesTables is why tests have tables of their own: transactions in a
+// table that all of them share would time out.
+func motoCopiesTables(t *testing.T, c *dynamodb.Client, table string) {
+	fastest := func(size string) time.Duration {
+		least := time.Hour
+		for i := range 5 {
+			began := time.Now()
+			_, err := c.TransactWriteItems(t.Context(), transaction(table, size+fmt.Sprint(i), put(table, size+fmt.Sprint(i), "attribute_not_exists(pk)")))
+			must(t, err)
+			least = min(least, time.Since(began))
+		}
+		return least
+	}
+	empty := fastest("empty")
+	seed(t, c, dynamo.Tables{Catalogue: table}, "prod", 500)
+	if full := fastest("full"); full < 3*empty {
+		t.Fatalf("a transaction took %s in an empty table and %s in a full one: let the tests share tables", empty, full)
+	}
+}
+
+// motoTakesBack cancels transactions and writes beside them. Moto copies the
+// table first and in the end puts the copy back, with the other writes undone.
 func motoTakesBack(t *testing.T, c *dynamodb.Client, table string) {
-	seed(t, c, dynamo.Tables{Catalogue: table}, "prod", 1500)
-	for try := range 20 {
-		done := make(chan error, 1)
-		go func() {
-			_, err := c.TransactWriteItems(t.Context(), transaction(table, fmt.Sprint("back-", try), put(table, "none", "attribute_exists(pk)")))
-			done <- err
-		}()
-		time.Sleep(time.Duration(50+20*try) * time.Millisecond)
-		key := row{"pk": text("beside"), "sk": text(fmt.Sprint(try))}
-		_, err := c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(table), Item: key})
+	var doomed []types.TransactWriteItem
+	for i := range 50 {
+		doomed = append(doomed, put(table, fmt.Sprint("doomed-", i), "attribute_not_exists(pk)"))
+	}
+	doomed = append(doomed, put(table, "none", "attribute_exists(pk)"))
+	for round := range 20 {
+		ended := make(chan struct{})
+		var side sync.WaitGroup
+		side.Go(func() {
+			defer close(ended)
+			_, _ = c.TransactWriteItems(t.Context(), transaction(table, fmt.Sprint("round-", round), doomed...))
+		})
+		var written atomic.Int64
+		for range 4 {
+			side.Go(func() { writeBeside(t, c, table, round, &written, ended) })
+		}
+		side.Wait()
+		out, err := c.Query(t.Context(), &dynamodb.QueryInput{TableName: aws.String(table), ConsistentRead: aws.Bool(true),
+			KeyConditionExpression: aws.String("pk = :pk"), ExpressionAttributeValues: row{":pk": text(fmt.Sprint("beside-", round))}})
 		must(t, err)
-		<-done // canceled, or given up: moto goes on either way
-		time.Sleep(time.Second)
-		out, err := c.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String(table), Key: key, ConsistentRead: aws.Bool(true)})
-		must(t, err)
-		if len(out.Item) == 0 {
+		if int64(out.Count) < written.Load() {
 			return
 		}
 	}
 	t.Fatal("moto isolates transactions now: take the gate away")
+}
+
+// writeBeside puts new items until the transaction has ended, and counts them.
+func writeBeside(t *testing.T, c *dynamodb.Client, table string, round int, written *atomic.Int64, ended <-chan struct{}) {
+	for {
+		select {
+		case <-ended:
+			return
+		default:
+		}
+		key := row{"pk": text(fmt.Sprint("beside-", round)), "sk": text(fmt.Sprint(written.Add(1)))}
+		if _, err := c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(table), Item: key}); err != nil {
+			t.Error(err)
+			return
+		}
+	}
 }

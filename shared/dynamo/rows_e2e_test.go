@@ -95,9 +95,9 @@ func testUndecodableRows(t *testing.T, e endpoint) {
 	}
 	for name, extra := range map[string]row{
 		"a row of an unknown kind":  {"pk": text("server/" + env + "/github"), "sk": text("policy/1"), "schema": number("1")},
-		"a reference as it is none": personalRow(env, "card", "token-pasted-here"),
-		"a card of somebody else":   personalRow("staging", "card", "aws-sm:x#y"),
-		"a name that is not its sk": personalRow(env, "other", "aws-sm:x#y"),
+		"a reference as it is none": personalRow(env, env, "card", "token-pasted-here"),
+		"a card of staging":         personalRow(env, "staging", "card", "aws-sm:x#y"),
+		"a name that is not its sk": personalRow(env, env, "other", "aws-sm:x#y"),
 	} {
 		put(tables.Catalogue, extra)
 		if err := unread(t, s, env); strings.Contains(err.Error(), "pasted") {
@@ -109,13 +109,9 @@ func testUndecodableRows(t *testing.T, e endpoint) {
 	}
 }
 
-// personalRow is a row at the place of alice's binding "card" in the test's
-// environment, with content that may say something else.
-func personalRow(env, name, reference string) row {
-	place := env
-	if env == "staging" {
-		place = "own-0"
-	}
+// personalRow stands at the place of alice's binding "card" in an environment,
+// and says something of its own.
+func personalRow(place, env, name, reference string) row {
 	return row{
 		"pk": text("personal/" + place + "/github/p-alice"), "sk": text("binding/card"), "schema": number("1"),
 		"environment": text(env), "server": text("github"), "name": text(name), "version": number("1"), "state": text("active"),

@@ -113,7 +113,7 @@ var environments atomic.Int64
 // environment gives a name that no other test of this run uses.
 func environment() string { return fmt.Sprintf("own-%d", environments.Add(1)) }
 
-func must(t *testing.T, errs ...error) {
+func must(t testing.TB, errs ...error) {
 	t.Helper()
 	for _, err := range errs {
 		if err != nil {
