@@ -67,23 +67,40 @@ func TestLongWayFromTheNextEscape(t *testing.T) {
 	const value = "nabc/defghijklmnop"
 	m := maskerFor(t, value)
 	reach := m.tables().alphabet.reach
-	spellings := []string{value, hex.EncodeToString([]byte(value)), `nabc\/defghijklmnop`,
-		`\u006eabc\u005c/defghijklmnop`, hex.EncodeToString([]byte(value))[:35] + `\u0030`}
-	for _, before := range []string{`\u0061`, `\\`, `\u005c`, `\u005c\u005cu006`, `%6`, `%\u0036`} {
+	hexed, percents := hex.EncodeToString([]byte(value)), ""
+	for _, c := range []byte(hexed) {
+		percents += "%" + hex.EncodeToString([]byte{c})
+	}
+	spellings := []string{value, hexed, `nabc\/defghijklmnop`, `\u006eabc\u005c/defghijklmnop`, hexed[:35] + `\u0030`, percents}
+	for _, before := range []string{`\u0061`, `\\`, `\u005c`, `\u005c\u005cu006`, `\u005cu005cu00`, `\u`, `%6`, `%\u0036`} {
 		for _, filler := range []string{"A", `\`, `\u005c`} {
-			for _, base := range []int{0, reach - longestSequence, reach, 2 * reach, 3 * reach} {
-				for n := max(0, base-40); n < base+10; n += 1 + n%3 {
+			for _, base := range []int{0, reach, 2 * reach, 3 * reach} {
+				for n := max(0, base-40); n < base+10; n++ {
 					src := before + strings.Repeat(filler, n/len(filler)) + spellings[n%len(spellings)]
-					out, _ := m.String(src)
-					if want := refFind(src, value) != ""; want == (out == src) {
-						t.Fatalf("%q, %d of %q, %q: value there %v", before, n, filler, src[len(src)-80:], want)
-					}
-					if json.Valid([]byte(`"`+src+`"`)) != json.Valid([]byte(`"`+out+`"`)) {
-						t.Fatalf("%q, %d of %q: cut an escape: %q", before, n, filler, out[len(out)-40:])
+					checkLong(t, m, src, value)
+					if base == 0 {
+						checkLong(t, m, before+spellings[n%len(spellings)], value)
 					}
 				}
 			}
 		}
+	}
+}
+
+func checkLong(t *testing.T, m *Masker, src, value string) {
+	t.Helper()
+	out, _ := m.String(src)
+	if want := refFind(src, value) != ""; want == (out == src) {
+		t.Fatalf("%q: value there %v, became %q", src, want, out)
+	}
+	if again, n := m.String(out); n != 0 {
+		t.Fatalf("%q became %q became %q", src, out, again)
+	}
+	for level := 0; level < maxNesting && json.Valid([]byte(`"`+src+`"`)); level++ {
+		if !json.Valid([]byte(`"` + out + `"`)) {
+			t.Fatalf("at level %d %q: cut an escape: %q", level, src, out)
+		}
+		src, out = refUnescape(src), refUnescape(out)
 	}
 }
 

@@ -135,6 +135,7 @@ func TestSeveralValues(t *testing.T) {
 		"one overlaps itself":     {[]string{"abcdabcd"}, "abcdabcdabcdab", "[masked:a]ab"},
 		"apart":                   {[]string{"abcdefgh", "12345678"}, "12345678 abcdefgh", "[masked:b] [masked:a]"},
 		"one in the other's hex":  {[]string{"61626364", "abcdefgh"}, "<6162636465666768>", "<[masked:b]>"},
+		"a string makes a second": {[]string{"12345678", `","abcdefgh`}, `[1,[12345678,"abcdefgh"]]`, `[1,"[masked:b]"]`},
 		"none":                    {nil, "abcdefgh", "abcdefgh"},
 		"cut would make a second": {[]string{"abcdefg\\", `nabc"efgh`}, `abcdefg\\nabc\\"efgh`, `[masked:a]abc\\"efgh`},
 	} {

@@ -14,9 +14,9 @@ import (
 // end one: these stand for themselves with and without a backslash.
 const syntax = `\%bfnrtu0123456789abcdefABCDEF`
 
-// longestSequence is the length of the longest sequence for one byte: percent,
-// whose three characters are \u escapes nested maxNesting times.
-const longestSequence = 3 * 6 * 6 * 6
+// sequenceTail is more than what follows the last backslash of an escape
+// sequence, at most as in \u005cu005cu002541: % as the third escape, and 41.
+const sequenceTail = 32
 
 // alphabet says what a byte can mean to the values in hand.
 type alphabet struct {
@@ -26,13 +26,13 @@ type alphabet struct {
 	doubtful [256]bool // after a backslash needs a closer look
 	form     bool      // a value has a space, so + can stand for it
 	wide     bool      // a value has bytes beyond ASCII
-	reach    int       // longer than any core and an escape sequence together
+	reach    int       // longer than any core and sequenceTail together
 }
 
 func newAlphabet(patterns []pattern) *alphabet {
 	a := &alphabet{}
 	for _, p := range patterns {
-		a.reach = max(a.reach, len(p.core)+longestSequence)
+		a.reach = max(a.reach, len(p.core)+sequenceTail)
 		for i := range len(p.core) {
 			a.used[p.core[i]] = true
 			a.wide = a.wide || p.core[i] >= 0x80
