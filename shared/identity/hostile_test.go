@@ -51,6 +51,18 @@ func TestHostileAnswersOfTheIssuer(t *testing.T) {
 	}
 }
 
+func TestOversizedSetIsNotReadInPart(t *testing.T) {
+	hostile(t, func(s *idp.Server) {
+		s.OnJWKS(answer(200, "application/json", string(s.JWKS())+strings.Repeat(" ", maxDocument)))
+	})
+}
+
+func TestGoodSetUnderAnotherTypeIsNotTaken(t *testing.T) {
+	for _, kind := range []string{"text/html", "text/plain", "", "application/octet-stream"} {
+		hostile(t, func(s *idp.Server) { s.OnJWKS(answer(200, kind, string(s.JWKS()))) })
+	}
+}
+
 // hostile expects that the call is refused as unavailable, and that nothing
 // the issuer wrote is repeated.
 func hostile(t *testing.T, prepare func(*idp.Server)) {

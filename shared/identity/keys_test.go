@@ -37,6 +37,9 @@ func TestFloodOfUnknownKeyIDsCostsOneFetchAndOneClaim(t *testing.T) {
 		})
 	}
 	all.Wait()
+	for n := range 100 { // and one after the other
+		w.refuses(w.idp.Sign("k1", map[string]any{"kid": fmt.Sprint("again-", n)}, w.claims(nil)), KeyUnknown)
+	}
 	if n := w.fetches() - fetches; n != 1 {
 		t.Errorf("%d fetches from the issuer, want 1", n)
 	}
