@@ -163,7 +163,8 @@ Bindery keeps serving. In another terminal:
 
   accounts: alice, bob, alice-reporter and bob-reporter (through the agent), reporter (the agent alone)
   servers:  %[1]s/mcp/%[3]s/notes and %[1]s/mcp/%[3]s/everything
+  tables:   %[4]s (AWS-compatible, any credentials), such as bindery-%[3]s-audit
 
 Ctrl-C stops everything.
-`, w.url, w.issuerURL, w.name)
+`, w.url, w.issuerURL, w.name, *w.deployment.AWS.BaseEndpoint)
 }

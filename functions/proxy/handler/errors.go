@@ -77,11 +77,11 @@ func problemOf(err error) Problem {
 			return undecided
 		}
 		return forbidden
-	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return noCredential
 	case errors.Is(err, broker.ErrSecretMissing), errors.Is(err, broker.ErrSecretMalformed),
 		errors.Is(err, broker.ErrStoreDenied), errors.Is(err, broker.ErrKeyUnavailable):
-		return badCredential
+		return badCredential // also when storing the outcome failed for a passing reason
+	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return noCredential
 	}
 	return internal
 }
