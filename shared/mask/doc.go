@@ -29,7 +29,8 @@
 // touch are replaced as one, by the placeholder of the leftmost, and of those
 // the longest. Valid JSON stays valid: a match that is not inside a string (a
 // number, or a value with quotes and commas) takes the whole smallest JSON
-// value around it and becomes a string.
+// value around it and becomes a string. For that the buffer has to be the JSON
+// text alone, without the lines of an event around it.
 //
 // The text after masking has none of the spellings, also not across a
 // placeholder. Where a placeholder could complete a value, as "]" may with a

@@ -190,7 +190,9 @@ func FuzzJSONStaysValid(f *testing.F) {
 		for _, src := range []string{doc, quoted, `{` + quoted + `:[` + doc + `,` + quoted + `]}`} {
 			var decoded any
 			out := checkMasked(t, m, src, v)
-			if err := json.Unmarshal([]byte(out), &decoded); err != nil {
+			decoder := json.NewDecoder(strings.NewReader(out))
+			decoder.UseNumber()
+			if err := decoder.Decode(&decoded); err != nil {
 				t.Fatal(err)
 			}
 			checkLeaves(t, decoded, v)
@@ -204,6 +206,8 @@ func checkLeaves(t *testing.T, node any, v string) {
 		if where := refFindPlain(node, v); where != "" {
 			t.Fatalf("leaf %q has %q (%s)", node, v, where)
 		}
+	case json.Number:
+		checkLeaves(t, node.String(), v)
 	case []any:
 		for _, child := range node {
 			checkLeaves(t, child, v)

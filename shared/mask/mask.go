@@ -88,7 +88,9 @@ func New(secrets ...Secret) (*Masker, error) {
 
 // Bytes returns src with every listed spelling of every value replaced, and
 // how many stretches were replaced. With n == 0 it returns src itself. It
-// never writes to src.
+// never writes to src, which must be shorter than 2 GiB. Time grows with the
+// length alone. Memory beyond the result is needed around escapes that may be
+// part of a value, at most ten bytes for each byte of hostile text.
 func (m *Masker) Bytes(src []byte) (out []byte, n int) {
 	if m.tables == nil {
 		return src, 0

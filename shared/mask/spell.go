@@ -54,9 +54,9 @@ func (d *decoded) unescape() bool {
 	return true
 }
 
-// percent sets d to the percent-decoding of src; with form, + is a space. It
+// percentDecode sets d to the percent-decoding of src; with form, + is a space. It
 // reports whether there was anything to decode.
-func (d *decoded) percent(src *decoded, form bool) bool {
+func (d *decoded) percentDecode(src *decoded, form bool) bool {
 	if bytes.IndexByte(src.bytes, '%') < 0 && !(form && bytes.IndexByte(src.bytes, '+') >= 0) {
 		return false
 	}

@@ -20,9 +20,9 @@ type tables struct {
 
 // work is the scratch space of one call.
 type work struct {
-	steps          int // bytes decoded, probed and compared around suspects
-	spans          []span
-	text, unquoted decoded
+	steps           int // bytes decoded, probed and compared around suspects
+	spans           []span
+	text, unpercent decoded
 }
 
 // span is a stretch of the source that belongs to a value.
@@ -113,11 +113,11 @@ func (t *tables) inspect(text []byte, offset int, w *work) {
 	w.steps += len(text)
 	for level := 0; ; level++ {
 		t.collect(&w.text, w)
-		if w.unquoted.percent(&w.text, false) {
-			t.collect(&w.unquoted, w)
+		if w.unpercent.percentDecode(&w.text, false) {
+			t.collect(&w.unpercent, w)
 		}
-		if t.alphabet.form && w.unquoted.percent(&w.text, true) {
-			t.collect(&w.unquoted, w)
+		if t.alphabet.form && w.unpercent.percentDecode(&w.text, true) {
+			t.collect(&w.unpercent, w)
 		}
 		if level == maxNesting || !w.text.unescape() {
 			break
@@ -128,8 +128,8 @@ func (t *tables) inspect(text []byte, offset int, w *work) {
 	}
 	// Every sequence of every other decoding lies inside one of this.
 	borders := w.text.from
-	if w.unquoted.percent(&w.text, false) {
-		borders = w.unquoted.from
+	if w.unpercent.percentDecode(&w.text, false) {
+		borders = w.unpercent.from
 	}
 	for i := first; i < len(w.spans); i++ {
 		s := &w.spans[i]
