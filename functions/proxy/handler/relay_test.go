@@ -88,6 +88,8 @@ func TestUpstreamMisbehaves(t *testing.T) {
 		"streams the credential": {respond(200, "text/event-stream", "data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"t\":\""+canary+"\"}}\n\n"), 200,
 			`{"t":"[masked:dev-github]"}`, "", 1},
 		"streams it in a comment": {respond(200, "text/event-stream", ": "+canary+"\n\ndata: "+smallAnswer+"\n\n"), 200, ": [masked:dev-github]\n\n", "", 1},
+		"streams it split over two lines of one event": {respond(200, "text/event-stream", "data: {\"jsonrpc\":\"2.0\",\"id\":7,\ndata: \"result\":{\"t\":\""+canary+"\"}}\n\n"), 200,
+			"data: {\"jsonrpc\":\"2.0\",\"id\":7,\ndata: \"result\":{\"t\":\"[masked:dev-github]\"}}\n\n", "", 1},
 		"streams it in the id of a message": {respond(200, "text/event-stream", "data: {\"jsonrpc\":\"2.0\",\"id\":\""+canary+"\",\"result\":{}}\n\n"), 200,
 			`"code":15028`, broker.AnswerWouldLeak, 1},
 		"streams an event without end": {respond(200, "text/event-stream", "data: "+strings.Repeat("x", 3<<20)), 200, `"code":15024`, broker.UpstreamTooLarge, 0},

@@ -57,19 +57,22 @@ func (x *exchange) stream(ctx context.Context, response *http.Response) {
 }
 
 // event masks one event. The bytes of an event without a secret are relayed as
-// they came. A secret that a line break inside the event splits shows only in
-// the joined data, so that is searched too.
+// they came. Otherwise its data is masked as the JSON text it is, and then
+// what stands around it: a secret that a line break inside the event splits
+// shows only in the joined data, one in a comment only outside.
 func (x *exchange) event(event *mcp.Event) (out []byte, ok bool) {
-	out, n := x.masker.Bytes(event.Raw)
-	if event.DataLines() > 1 {
-		if joined, more := x.masker.Bytes(event.Data()); more > n {
-			rest, others := x.masker.Bytes(event.WithData(joined))
-			out, n = rest, more+others
-		}
+	out, found := x.masker.Bytes(event.Raw)
+	if found == 0 && event.DataLines() <= 1 {
+		return out, true
 	}
-	x.result.Masked += n
 	data := event.Data()
-	return out, n == 0 || len(data) == 0 || !x.leaks(data)
+	masked, inData := x.masker.Bytes(data)
+	if found == 0 && inData == 0 {
+		return event.Raw, true
+	}
+	out, around := x.masker.Bytes(event.WithData(masked))
+	x.result.Masked += inData + around
+	return out, inData == 0 || !x.leaks(data)
 }
 
 // end handles the end of the upstream's stream.
