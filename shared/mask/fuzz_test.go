@@ -13,7 +13,7 @@ import (
 // Values with everything that matters to an encoding: quotes, backslashes,
 // spaces, plus and slash, base64's and hex's own letters, other scripts.
 var seedValues = []string{
-	"ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+	"gkp_16C7e42F292c6912E7710c838347Ae178B4a",
 	`p"ss\w/rd +&%<>'`,
 	"n\\\"u0041\\u0041",
 	"12345678",

@@ -13,8 +13,8 @@ import (
 func TestWorkIsLinearInHostileText(t *testing.T) {
 	periodic := strings.Repeat("abcd", 1000) + "x"
 	values := map[string][]string{
-		"token":          {apiKey},
-		"token and word": {apiKey, "s3cr3t42"},
+		"token":          {plain},
+		"token and word": {plain, "s3cr3t42"},
 		"password":       {password},
 		"backslashes":    {`\\\\\\\\abc`},
 		"periodic":       {periodic, "12345678"},
@@ -29,10 +29,10 @@ func TestWorkIsLinearInHostileText(t *testing.T) {
 		"lone surrogates":     `\ud83d`,
 		"torn escapes":        `\u00\u0`,
 		"percent 25":          `%25`,
-		"near-matches":        apiKey[:39] + "!",
-		"near, in base64":     b64(apiKey)[:50],
-		"near, escaped":       `\u0067` + apiKey[1:39] + "!",
-		"matches":             apiKey,
+		"near-matches":        plain[:39] + "!",
+		"near, in base64":     b64(plain)[:50],
+		"near, escaped":       `\u0067` + plain[1:39] + "!",
+		"matches":             plain,
 		"a period":            "abcd",
 		"a period, escaped":   `\u0061bcd`,
 		"a live run":          "AAAAAAAAAAAAAAAAAAAAAAAAAAA%41",
@@ -52,9 +52,9 @@ func TestWorkIsLinearInHostileText(t *testing.T) {
 }
 
 func TestTenMegabytesOfEscapes(t *testing.T) {
-	m := maskerFor(t, apiKey, password)
-	for _, unit := range []string{`\`, `%`, `\u005c`, `\\\"`, apiKey[:39]} {
-		src := strings.Repeat(unit, 10<<20/len(unit)) + " " + apiKey
+	m := maskerFor(t, plain, password)
+	for _, unit := range []string{`\`, `%`, `\u005c`, `\\\"`, plain[:39]} {
+		src := strings.Repeat(unit, 10<<20/len(unit)) + " " + plain
 		if _, n := m.String(src); n != 1 {
 			t.Errorf("%q: %d matches, want 1", unit, n)
 		}

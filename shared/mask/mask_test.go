@@ -15,7 +15,7 @@ import (
 	"bindery/shared/secret"
 )
 
-const apiKey = "ghp_16C7e42F292c6912E7710c838347Ae178B4a"
+const plain = "gkp_16C7e42F292c6912E7710c838347Ae178B4a"
 
 // password has something for every encoding to trip over.
 const password = `p"ss\w/rd +&%<` + "\n" + `é🔑`
@@ -38,12 +38,12 @@ func TestEveryListedSpellingIsReplaced(t *testing.T) {
 	escaped := `\u0070\u0022s\u0073\u005cw\/rd \u002B\u0026%\u003C\n\u00e9\ud83d\udd11`
 	url64 := strings.NewReplacer("+", "-", "/", "_")
 	for name, c := range map[string]struct{ value, in, out string }{
-		"raw":                        {apiKey, "token " + apiKey + ".", "token [masked:a]."},
-		"raw inside a word":          {apiKey, "x" + apiKey + "x", "x[masked:a]x"},
-		"raw twice":                  {apiKey, apiKey + " " + apiKey, "[masked:a] [masked:a]"},
+		"raw":                        {plain, "token " + plain + ".", "token [masked:a]."},
+		"raw inside a word":          {plain, "x" + plain + "x", "x[masked:a]x"},
+		"raw twice":                  {plain, plain + " " + plain, "[masked:a] [masked:a]"},
 		"raw, not UTF-8":             {"\xff\xfe\x00\x01\x80bin", "<\xff\xfe\x00\x01\x80bin>", "<[masked:a]>"},
-		"hex lower":                  {apiKey, "0" + hex.EncodeToString([]byte(apiKey)), "0[masked:a]"},
-		"hex upper":                  {apiKey, strings.ToUpper(hex.EncodeToString([]byte(apiKey))), "[masked:a]"},
+		"hex lower":                  {plain, "0" + hex.EncodeToString([]byte(plain)), "0[masked:a]"},
+		"hex upper":                  {plain, strings.ToUpper(hex.EncodeToString([]byte(plain))), "[masked:a]"},
 		"JSON by encoding/json":      {password, once, `"[masked:a]"`},
 		"JSON twice":                 {password, twice, `"\"[masked:a]\""`},
 		"JSON thrice":                {password, thrice, `"\"\\\"[masked:a]\\\"\""`},
@@ -53,7 +53,7 @@ func TestEveryListedSpellingIsReplaced(t *testing.T) {
 		"JSON thrice, one character": {"abcd\nefgh", `abcd\\\\u000aefgh`, "[masked:a]"},
 		"JSON, nothing but escapes":  {"日本語", `\u65e5\u672c\u8a9e`, "[masked:a]"},
 		"JSON, ends inside a letter": {"abcdefg\xc3", `abcdefg\u00e9`, "[masked:a]"},
-		"JSON key":                   {apiKey, `{"` + apiKey + `":1}`, `{"[masked:a]":1}`},
+		"JSON key":                   {plain, `{"` + plain + `":1}`, `{"[masked:a]":1}`},
 		"percent, query":             {password, url.QueryEscape(password), "[masked:a]"},
 		"percent, path":              {password, url.PathEscape(password), "[masked:a]"},
 		"percent, every byte, lower": {"abcdABCD", "%61%62%63%64%41%42%43%44", "[masked:a]"},
@@ -62,18 +62,18 @@ func TestEveryListedSpellingIsReplaced(t *testing.T) {
 		"percent, plus and %20":      {"correct horse battery", "correct+horse%20battery", "[masked:a]"},
 		"percent inside JSON":        {password, goJSON(t, url.QueryEscape(password)), `"[masked:a]"`},
 		"percent, sign JSON-escaped": {"a/bcdefgh", `a\u00252fbcdefgh`, "[masked:a]"},
-		"base64":                     {apiKey, b64(apiKey), "[masked:a]"},
-		"base64, two pads":           {apiKey[:10], b64(apiKey[:10]) + "!", "[masked:a]!"},
-		"base64, no pads":            {apiKey[:10], strings.TrimRight(b64(apiKey[:10]), "=") + "!", "[masked:a]!"},
-		"base64 of basic auth":       {apiKey, "Basic " + b64("octocat:"+apiKey), "Basic b2N0b2NhdD[masked:a]"},
-		"base64, shifted by one":     {apiKey, b64("x" + apiKey + "y"), "e[masked:a]5"},
-		"base64, shifted by two":     {apiKey, b64("xy" + apiKey + "z"), "eH[masked:a]eg=="},
+		"base64":                     {plain, b64(plain), "[masked:a]"},
+		"base64, two pads":           {plain[:10], b64(plain[:10]) + "!", "[masked:a]!"},
+		"base64, no pads":            {plain[:10], strings.TrimRight(b64(plain[:10]), "=") + "!", "[masked:a]!"},
+		"base64 of basic auth":       {plain, "Basic " + b64("octocat:"+plain), "Basic b2N0b2NhdD[masked:a]"},
+		"base64, shifted by one":     {plain, b64("x" + plain + "y"), "e[masked:a]5"},
+		"base64, shifted by two":     {plain, b64("xy" + plain + "z"), "eH[masked:a]eg=="},
 		"base64url":                  {password, url64.Replace(b64("?" + password)), "P[masked:a]"},
 		"base64 in JSON, slash":      {"???>>>~~~:", strings.ReplaceAll(b64("???>>>~~~:"), "/", `\/`), "[masked:a]"},
 		"base64 in JSON, unicode":    {"???>>>~~~~:", strings.NewReplacer("/", `\u002f`, "+", `\u002B`, "=", `\u003d`).Replace(b64("???>>>~~~~:")), "[masked:a]"},
 		"base64 in a query":          {"???>>>~~~~:", url.QueryEscape(b64("???>>>~~~~:")), "[masked:a]"},
 		"base64, edge escaped":       {"\xf0abcdefg", strings.ReplaceAll(b64("\xff\xf0abcdefg"), "/", `\u002f`), `\u002f[masked:a]`},
-		"hex in JSON":                {apiKey, `\u00` + hex.EncodeToString([]byte("6"))[:2] + hex.EncodeToString([]byte(apiKey))[1:], "[masked:a]"},
+		"hex in JSON":                {plain, `\u00` + hex.EncodeToString([]byte("6"))[:2] + hex.EncodeToString([]byte(plain))[1:], "[masked:a]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if out, n := maskerFor(t, c.value).String(c.in); out != c.out || n == 0 {
@@ -180,7 +180,7 @@ func TestPlaceholderCannotCompleteAValue(t *testing.T) {
 func TestCheckRefusesWhatCannotBeMasked(t *testing.T) {
 	for value, want := range map[string]error{
 		"": ErrTooShort, "abcdefg": ErrTooShort, "aaaaaaaa": ErrTooUniform,
-		strings.Repeat("abc", 50): ErrTooUniform, "abcdabcd": nil, apiKey: nil,
+		strings.Repeat("abc", 50): ErrTooUniform, "abcdabcd": nil, plain: nil,
 	} {
 		err := Check(secret.New(value))
 		if !errors.Is(err, want) || (err == nil) != (want == nil) {
@@ -189,7 +189,7 @@ func TestCheckRefusesWhatCannotBeMasked(t *testing.T) {
 		if err != nil && value != "" && strings.Contains(err.Error(), value) {
 			t.Errorf("the error shows the value")
 		}
-		if _, newErr := New(Secret{secret.New(apiKey), "[masked:a]"}, Secret{secret.New(value), "[masked:b]"}); !errors.Is(newErr, want) {
+		if _, newErr := New(Secret{secret.New(plain), "[masked:a]"}, Secret{secret.New(value), "[masked:b]"}); !errors.Is(newErr, want) {
 			t.Errorf("New: %v, want %v", newErr, want)
 		}
 	}
@@ -200,7 +200,7 @@ func TestCheckRefusesWhatCannotBeMasked(t *testing.T) {
 
 func TestNewRefusesUnsafePlaceholders(t *testing.T) {
 	for _, p := range []string{"", "[]", "masked", "[Masked]", `[a"]`, "[a b]", "[a\n]", "[é]", "[a", "a]"} {
-		if _, err := New(Secret{secret.New(apiKey), p}); !errors.Is(err, ErrPlaceholder) {
+		if _, err := New(Secret{secret.New(plain), p}); !errors.Is(err, ErrPlaceholder) {
 			t.Errorf("placeholder %q: %v", p, err)
 		}
 	}
@@ -218,28 +218,28 @@ func TestManyAndLongValues(t *testing.T) {
 }
 
 func TestMaskerDoesNotPrintMaterial(t *testing.T) {
-	m := maskerFor(t, apiKey)
+	m := maskerFor(t, plain)
 	type holder struct {
 		m *Masker
 		v Masker
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		for _, v := range []any{m, *m, holder{m, *m}, []*Masker{m}} {
-			if out := fmt.Sprintf(verb, v); refFind(out, apiKey[:12]) != "" {
+			if out := fmt.Sprintf(verb, v); refFind(out, plain[:12]) != "" {
 				t.Errorf("%s of %T prints material", verb, v)
 			}
 		}
 	}
 	for _, marshal := range []func(any) ([]byte, error){json.Marshal, xml.Marshal} {
-		if out, _ := marshal(m); refFind(string(out), apiKey[:12]) != "" {
+		if out, _ := marshal(m); refFind(string(out), plain[:12]) != "" {
 			t.Error("marshals material")
 		}
 	}
 }
 
 func TestMaskerIsSafeForConcurrentUse(t *testing.T) {
-	m := maskerFor(t, apiKey, password)
-	in := goJSON(t, map[string]string{"a": apiKey, "b": password, "c": b64("x" + password)})
+	m := maskerFor(t, plain, password)
+	in := goJSON(t, map[string]string{"a": plain, "b": password, "c": b64("x" + password)})
 	want, _ := m.String(in)
 	var group sync.WaitGroup
 	for range 8 {
