@@ -32,8 +32,10 @@ type Catalogue interface {
 
 // CatalogueWriter changes the catalogue. Every Put carries the version it
 // expects to replace in Version (0: must not exist) and stores Version+1;
-// anything else fails with ErrConflict and changes nothing. A Put that was
-// applied although its answer was lost is recognised on retry and succeeds.
+// anything else fails with ErrConflict and changes nothing. Nothing replaces a
+// row whose state is Deleted. A Put that was applied although its answer was
+// lost is recognised when it is repeated, by what is stored being just what it
+// would store, and succeeds. After any other error a Put may be repeated.
 type CatalogueWriter interface {
 	PutEnvironment(ctx context.Context, e Environment) error
 	PutStore(ctx context.Context, s Store) error

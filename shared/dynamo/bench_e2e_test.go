@@ -25,7 +25,7 @@ func BenchmarkDecisionReads(b *testing.B) {
 		b.Cleanup(p.Stop)
 		url = p.URL
 	}
-	c := client(url)
+	c := client(url, patient)
 	for _, people := range []int{10, 1_000, 100_000} {
 		env := fmt.Sprint("people-", people)
 		mine := tables

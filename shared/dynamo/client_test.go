@@ -14,12 +14,12 @@ import (
 var tables = dynamo.Tables{Catalogue: "catalogue", Revocations: "revocations", Grants: "grants", Transient: "transient", Audit: "audit"}
 
 // client is made as functions make theirs.
-func client(endpoint string) *dynamodb.Client {
+func client(endpoint string, also ...func(*dynamodb.Options)) *dynamodb.Client {
 	return dynamodb.NewFromConfig(aws.Config{
 		Region:       "us-east-1",
 		BaseEndpoint: aws.String(endpoint),
 		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
-	}, dynamo.Configure)
+	}, append([]func(*dynamodb.Options){dynamo.Configure}, also...)...)
 }
 
 func at(t time.Time) func() time.Time { return func() time.Time { return t } }

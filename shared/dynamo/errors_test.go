@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,8 +79,7 @@ func TestNoFaultIsTakenForAnAbsenceAndNothingForeignIsPassedOn(t *testing.T) {
 			proxy := faultproxy.New(t, nowhere)
 			proxy.Inject(faultproxy.Rule{Times: -1, Effect: fault.effect})
 			store := dynamo.New(client(proxy.URL), tables, at(noon))
-			for op, call := range operations(store) {
-				err := call(t.Context())
+			for op, err := range every(t.Context(), store) {
 				if !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrNotFound) || errors.Is(err, broker.ErrConflict) {
 					t.Fatalf("%s: %v", op, err)
 				}
@@ -90,6 +90,23 @@ func TestNoFaultIsTakenForAnAbsenceAndNothingForeignIsPassedOn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// every calls all operations at once and gives their errors.
+func every(ctx context.Context, s *dynamo.Store) map[string]error {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	errs := map[string]error{}
+	for op, call := range operations(s) {
+		all.Go(func() {
+			err := call(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			errs[op] = err
+		})
+	}
+	all.Wait()
+	return errs
 }
 
 func TestAnAnswerThatIsNoJSONIsAFault(t *testing.T) {

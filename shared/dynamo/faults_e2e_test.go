@@ -110,9 +110,10 @@ func testPages(t *testing.T, e endpoint) {
 }
 
 func testRetries(t *testing.T, e endpoint) {
-	s, proxy, _ := e.behind(t, time.Now)
+	s, proxy, tables := e.behind(t, time.Now)
 	env := environment()
 	inhabit(t, s, env)
+	s = dynamo.New(client(proxy.URL), tables, time.Now) // with the time limits of the hot path
 	for name, effect := range map[string]faultproxy.Effect{
 		"throttled": faultproxy.Throttle(),
 		"broken":    faultproxy.ServerError(),

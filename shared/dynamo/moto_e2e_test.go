@@ -32,7 +32,7 @@ func isolate(t *testing.T, url string) string {
 // motoDiffers is the list of what moto does and AWS does not, as far as it
 // touches these tables. Each is shown, so that the day it is mended is seen.
 func motoDiffers(t *testing.T, url string) {
-	c := client(url)
+	c := client(url, patient)
 	differing := dynamo.Tables{Catalogue: "d-catalogue", Revocations: "d-revocations", Grants: "d-grants", Transient: "d-transient", Audit: "d-audit"}
 	create(t, url, differing)
 	t.Run("a canceled transaction takes back what others wrote meanwhile", func(t *testing.T) {
@@ -95,11 +95,11 @@ func motoCopiesTables(t *testing.T, c *dynamodb.Client, table string) {
 // table first and in the end puts the copy back, with the other writes undone.
 func motoTakesBack(t *testing.T, c *dynamodb.Client, table string) {
 	var doomed []types.TransactWriteItem
-	for i := range 50 {
+	for i := range 99 {
 		doomed = append(doomed, put(table, fmt.Sprint("doomed-", i), "attribute_not_exists(pk)"))
 	}
 	doomed = append(doomed, put(table, "none", "attribute_exists(pk)"))
-	for round := range 20 {
+	for round, last := 0, time.Now().Add(30*time.Second); time.Now().Before(last); round++ {
 		ended := make(chan struct{})
 		var side sync.WaitGroup
 		side.Go(func() {

@@ -55,7 +55,7 @@ func testUndecodableRows(t *testing.T, e endpoint) {
 	env := environment()
 	inhabit(t, s, env)
 	s = s.ReadShard(3)
-	c := client(e.url)
+	c := client(e.url, patient)
 	put := func(table string, r row) {
 		t.Helper()
 		_, err := c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(table), Item: r})
@@ -165,7 +165,7 @@ func testCostOfDecision(t *testing.T, e endpoint) {
 	env := environment()
 	inhabit(t, s, env)
 	for _, people := range []int{0, 10, 1000} {
-		seed(t, client(e.url), tables, env, people)
+		seed(t, client(e.url, patient), tables, env, people)
 		proxy.ResetCounts()
 		whole(t, s, env)
 		if n := proxy.Count(""); n != 4 {
@@ -184,12 +184,12 @@ func testAuditReader(t *testing.T, e endpoint) {
 	if !reflect.DeepEqual(got, []broker.Record{want}) {
 		t.Fatalf("read back: %+v", got)
 	}
-	rows := dump(t, client(e.url), tables.Audit, env)
+	rows := dump(t, client(e.url, patient), tables.Audit, env)
 	if len(rows) != 1 {
 		t.Fatalf("%d rows", len(rows))
 	}
 	rows[0]["sequence"] = text("1")
-	_, err = client(e.url).PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(tables.Audit), Item: rows[0]})
+	_, err = client(e.url, patient).PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(tables.Audit), Item: rows[0]})
 	must(t, err)
 	if _, err := dynamo.ReadAudit(t.Context(), client(proxy.URL), tables.Audit, env); err == nil {
 		t.Fatal("an altered record was read without a word")

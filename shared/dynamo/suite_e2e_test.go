@@ -4,10 +4,15 @@ package dynamo_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"bindery/infra/local/parts"
 	"bindery/shared/broker"
@@ -23,6 +28,7 @@ type endpoint struct {
 }
 
 func TestOnDynamoDBLocal(t *testing.T) {
+	t.Parallel()
 	p, err := parts.DynamoDBLocal(t.Context(), t.Logf)
 	if err != nil {
 		t.Fatal(err)
@@ -35,6 +41,7 @@ func TestOnDynamoDBLocal(t *testing.T) {
 // TestOnMoto runs everything behind a gate that makes up for one difference,
 // and gives each test tables of its own because of another: see motoDiffers.
 func TestOnMoto(t *testing.T) {
+	t.Parallel()
 	p, err := parts.Moto(t.Context(), t.Logf)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +65,7 @@ func TestOnMoto(t *testing.T) {
 func create(t *testing.T, url string, tables dynamo.Tables) {
 	t.Helper()
 	for range 2 { // the second time everything is there
-		if err := dynamo.Create(t.Context(), client(url), tables); err != nil {
+		if err := dynamo.Create(t.Context(), client(url, patient), tables); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -88,7 +95,7 @@ func (e endpoint) behind(t *testing.T, now func() time.Time) (*dynamo.Store, *fa
 	t.Helper()
 	mine := e.tables(t)
 	proxy := faultproxy.New(t, e.url)
-	return dynamo.New(client(proxy.URL), mine, now), proxy, mine
+	return dynamo.New(client(proxy.URL, patient), mine, now), proxy, mine
 }
 
 func (e endpoint) stores(t *testing.T, now func() time.Time) storesuite.Stores {
@@ -108,10 +115,8 @@ func (e endpoint) stores(t *testing.T, now func() time.Time) storesuite.Stores {
 	}
 }
 
-var environments atomic.Int64
-
-// environment gives a name that no other test of this run uses.
-func environment() string { return fmt.Sprintf("own-%d", environments.Add(1)) }
+// environment gives a name that no other test uses.
+func environment() string { return "own-" + strings.ToLower(rand.Text()) }
 
 func must(t testing.TB, errs ...error) {
 	t.Helper()
@@ -120,4 +125,9 @@ func must(t testing.TB, errs ...error) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// patient lets a busy machine answer late, where time is not what is tested.
+func patient(o *dynamodb.Options) {
+	o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(20 * time.Second)
 }

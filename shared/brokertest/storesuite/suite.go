@@ -12,10 +12,10 @@ package storesuite
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
-	"fmt"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,15 +73,12 @@ type bench struct {
 	other       string
 }
 
-var environments atomic.Int64
-
 func each(t *testing.T, backend Factory, tests map[string]func(*bench)) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-			n := environments.Add(1)
-			test(&bench{T: t, Stores: backend(t, c.Now), clock: c,
-				environment: fmt.Sprintf("prod-%d", n), other: fmt.Sprintf("staging-%d", n)})
+			own := strings.ToLower(rand.Text())
+			test(&bench{T: t, Stores: backend(t, c.Now), clock: c, environment: "prod-" + own, other: "staging-" + own})
 		})
 	}
 }
