@@ -1,0 +1,118 @@
+//go:build e2e && !nonode
+
+// Package e2e takes whole calls through the whole product on real parts: an
+// AWS-compatible endpoint, a certified OpenID provider, MCP servers and clients
+// of the official SDK, and hostile upstreams on real sockets.
+//
+// Each test has a deployment of its own (tables, key, handler on loopback). In
+// every one of them the credentials are canaries, and when it ends everything
+// that came out of it is searched for them: answers, logs, audit records, every
+// item of every table. And for every request that an upstream got, the audit
+// table must hold the intent of the receipt that came with it.
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"sync"
+	"testing"
+
+	"bindery/infra/local/parts"
+	"bindery/infra/local/stack"
+	"bindery/shared/secret"
+)
+
+const (
+	issuerName = "oidc"     // of the OpenID provider, in the issuer document
+	shell      = "shell"    // the public client with which people log in
+	reporter   = "reporter" // the confidential client: an agent of its own
+	audience   = "https://bindery.example.com"
+
+	alice, bob, carol = "alice", "bob", "carol"
+)
+
+// shell and reporter as agents.
+const shellAgent, reporterAgent = issuerName + ":" + shell, issuerName + ":" + reporter
+
+// The parts that all tests share, because they are slow to start.
+var shared struct {
+	moto, everything *parts.Process
+	oidc             *parts.OIDC
+	reporterSecret   secret.Value
+	front            net.Listener // where the deployment whose resources the provider knows will listen
+	tokens           sync.Map     // by account, so that each logs in once
+}
+
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard) // as the function's main does
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (int, error) {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	say := func(format string, args ...any) { fmt.Printf("  "+format+"\n", args...) }
+	var err error
+	if shared.moto, err = parts.Moto(ctx, say); err != nil {
+		return 0, err
+	}
+	defer shared.moto.Stop()
+	if shared.everything, err = parts.EverythingServer(ctx, say, true); err != nil {
+		return 0, err
+	}
+	defer shared.everything.Stop()
+	if shared.front, err = stack.Listen(0); err != nil {
+		return 0, err
+	}
+	defer shared.front.Close()
+	shared.reporterSecret = secret.New(stack.RandomSecret("client-"))
+	if shared.oidc, err = parts.OIDCProvider(ctx, say, provider()); err != nil {
+		return 0, err
+	}
+	defer shared.oidc.Stop()
+	return m.Run(), nil
+}
+
+// provider is what the OpenID provider knows. carol is in both groups.
+func provider() parts.OIDCConfig {
+	person := func(name string, groups ...string) parts.OIDCUser {
+		return parts.OIDCUser{Subject: name, Email: name + "@example.com", EmailVerified: true, Groups: groups}
+	}
+	return parts.OIDCConfig{
+		Users:   []parts.OIDCUser{person(alice, "g-dev"), person(bob, "g-ops"), person(carol, "g-dev", "g-ops")},
+		Clients: []parts.OIDCClient{{ID: shell}, {ID: reporter, Secret: shared.reporterSecret}},
+		Resources: []parts.OIDCResource{{Audience: audience}, {Audience: frontResource("notes"), Scope: "mcp"},
+			{Audience: frontResource("other"), Scope: "mcp"}},
+	}
+}
+
+// frontResource is the resource URL of a server at the front's deployment.
+func frontResource(server string) string {
+	return "http://" + shared.front.Addr().String() + "/mcp/" + frontEnvironment + "/" + server
+}
+
+// token is an access token for the shared audience: a person's after a login
+// with PKCE, or the agent's own.
+func token(t *testing.T, account string) string {
+	t.Helper()
+	got, _ := shared.tokens.LoadOrStore(account, sync.OnceValues(func() (parts.Tokens, error) {
+		if account == reporter {
+			return shared.oidc.ClientToken(context.Background(), reporter, shared.reporterSecret, audience)
+		}
+		return shared.oidc.UserToken(context.Background(), account, shell, audience)
+	}))
+	tokens, err := got.(func() (parts.Tokens, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokens.Access.Reveal()
+}
