@@ -1,6 +1,6 @@
 // Package awsfault reads errors of the AWS SDK for the adapters: what kind of
 // trouble it is, and a text that may be logged. Of everything AWS says only
-// the error code passes; names, ARNs, roles and messages stay behind, and an
+// status and error code pass; names, ARNs, roles and messages stay behind, and an
 // endpoint in between cannot put its own text where a code belongs.
 package awsfault
 
@@ -19,32 +19,35 @@ import (
 
 // Fault is one error of the SDK.
 type Fault struct {
-	Code    string // the service's error code; empty if it never answered
+	Code    string // the service's error code; empty if it gave none
+	Status  int    // of the HTTP answer; 0 if there was none
 	Passing bool   // throttled, 5xx, network, timeout or cancelled: another try may succeed
 	cause   error  // context.Canceled or context.DeadlineExceeded, if that was it
 }
 
 // Of reads an error of the SDK.
 func Of(err error) Fault {
-	var api smithy.APIError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return Fault{Passing: true, cause: context.Canceled}
 	case errors.Is(err, context.DeadlineExceeded):
 		return Fault{Passing: true, cause: context.DeadlineExceeded}
-	case !errors.As(err, &api):
-		return Fault{Passing: true}
 	}
-	return Fault{Code: plain(api.ErrorCode()), Passing: mayPass(err, api)}
-}
-
-func mayPass(err error, api smithy.APIError) bool {
-	if _, throttled := retry.DefaultThrottleErrorCodes[api.ErrorCode()]; throttled || api.ErrorFault() == smithy.FaultServer {
-		return true
-	}
+	var f Fault
 	var answer *smithyhttp.ResponseError
-	return errors.As(err, &answer) &&
-		(answer.HTTPStatusCode() >= http.StatusInternalServerError || answer.HTTPStatusCode() == http.StatusTooManyRequests)
+	if errors.As(err, &answer) {
+		f.Status = answer.HTTPStatusCode()
+	}
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		f.Passing = true // no answer, or one that could not be read
+		return f
+	}
+	_, throttled := retry.DefaultThrottleErrorCodes[api.ErrorCode()]
+	f.Code = Code(api.ErrorCode())
+	f.Passing = throttled || api.ErrorFault() == smithy.FaultServer ||
+		f.Status >= http.StatusInternalServerError || f.Status == http.StatusTooManyRequests
+	return f
 }
 
 // Wrap makes the adapter's error: broker.ErrUnavailable if the fault may pass,
@@ -56,14 +59,18 @@ func (f Fault) Wrap(doing string, kind error) error {
 	switch {
 	case f.cause != nil:
 		return fmt.Errorf("%s: %w: %w", doing, kind, f.cause)
-	case f.Code == "":
+	case f.Code == "" && f.Status == 0:
 		return fmt.Errorf("%s: %w: no answer", doing, kind)
+	case f.Code == "":
+		return fmt.Errorf("%s: %w: the answer could not be read (HTTP %d)", doing, kind, f.Status)
+	case f.Status == 0:
+		return fmt.Errorf("%s: %w: %s", doing, kind, f.Code)
 	}
-	return fmt.Errorf("%s: %w: %s", doing, kind, f.Code)
+	return fmt.Errorf("%s: %w: %s (HTTP %d)", doing, kind, f.Code, f.Status)
 }
 
-// plain passes an error code on if it looks like one.
-func plain(code string) string {
+// Code passes an error code on if it looks like one.
+func Code(code string) string {
 	if code == "" || len(code) > 64 {
 		return "unknown code"
 	}

@@ -43,7 +43,7 @@ const DecisionLife = 2 * time.Second
 func (b *Broker) decide(ctx context.Context, c Call) (*Decision, error) {
 	d := &Decision{Call: c, Began: b.now()}
 	lookup := Lookup{Route: c.Route, Principal: c.Principal.ID, Agent: c.Principal.Agent}
-	if c.Action == CallTool {
+	if c.Action == CallTool && len(c.Target) <= MaxID { // no tool with a longer name can have a record
 		lookup.Tool = c.Target
 	}
 	s, err := b.catalogue.Snapshot(ctx, lookup)

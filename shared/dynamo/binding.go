@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"bindery/shared/awsfault"
 	"bindery/shared/broker"
 )
 
@@ -72,7 +73,7 @@ func (s *Store) tryPutBinding(ctx context.Context, b broker.Binding) error {
 	case "TransactionConflict":
 		return errContended
 	default:
-		return fmt.Errorf("%s: %w: the transaction was canceled: %s", puttingBinding, broker.ErrUnavailable, plainCode(code))
+		return fmt.Errorf("%s: %w: the transaction was canceled: %s", puttingBinding, broker.ErrUnavailable, awsfault.Code(code))
 	}
 }
 

@@ -41,7 +41,7 @@ var (
 
 // New makes a Store. The client should have been made with Configure.
 func New(client *dynamodb.Client, tables Tables, now func() time.Time) *Store {
-	return &Store{client: client, tables: tables, now: now, shard: func() int { return rand.IntN(shards) }}
+	return &Store{client: client, tables: tables, now: now, shard: func() int { return rand.IntN(shards) }} //nolint:gosec // spreads load, guards nothing
 }
 
 // The hot path's patience. DynamoDB answers in single-digit milliseconds; an
@@ -75,4 +75,4 @@ func Configure(o *dynamodb.Options) {
 
 // jitter is between half of d and d, so that those who failed together do not
 // come back together.
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) } //nolint:gosec // spreads load, guards nothing
