@@ -131,6 +131,8 @@ func attachFailure(err error) failure {
 func (x *exchange) answer(ctx context.Context, response *http.Response) {
 	status, header := response.StatusCode, response.Header
 	switch {
+	case status < 200 || status > 599: // 101 is no answer, and 042 would panic where it is written
+		x.fail(failure{upstreamFailed, broker.UpstreamMalformed})
 	case status >= 300 && status < 400:
 		x.fail(failure{redirected, broker.UpstreamRedirect})
 	case len(header.Values("Content-Encoding")) > 0 && !strings.EqualFold(header.Get("Content-Encoding"), "identity"):

@@ -76,6 +76,8 @@ func TestUpstreamMisbehaves(t *testing.T) {
 		"refuses this person":               {respond(403, "text/html", "<h1>no</h1>"), 403, "the upstream itself refused", broker.UpstreamDenied, 0},
 		"refuses in JSON-RPC":               {respond(403, "application/json", `{"jsonrpc":"2.0","id":7,"error":{"code":1,"message":"no"}}`), 403, `"message":"no"`, "", 0},
 		"breaks down in HTML":               {respond(500, "text/html", "stack trace"), 502, `"code":15026`, broker.UpstreamFailed, 0},
+		"switches protocols":                {respond(101, "application/json", smallAnswer), 502, `"code":15026`, broker.UpstreamMalformed, 0},
+		"answers with status 42":            {respond(42, "application/json", smallAnswer), 502, `"code":15026`, broker.UpstreamMalformed, 0},
 		"forgets the session":               {respond(404, "text/plain", "session not found"), 404, "session not found", "", 0},
 		"sends gzip":                        {header("Content-Encoding", "gzip"), 502, `"code":15023`, broker.UpstreamEncoded, 0},
 		"sends 50 MB":                       {respond(200, "application/json", strings.Repeat("x", 50<<20)), 502, `"code":15024`, broker.UpstreamTooLarge, 0},
