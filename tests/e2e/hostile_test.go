@@ -23,6 +23,7 @@ type trick struct {
 	reason broker.Reason
 	masked int
 	quick  bool // the server's row allows only a moment
+	whole  bool // body is all of the answer
 }
 
 const (
@@ -152,7 +153,8 @@ func brokenTricks() map[string]trick {
 		"hangs in its headers":    late(hangs("HTTP/1.1 200 OK\r\nContent-"), 504, `"code":15040`),
 		"hangs in its body":       late(hangs(jsonHead+"Content-Length: 500\r\n\r\n{\"jsonrpc\""), 504, `"code":15040`),
 		"hangs in its stream":     late(hangs(sseHead+toTheEnd+progress), 200, progress+"event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":15040"),
-		"hangs after the answer":  late(hangs(sseHead+toTheEnd+"data: "+whole+"\n\n"), 200, "data: "+whole+"\n\n"),
+		"hangs after the answer":  {do: hangs(sseHead + toTheEnd + "data: " + whole + "\n\n"), status: 200, body: "data: " + whole + "\n\n", reason: broker.UpstreamTimeout, quick: true, whole: true},
+		"breaks after the answer": {do: writes(sseHead, chunked+"2c\r\ndata: "+whole+"\n\n\r\nzz\r\n"), status: 200, body: "data: " + whole + "\n\n", reason: broker.UpstreamBroke, whole: true},
 		"drips its headers":       late(drips("HTTP/1.1 200 OK\r\nX-Slow: "), 504, `"code":15040`),
 		"drips its body":          late(drips(jsonHead+toTheEnd), 504, `"code":15040`),
 		"drips its stream":        late(drips(sseHead+toTheEnd+progress+"data: "), 200, progress+"event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":15040"),

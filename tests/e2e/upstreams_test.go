@@ -48,6 +48,9 @@ func TestHostileUpstreams(t *testing.T) {
 			d.bind(d.card(server, "card", group("dev"), reference))
 			a := d.post(alice, server)
 			a.want(t, c.status, c.body)
+			if c.whole && a.body != c.body {
+				t.Errorf("more than the answer was relayed: %q", a.body)
+			}
 			r := d.ended(a, c.reason)
 			if r.Masked != c.masked || r.Status != c.status {
 				t.Errorf("recorded %d masked and status %d", r.Masked, r.Status)

@@ -34,12 +34,12 @@ func (x *exchange) stream(ctx context.Context, response *http.Response) {
 	for {
 		event, err := events.Next()
 		if err != nil {
-			x.end(ctx, err, answered || resumable && !x.message.Modern)
+			x.end(ctx, err, answered, resumable && !x.message.Modern)
 			break
 		}
 		out, ok := x.event(&event)
 		if !ok {
-			x.last(failure{wouldLeak, broker.AnswerWouldLeak})
+			x.last(failure{wouldLeak, broker.AnswerWouldLeak}, answered)
 			break
 		}
 		answered = answered || mcp.IsResponseTo(event.Data(), x.message.ID)
@@ -76,19 +76,19 @@ func (x *exchange) event(event *mcp.Event) (out []byte, ok bool) {
 }
 
 // end handles the end of the upstream's stream.
-func (x *exchange) end(ctx context.Context, err error, complete bool) {
-	switch {
-	case errors.Is(err, io.EOF) && complete:
-	default:
-		x.last(breakOf(ctx, err))
+func (x *exchange) end(ctx context.Context, err error, answered, resumable bool) {
+	if errors.Is(err, io.EOF) && (answered || resumable) {
+		return
 	}
+	x.last(breakOf(ctx, err), answered)
 }
 
 // last writes the synthetic error that takes the answer's place. A message
-// that waits for no answer gets none.
-func (x *exchange) last(f failure) {
+// that waits for no answer, or has its answer already, gets none: two answers
+// to one request are none a client could trust.
+func (x *exchange) last(f failure, answered bool) {
 	x.result.Reason = f.reason
-	if x.message.Kind == mcp.Request {
+	if !answered {
 		_, _ = x.w.Write(mcp.ErrorEvent(x.message.ID, f.problem.Code, f.problem.Text))
 	}
 }
