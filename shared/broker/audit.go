@@ -44,6 +44,7 @@ type Record struct {
 	Target      string `json:"target,omitempty"` // tool or prompt name; resource URI as digest
 	MessageID   string `json:"message_id,omitempty"`
 
+	Named          string      `json:"named,omitempty"` // the binding the caller asked for by name
 	Binding        string      `json:"binding,omitempty"`
 	BindingVersion int64       `json:"binding_version,omitempty"`
 	Mode           Mode        `json:"mode,omitempty"`

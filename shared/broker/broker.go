@@ -66,12 +66,15 @@ type Release struct {
 // decided again, and anything but the very same permit is a refusal.
 func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
 	intent, recorded := b.record(d, Intent), make(chan error, 1)
-	go func() { recorded <- b.journal.append(ctx, intent) }()
+	go func() { recorded <- b.store(ctx, SettleTime, intent) }()
 	credential, fault := b.sources[d.Binding.Source].Obtain(ctx, Ask{Binding: d.Binding, Stores: d.Stores})
-	if err := <-recorded; err != nil {
-		return nil, errors.Join(ErrUnrecorded, err)
-	}
 	release := &Release{Decision: d}
+	if err := <-recorded; err != nil {
+		// The intent may have been stored although we were told otherwise. An
+		// outcome, if that can be stored, says that nothing was released.
+		last := b.outcome(release, Result{Reason: IntentUnrecordable})
+		return nil, errors.Join(ErrUnrecorded, err, b.store(ctx, lastWordTime, last))
+	}
 	if fault == nil && b.now().Sub(d.Began) > DecisionLife {
 		fault = b.decideAgain(ctx, d)
 	}
@@ -105,19 +108,32 @@ type Result struct {
 	Masked   int    // occurrences of secrets taken out of the answer
 }
 
-// settleTime bounds the outcome's write, which outlives the caller's context.
-const settleTime = 5 * time.Second
+// SettleTime bounds the write of a record. Records are written to the end even
+// when the caller is gone: no write ends with the caller's context.
+const SettleTime = 5 * time.Second
+
+// lastWordTime bounds the attempt to close an intent of unknown fate.
+const lastWordTime = time.Second
 
 // Settle stores the outcome. It is called once for each Release, also when the
 // caller is gone: its write does not end with the caller's context.
 func (b *Broker) Settle(ctx context.Context, r *Release, result Result) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
-	defer cancel()
+	return b.store(ctx, SettleTime, b.outcome(r, result))
+}
+
+func (b *Broker) outcome(r *Release, result Result) Record {
 	record := b.record(r.Decision, Outcome)
 	record.Reason, record.Status, record.Upstream, record.Masked = result.Reason, result.Status, result.Upstream, result.Masked
 	record.Accesses = r.Credential.Access
 	record.LatencyMS = b.now().Sub(r.Decision.Began).Milliseconds()
-	return b.journal.append(ctx, record)
+	return record
+}
+
+// store appends a record within a time of its own.
+func (b *Broker) store(ctx context.Context, within time.Duration, r Record) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer cancel()
+	return b.journal.append(ctx, r)
 }
 
 // record fills what intent, outcome and refusal have in common. Nothing a
@@ -135,7 +151,7 @@ func (b *Broker) record(d *Decision, phase Phase) Record {
 		Principal: c.Principal.ID, Kind: c.Principal.Kind, Agent: c.Principal.Agent, Session: c.Session,
 		Era: c.Era, Method: c.Method, Action: c.Action, Target: target, MessageID: c.MessageID,
 		Binding: card.Name, BindingVersion: card.Version, Mode: card.Mode, Source: card.Source,
-		Candidates: candidates, Policy: PolicySet, DecidedAt: d.Began.UTC().Format(time.RFC3339Nano),
+		Named: c.BindingName, Candidates: candidates, Policy: PolicySet, DecidedAt: d.Began.UTC().Format(time.RFC3339Nano),
 	}
 	for _, f := range card.Fields {
 		r.References = append(r.References, f.Name+"="+f.Reference.String())
@@ -162,9 +178,7 @@ func (b *Broker) recordRefusal(ctx context.Context, d *Decision, cause error) {
 	}
 	record := b.record(d, Refused)
 	record.Reason, record.Suppressed = reasonOf(cause), suppressed
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
-	defer cancel()
-	if err := b.journal.append(ctx, record); err != nil {
+	if err := b.store(ctx, SettleTime, record); err != nil {
 		b.budget.giveBack(d.Call.Principal.ID, suppressed)
 	}
 }

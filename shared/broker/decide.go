@@ -95,8 +95,8 @@ func living(s *Snapshot, c *Call) error {
 }
 
 // bothAllowed judges the agent, where one calls: it must be registered and
-// active, the tool must be within its ceiling, and for a person behind it some
-// living binding must cover that person without the agent's help.
+// active, the tool must be within its ceiling, and for a person behind it the
+// best binding that covers the person without the agent's help must be alive.
 func bothAllowed(s *Snapshot, c *Call, found []candidate, chosen *Binding, now time.Time) error {
 	p := &c.Principal
 	if chosen.Mode == AgentScoped && p.Agent == "" {
@@ -121,9 +121,9 @@ func bothAllowed(s *Snapshot, c *Call, found []candidate, chosen *Binding, now t
 	if chosen.Actor.Agent == "" || chosen.Actor.Principal != "" || p.AgentOnly {
 		return nil
 	}
-	for _, f := range found {
-		if f.Actor.Agent == "" && alive(f.Binding, s.Server, now) == nil {
-			return nil
+	for _, f := range found { // the person's own best card decides, dead or alive
+		if f.Actor.Agent == "" {
+			return alive(f.Binding, s.Server, now)
 		}
 	}
 	return refuse(PersonNotAllowed)

@@ -165,7 +165,8 @@ func TestAgents(t *testing.T) {
 		"a tool not open to the team":                {alone, bot(broker.Medium), tool(broker.Low, "finance"), []broker.Binding{card(t, "a", agent("corp:bot"), agentScoped)}, broker.ToolNotOfTeam},
 		"a person needs more than the agent's card":  {person, bot(broker.Medium), tool(broker.Low), []broker.Binding{card(t, "a", agent("corp:bot"))}, broker.PersonNotAllowed},
 		"person and agent both allowed":              {person, bot(broker.Medium), tool(broker.Low), []broker.Binding{card(t, "a", agent("corp:bot")), card(t, "b", group("dev"))}, ""},
-		"a person's dead card does not allow them":   {person, bot(broker.Medium), tool(broker.Low), []broker.Binding{card(t, "a", agent("corp:bot")), card(t, "b", group("dev"), suspended)}, broker.PersonNotAllowed},
+		"a person's dead card does not allow them":   {person, bot(broker.Medium), tool(broker.Low), []broker.Binding{card(t, "a", agent("corp:bot")), card(t, "b", group("dev"), suspended)}, broker.BindingClosed},
+		"nor does a wider card below a dead one":     {person, bot(broker.Medium), tool(broker.Low), []broker.Binding{card(t, "a", agent("corp:bot")), card(t, "b", group("dev"), suspended), card(t, "c", broker.Actor{Anyone: true})}, broker.BindingClosed},
 		"a card for this person through this agent":  {person, bot(broker.Medium), tool(broker.Low), []broker.Binding{card(t, "a", broker.Actor{Principal: "p-alice", Agent: "corp:bot"})}, ""},
 		"the same person through another agent":      {viaAgent(alice, "corp:other", false), &broker.Agent{ID: "corp:other", State: broker.Active, Ceiling: broker.Critical}, nil, []broker.Binding{card(t, "a", broker.Actor{Principal: "p-alice", Agent: "corp:bot"})}, broker.NoBinding},
 		"mode agent_scoped without an agent":         {alice, nil, tool(broker.Low), []broker.Binding{card(t, "a", user("p-alice"), agentScoped)}, broker.AgentUnknown},
@@ -182,5 +183,27 @@ func TestAgents(t *testing.T) {
 				wantReason(t, err, c.reason)
 			}
 		})
+	}
+}
+
+func TestAResourcePrefixCoversNoURIThatCanBeReadAsAnother(t *testing.T) {
+	for uri, allowed := range map[string]bool{
+		"file:///public/a.txt": true, "file:///public/a..b/c.": true, "file:///private/key": false,
+		"file:///public/../private/key": false, "file:///public/%2e%2e/private/key": false, "file:///public/.%2E/private/key": false,
+		`file:///public/..\private/key`: false, "file:///public/..%2fprivate/key": false, "file:///public/..%5Cprivate/key": false,
+		"file:///public/..;x/private/key": false, "file:///public/%252e%252e/private": false, "file:///public/.\t./private/key": false,
+		"file:///public/..": false, "file:///public/..?x": false, " file:///public/a": false,
+	} {
+		w := newWorld()
+		w.snapshot.Shared = []broker.Binding{card(t, "a", user("p-alice"), func(b *broker.Binding) { b.Allow.Resources = []string{"file:///public/*"} })}
+		c := call(alice)
+		c.Action, c.Method, c.Target = broker.ReadResource, "resources/read", uri
+		if _, err := w.broker().Decide(context.Background(), c); (err == nil) != allowed {
+			t.Errorf("%q: %v", uri, err)
+		}
+		w.snapshot.Shared[0].Allow.Resources = []string{"*"}
+		if _, err := w.broker().Decide(context.Background(), c); err != nil {
+			t.Errorf("%q under *: %v", uri, err)
+		}
 	}
 }

@@ -55,6 +55,34 @@ func TestNoRecordNoCredential(t *testing.T) {
 	}
 }
 
+func TestAnIntentOfUnknownFateIsClosedByAnOutcome(t *testing.T) {
+	w := newWorld()
+	w.auditErr = func(r broker.Record) error {
+		if r.Phase == broker.Intent {
+			w.records = append(w.records, r)
+			return broker.ErrUnavailable // applied, and the answer was lost each time
+		}
+		return nil
+	}
+	b, d := decided(t, w)
+	if r, err := b.Obtain(context.Background(), d); r != nil || !errors.Is(err, broker.ErrUnrecorded) {
+		t.Errorf("%v, %v", r, err)
+	}
+	if last := w.records[len(w.records)-1]; last.Phase != broker.Outcome || last.Reason != broker.IntentUnrecordable || last.Accesses != nil {
+		t.Errorf("last record %+v", last)
+	}
+}
+
+func TestTheIntentIsStoredAlthoughTheCallerIsGone(t *testing.T) {
+	w := newWorld()
+	b, d := decided(t, w)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := b.Obtain(ctx, d); err != nil || len(w.records) != 1 {
+		t.Errorf("%v, %d records", err, len(w.records))
+	}
+}
+
 func TestCredentialFaultIsRecordedAndReturned(t *testing.T) {
 	for fault, reason := range map[error]broker.Reason{
 		broker.ErrSecretMissing: broker.SecretMissing, broker.ErrStoreDenied: broker.StoreDenied, broker.ErrUnavailable: broker.StoreUnavailable,

@@ -61,12 +61,18 @@ type KeySet struct {
 // be trusted is for its user to judge, by Fetched, and is shorter.
 const KeySetLife = 7 * 24 * time.Hour
 
+// ClockSkew is how far the clocks of two processes may be apart. A row from
+// further in the future counts as absent: one fast clock must not hold up
+// everybody else.
+const ClockSkew = 2 * time.Minute
+
 // KeySets shares key sets. LoadKeys gives the last saved one, or ErrNotFound
 // when there is none or it was fetched longer than KeySetLife ago.
 // ClaimFetch gives one caller at a time the right to fetch: it succeeds when
 // nobody has claimed since notSince, and returns false (no error) otherwise.
 // It reads before it writes, so that losing costs no write. SaveKeys never
-// replaces a newer set by an older one.
+// replaces a newer set by an older one. For both, what lies more than ClockSkew
+// in the future does not count.
 type KeySets interface {
 	LoadKeys(ctx context.Context, environment, issuer string) (KeySet, error)
 	ClaimFetch(ctx context.Context, environment, issuer string, now, notSince time.Time) (bool, error)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -59,11 +60,45 @@ func (a Allow) permits(action Action, target string) bool {
 	case GetPrompt:
 		return matchesAny(a.Prompts, target)
 	case ReadResource:
-		return matchesAny(a.Resources, target)
+		return a.permitsResource(target)
 	case List, Initialize, Notify, Respond, Stream:
 		return true
 	}
 	return false
+}
+
+// permitsResource compares a URI as it is written. A prefix says nothing about
+// a URI that an upstream may read as another one (dot segments, encoded
+// slashes, backslashes), so those need an exact entry or "*".
+func (a Allow) permitsResource(uri string) bool {
+	if plainURI(uri) {
+		return matchesAny(a.Resources, uri)
+	}
+	return slices.Contains(a.Resources, uri) || slices.Contains(a.Resources, "*")
+}
+
+// plainURI reports whether every common reader resolves the URI to itself.
+func plainURI(uri string) bool {
+	for i := range len(uri) {
+		if uri[i] <= ' ' || uri[i] == '\\' || uri[i] == 0x7f {
+			return false
+		}
+	}
+	lower := strings.ToLower(uri)
+	for _, encoded := range []string{"%2e", "%2f", "%5c", "%25", "%00"} {
+		if strings.Contains(lower, encoded) {
+			return false
+		}
+	}
+	for segment := range strings.SplitSeq(uri, "/") {
+		segment, _, _ = strings.Cut(segment, ";") // some servers cut path parameters before they resolve
+		segment, _, _ = strings.Cut(segment, "?")
+		segment, _, _ = strings.Cut(segment, "#")
+		if segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return true
 }
 
 // candidate is a binding that covers caller and call, whatever its state.

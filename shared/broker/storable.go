@@ -177,7 +177,7 @@ func (r Record) Check() error {
 	c.id("nonce", r.Nonce)
 	c.time("time", r.At)
 	c.text("text", r.Writer, r.Previous, r.RequestID, r.Environment, r.Server, r.Origin, r.Issuers, r.Principal,
-		string(r.Kind), r.Agent, r.Session, r.Era, r.Method, string(r.Action), r.Target, r.MessageID, r.Binding,
+		string(r.Kind), r.Agent, r.Session, r.Era, r.Method, string(r.Action), r.Target, r.MessageID, r.Named, r.Binding,
 		string(r.Mode), string(r.Source), r.Policy, string(r.Reason), r.DecidedAt)
 	c.text("reference", r.References...)
 	for _, a := range r.Accesses {

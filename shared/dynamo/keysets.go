@@ -72,7 +72,8 @@ func (s *Store) SaveKeys(ctx context.Context, k broker.KeySet) error {
 	}
 	row := keySetRow{keySetKey(k.Environment, k.Issuer).item(), k.Environment, k.Issuer, k.Sealed,
 		stamp(k.Fetched), expiry(k.Fetched, broker.KeySetLife)}
-	older := expression.Or(absent(), expression.Name("fetched").LessThan(expression.Value(row.Fetched)))
+	older := expression.Or(absent(), expression.Name("fetched").LessThan(expression.Value(row.Fetched)),
+		expression.Name("fetched").GreaterThan(expression.Value(stamp(k.Fetched.Add(broker.ClockSkew)))))
 	err := s.putRow(ctx, doing, s.tables.Transient, row, older)
 	if errors.Is(err, broker.ErrConflict) {
 		return nil
@@ -99,7 +100,7 @@ func (s *Store) ClaimFetch(ctx context.Context, environment, issuer string, now,
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", doing, err)
 		}
-		if claim.Claimed >= stamp(notSince) {
+		if claim.Claimed >= stamp(notSince) && claim.Claimed <= stamp(now.Add(broker.ClockSkew)) {
 			return false, nil
 		}
 	}
@@ -108,7 +109,8 @@ func (s *Store) ClaimFetch(ctx context.Context, environment, issuer string, now,
 	if err != nil {
 		return false, err
 	}
-	free := expression.Or(absent(), expression.Name("claimed").LessThan(expression.Value(stamp(notSince))))
+	free := expression.Or(absent(), expression.Name("claimed").LessThan(expression.Value(stamp(notSince))),
+		expression.Name("claimed").GreaterThan(expression.Value(stamp(now.Add(broker.ClockSkew)))))
 	there, err = s.tryPut(ctx, doing, s.tables.Transient, item, free)
 	switch {
 	case err == nil:

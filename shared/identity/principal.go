@@ -14,9 +14,10 @@ func (i *Issuer) PrincipalID(values ...string) string {
 }
 
 // ClientID is the principal id of a client of this issuer that calls for
-// itself. It can never be that of a person.
+// itself. It can never be that of a person: no claim begins with a control
+// character.
 func (i *Issuer) ClientID(client string) string {
-	return broker.PrincipalID(i.Issuer, "client\x00"+client)
+	return broker.PrincipalID(i.Issuer, "\x00client\x00"+client)
 }
 
 // AgentID names a client of this issuer as an agent.

@@ -129,7 +129,7 @@ func (s *Store) ClaimFetch(ctx context.Context, environment, issuer string, now,
 	mine := false
 	err := s.do(ctx, ClaimFetch, func() error {
 		at := idKey{environment, issuer}
-		if last, ok := s.claims[at]; !ok || last.Before(notSince) {
+		if last, ok := s.claims[at]; !ok || last.Before(notSince) || last.After(now.Add(broker.ClockSkew)) {
 			s.claims[at], mine = plain(now), true
 		}
 		return nil
@@ -148,7 +148,7 @@ func (s *Store) SaveKeys(ctx context.Context, k broker.KeySet) error {
 	}
 	return s.do(ctx, SaveKeys, func() error {
 		at := idKey{k.Environment, k.Issuer}
-		if there := s.keySets[at]; there != nil && !there.Fetched.Before(k.Fetched) {
+		if there := s.keySets[at]; there != nil && !there.Fetched.Before(k.Fetched) && !there.Fetched.After(k.Fetched.Add(broker.ClockSkew)) {
 			return nil
 		}
 		k.Fetched, k.Sealed = plain(k.Fetched), clone(k.Sealed)

@@ -17,6 +17,7 @@ func testKeySets(t *testing.T, backend Factory) {
 		"a set is of one environment and one issuer":          testKeysApart,
 		"one claim at a time":                                 testClaim,
 		"of sixteen claimants exactly one may fetch":          testClaimRace,
+		"a fast clock holds up nobody":                        testFastClock,
 		"a saved set whose answer was lost is saved once":     testKeysLost,
 		"sets and claims that make no sense are refused":      testKeysRefused,
 		"a claim that could not be stored gives nobody leave": testClaimUnavailable,
@@ -105,6 +106,18 @@ func testClaim(b *bench) {
 	b.claims(b.environment, issuer, t1, time.Time{}, false)
 	b.must(b.Keys.SaveKeys(b.Context(), b.keySet("set", t1))) // sets and claims do not touch each other
 	b.claims(b.environment, issuer, t1, t1.Add(-interval), false)
+}
+
+// testFastClock is one process whose clock is hours ahead of the others'.
+func testFastClock(b *bench) {
+	now, ahead := b.clock.Now(), b.clock.Now().Add(2*time.Hour)
+	b.claims(b.environment, issuer, ahead, ahead.Add(-time.Minute), true)
+	b.claims(b.environment, issuer, now, now.Add(-time.Minute), true)
+	b.claims(b.environment, issuer, now, now.Add(-time.Minute), false)
+	b.must(b.Keys.SaveKeys(b.Context(), b.keySet("from the future", ahead)))
+	k := b.keySet("now", now)
+	b.must(b.Keys.SaveKeys(b.Context(), k))
+	b.loaded(k)
 }
 
 func testClaimRace(b *bench) {
