@@ -150,6 +150,12 @@ func (d *deployment) session(account, server, version string) (*mcp.ClientSessio
 	return s, caller
 }
 
+// transport is an account's connection for a client that a test sets up itself.
+func (d *deployment) transport(account, server string) mcp.Transport {
+	return &mcp.StreamableClientTransport{Endpoint: d.url + "/mcp/" + d.env + "/" + server, MaxRetries: -1, DisableStandaloneSSE: true,
+		HTTPClient: &http.Client{Transport: &stack.Caller{Token: token(d.t, account)}}}
+}
+
 // textOf joins the text of a tool's result.
 func textOf(r *mcp.CallToolResult) string {
 	var all strings.Builder
