@@ -133,7 +133,7 @@ func TestACredentialIsWholeOrNotAtAll(t *testing.T) {
 	if d.Registry.Bind(t.Context(), card) == nil {
 		t.Error("a card without one of the fields was made")
 	}
-	card = d.bind(card, d.field("user", "sealed:user"))
+	d.bind(card, d.field("user", "sealed:user"))
 	a := d.post(alice, "notes")
 	a.want(t, http.StatusOK, "[masked:dev-notes]")
 	if user, _, _ := u.last(t).BasicAuth(); user != sealed {

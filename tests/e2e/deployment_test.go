@@ -222,11 +222,6 @@ func (d *deployment) revoke(kind broker.MarkerKind, id string) {
 	must(d.t, d.Store.PutMarker(d.t.Context(), broker.Marker{Environment: d.env, Kind: kind, ID: id, Epoch: 1, Revoked: true, At: time.Now(), By: "test"}))
 }
 
-// attach is a server that wants its credential elsewhere. The registry judges it.
-func attach(a ...broker.Attachment) func(*broker.Server) {
-	return func(s *broker.Server) { s.Attach = a }
-}
-
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -108,9 +108,12 @@ func echoTricks() map[string]trick {
 		"in hex":             {do: echoes(jsonHead+toTheEnd, func(s string) string { return hex.EncodeToString([]byte(s)) }), status: 200, body: masked, masked: 1},
 		"percent-encoded":    {do: echoes(jsonHead+toTheEnd, url.QueryEscape), status: 200, body: masked, masked: 1},
 		"in a plain error":   {do: echoes("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"+toTheEnd, func(s string) string { return s }), status: 400, body: masked, masked: 1},
-		"in an event": {do: func(c net.Conn, key string) {
-			_, _ = io.WriteString(c, sseHead+toTheEnd+"event: "+key+"\nid: "+key+"\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n")
-		}, status: 200, body: "event: " + masked + "\nid: " + masked + "\ndata: {", masked: 2},
+		"in an event's name": {do: func(c net.Conn, key string) {
+			_, _ = io.WriteString(c, sseHead+toTheEnd+"event: "+key+"\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n")
+		}, status: 200, body: "event: " + masked + "\ndata: {", masked: 1},
+		"in an event's id": {do: func(c net.Conn, key string) {
+			_, _ = io.WriteString(c, sseHead+toTheEnd+"id: "+key+"\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n")
+		}, status: 200, body: `"code":15028`, reason: broker.AnswerWouldLeak},
 		"byte by byte": {do: dribbles(jsonHead, func(key string) string { return `{"jsonrpc":"2.0","id":1,"result":{"t":"` + quoted(key) + `"}}` }), status: 200, body: `{"t":"` + masked + `"}`, masked: 1},
 		"in events byte by byte": {do: dribbles(sseHead, func(key string) string {
 			return ": " + key + "\n\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"t\":\"" + quoted(key) + "\"}}\n\n"
@@ -171,7 +174,7 @@ func brokenTricks() map[string]trick {
 		"answers 401":             {do: writes("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=theirs\r\n", "Content-Length: 2\r\n\r\n{}"), status: 502, body: `"code":15025`, reason: broker.UpstreamAuth},
 		"answers 403 in HTML":     {do: writes("HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\n", "Content-Length: 2\r\n\r\nno"), status: 403, body: `"code":15030`, reason: broker.UpstreamDenied},
 		"answers 500 in HTML":     {do: writes("HTTP/1.1 500 Oops\r\nContent-Type: text/html\r\n", "Content-Length: 5\r\n\r\nstack"), status: 502, body: `"code":15026`, reason: broker.UpstreamFailed},
-		"switches protocols":      {do: writes("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", whole), status: 502, body: `"code":15026`, reason: broker.UpstreamMalformed},
+		"switches protocols":      {do: writes("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", whole), status: 502, body: unreachable, reason: broker.UpstreamUnreached},
 		"answers 042":             {do: writes("HTTP/1.1 042 Nothing\r\nContent-Type: application/json\r\n", toTheEnd+whole), status: 502, body: `"code":15026`, reason: broker.UpstreamMalformed},
 		"answers 999":             {do: writes("HTTP/1.1 999 Nothing\r\nContent-Type: application/json\r\n", toTheEnd+whole), status: 502, body: `"code":15026`, reason: broker.UpstreamMalformed},
 		"sends gzip":              {do: writes(jsonHead+"Content-Encoding: gzip\r\n", toTheEnd+"\x1f\x8b\x08"), status: 502, body: `"code":15023`, reason: broker.UpstreamEncoded},
