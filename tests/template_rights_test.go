@@ -36,14 +36,15 @@ func proxyStatements(t *testing.T) map[string]object {
 // KMS key stands in the key's own policy.
 func TestTemplateProxyRights(t *testing.T) {
 	want := map[string][]string{
-		"ReadCatalogueAndRevocations": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
-		"ReadSealedValues":            {"dynamodb:GetItem", "dynamodb:Query"},
-		"ShareIssuerKeys":             {"dynamodb:GetItem", "dynamodb:PutItem"},
-		"AppendAudit":                 {"dynamodb:PutItem"},
-		"ReadSecrets":                 {"secretsmanager:GetSecretValue"},
-		"DecryptSecrets":              {"kms:Decrypt"},
-		"WriteLog":                    {"logs:CreateLogStream", "logs:PutLogEvents"},
-		"WriteTrace":                  {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
+		"ReadCatalogue":    {"dynamodb:BatchGetItem", "dynamodb:Query"},
+		"ReadRevocations":  {"dynamodb:BatchGetItem"},
+		"ReadSealedValues": {"dynamodb:GetItem"},
+		"ShareIssuerKeys":  {"dynamodb:GetItem", "dynamodb:PutItem"},
+		"AppendAudit":      {"dynamodb:PutItem"},
+		"ReadSecrets":      {"secretsmanager:GetSecretValue"},
+		"DecryptSecrets":   {"kms:Decrypt"},
+		"WriteLog":         {"logs:CreateLogStream", "logs:PutLogEvents"},
+		"WriteTrace":       {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
 	}
 	got := map[string][]string{}
 	for sid, s := range proxyStatements(t) {

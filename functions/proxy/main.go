@@ -7,6 +7,7 @@ import (
 	"log"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"syscall"
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -33,6 +34,9 @@ func run(logger *slog.Logger) error {
 	settings, err := config.Load(os.Getenv)
 	if err != nil {
 		return err
+	}
+	if settings.Memory > 0 {
+		debug.SetMemoryLimit(settings.Memory * 9 / 10) // collect harder before Lambda ends the process
 	}
 	aws, err := awsconfig.LoadDefaultConfig(context.Background())
 	if err != nil {

@@ -76,6 +76,7 @@ type Config struct {
 	MaxAnswerBytes  int64
 	PrivateNetworks []netip.Prefix
 	Local           bool
+	Memory          int64 // bytes the function may use; 0: unknown, outside Lambda
 }
 
 // Tables are the DynamoDB table names.
@@ -105,13 +106,33 @@ func Load(getenv func(string) string) (Config, error) {
 	if c.Environment != "" {
 		l.check(Environment, broker.CheckName("environment", c.Environment))
 	}
-	if c.Local && getenv("AWS_LAMBDA_FUNCTION_NAME") != "" && getenv("AWS_SAM_LOCAL") != "true" {
-		l.fault(Local, "must not be true inside Lambda")
+	if getenv("AWS_LAMBDA_FUNCTION_NAME") != "" && getenv("AWS_SAM_LOCAL") != "true" {
+		l.insideLambda(c)
+	}
+	if mb, err := strconv.ParseInt(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 32); err == nil {
+		c.Memory = mb << 20
+	}
+	if c.Memory > 0 && c.MaxAnswerBytes > c.Memory/MemoryPerAnswer {
+		l.fault(MaxAnswerBytes, fmt.Sprintf("must be at most 1/%d of the function's memory", MemoryPerAnswer))
 	}
 	if strings.HasPrefix(c.PublicURL, "http:") && !c.Local {
 		l.fault(PublicURL, "must be https")
 	}
 	return c, errors.Join(l.faults...)
+}
+
+// MemoryPerAnswer is how much memory the largest answer may need, as a multiple
+// of its size: hostile escapes are decoded several times over to be masked.
+const MemoryPerAnswer = 25
+
+// insideLambda refuses what would send calls or secrets elsewhere.
+func (l *loader) insideLambda(c Config) {
+	if c.Local {
+		l.fault(Local, "must not be true inside Lambda")
+	}
+	if l.getenv("AWS_ENDPOINT_URL") != "" {
+		l.faults = append(l.faults, errors.New("AWS_ENDPOINT_URL must not be set inside Lambda (it would send secrets elsewhere)"))
+	}
 }
 
 // loader collects faults instead of stopping at the first.

@@ -63,9 +63,27 @@ func TestLoopbackIsRefusedInsideLambda(t *testing.T) {
 	if _, err := load(env); err == nil {
 		t.Error("accepted BINDERY_LOCAL inside Lambda")
 	}
-	env["AWS_SAM_LOCAL"] = "true"
+	delete(env, config.Local)
+	env["AWS_ENDPOINT_URL"] = "https://elsewhere.example"
+	if _, err := load(env); err == nil || !strings.Contains(err.Error(), "AWS_ENDPOINT_URL") {
+		t.Errorf("accepted another endpoint inside Lambda: %v", err)
+	}
+	env[config.Local], env["AWS_SAM_LOCAL"] = "true", "true"
 	if _, err := load(env); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAnswersFitIntoTheMemory(t *testing.T) {
+	env := complete()
+	env["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = "256"
+	c, err := load(env)
+	if err != nil || c.Memory != 256<<20 {
+		t.Errorf("the default answer size does not fit into 256 MB: %d, %v", c.Memory, err)
+	}
+	env["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = "128"
+	if _, err := load(env); err == nil || !strings.Contains(err.Error(), config.MaxAnswerBytes) {
+		t.Errorf("accepted: %v", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package egress
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 )
@@ -31,6 +32,11 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.RoundTrip(r)
 	if err != nil {
 		return nil, translate(r.Context(), err)
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// The connection is ours now and ends with no context.
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("egress: %w: it switched protocols", ErrBroken)
 	}
 	resp.Body = &body{ReadCloser: resp.Body, request: r}
 	return resp, nil

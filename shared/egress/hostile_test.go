@@ -178,3 +178,22 @@ func TestReadBounded(t *testing.T) {
 		}
 	}
 }
+
+// After a protocol switch no context would end the connection.
+func TestSwitchingProtocolsIsNoAnswer(t *testing.T) {
+	url := raw(t, func(c net.Conn) {
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		_, _ = io.Copy(io.Discard, c)
+	})
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := New(Policy{Loopback: true}).Do(r)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	if !errors.Is(err, ErrBroken) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -47,6 +47,9 @@ func (t *trusted) principal(c *claimSet) (broker.Principal, error) {
 	} else if err := t.identify(c, client, &p); err != nil {
 		return p, err
 	}
+	if len(p.Agent) > broker.MaxID {
+		return p, invalid(ClaimMalformed) // no record could hold it
+	}
 	if err := t.describe(c, own, &p); err != nil {
 		return p, err
 	}

@@ -54,6 +54,10 @@ func TestClientsOwnTokenIsNotAPerson(t *testing.T) {
 		}
 	}
 	w.refuses(w.token(map[string]any{"idtyp": "app", "client_id": nil}), AgentMissing)
+	w.refuses(w.token(map[string]any{"client_id": strings.Repeat("c", 300)}), ClaimMalformed) // no record could hold it
+	if id == w.doc.Issuers[0].PrincipalID("client", "cli") {
+		t.Error("two principal claims can make a person the client")
+	}
 	w.refuses(w.token(map[string]any{"sub": "client\x00cli"}), ClaimMalformed) // what would make a person the client
 	w = newWorld(t, map[string]any{"claims": map[string]any{"person": []string{"sid"}}})
 	if p := w.accepts(w.token(nil)); !p.AgentOnly {

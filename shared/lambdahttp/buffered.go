@@ -62,10 +62,10 @@ func (w *bufferedWriter) Flush() { w.commit(http.StatusOK, nil) }
 func (w *bufferedWriter) Write(p []byte) (int, error) {
 	w.commit(http.StatusOK, p)
 	switch {
+	case w.omitsBody || len(p) == 0:
+		return len(p), nil
 	case !w.allowsBody():
 		return 0, http.ErrBodyNotAllowed
-	case w.omitsBody:
-		return len(p), nil
 	case w.overflow || w.body.Len()+len(p) > MaxBufferedBytes:
 		w.overflow = true
 		return 0, errAnswerTooLarge

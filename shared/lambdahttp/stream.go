@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 )
@@ -47,11 +48,26 @@ func StreamHandler(h http.Handler, log *slog.Logger) func(context.Context, event
 }
 
 // streamWriter is the http.ResponseWriter of one streamed answer. It supports
-// Flush and, through http.ResponseController, reports deadlines as unsupported.
+// Flush and write deadlines.
 type streamWriter struct {
 	head
 	body      *io.PipeWriter
 	committed chan struct{} // closed when status and sent are fixed
+	deadline  *time.Timer   // nil: none
+}
+
+// SetWriteDeadline is for http.ResponseController: a write that is not taken by
+// t fails, and the answer breaks off. The zero time means no deadline. It is
+// how a handler keeps time for its last duties when nobody reads.
+func (w *streamWriter) SetWriteDeadline(t time.Time) error {
+	if w.deadline != nil {
+		w.deadline.Stop()
+		w.deadline = nil
+	}
+	if !t.IsZero() {
+		w.deadline = time.AfterFunc(time.Until(t), func() { _ = w.body.CloseWithError(aborted{}) })
+	}
+	return nil
 }
 
 func (w *streamWriter) Header() http.Header { return w.header }
@@ -65,10 +81,10 @@ func (w *streamWriter) Flush() { w.send(http.StatusOK, nil) }
 func (w *streamWriter) Write(p []byte) (int, error) {
 	w.send(http.StatusOK, p)
 	switch {
-	case !w.allowsBody():
-		return 0, http.ErrBodyNotAllowed
 	case w.omitsBody || len(p) == 0:
 		return len(p), nil
+	case !w.allowsBody():
+		return 0, http.ErrBodyNotAllowed
 	}
 	return w.body.Write(p)
 }
@@ -81,6 +97,7 @@ func (w *streamWriter) send(status int, first []byte) {
 
 // finish runs when the handler has returned, and lets the reader see the end.
 func (w *streamWriter) finish(panicked bool) {
+	_ = w.SetWriteDeadline(time.Time{}) // never fails
 	switch {
 	case !panicked:
 		w.Flush()

@@ -53,10 +53,40 @@ func TestEachWriteReachesTheReaderWhileTheHandlerStillRuns(t *testing.T) {
 	}
 }
 
-func TestDeadlinesAreReportedAsUnsupported(t *testing.T) {
-	stream(t, t.Context(), func(w http.ResponseWriter, _ *http.Request) {
-		if err := http.NewResponseController(w).SetWriteDeadline(time.Now()); !errors.Is(err, http.ErrNotSupported) {
-			t.Errorf("SetWriteDeadline: %v", err)
+// Nobody reads, and the handler still has something to record.
+func TestWritesFailAtTheirDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recorded := false
+		resp := stream(t, t.Context(), func(w http.ResponseWriter, _ *http.Request) {
+			if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+				t.Error(err)
+			}
+			if _, err := io.WriteString(w, "nobody reads this"); err == nil {
+				t.Error("the write was taken")
+			}
+			recorded = true
+		})
+		time.Sleep(2 * time.Second)
+		if !recorded {
+			t.Error("the handler still waits")
+		}
+		if _, err := io.ReadAll(resp.Body); err == nil {
+			t.Error("a broken answer looks whole")
+		}
+	})
+}
+
+func TestALiftedDeadlineDoesNotBreakTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		resp := stream(t, t.Context(), func(w http.ResponseWriter, _ *http.Request) {
+			control := http.NewResponseController(w)
+			_ = control.SetWriteDeadline(time.Now().Add(time.Second))
+			_ = control.SetWriteDeadline(time.Time{})
+			time.Sleep(2 * time.Second)
+			_, _ = io.WriteString(w, "late but whole")
+		})
+		if body, err := io.ReadAll(resp.Body); string(body) != "late but whole" || err != nil {
+			t.Errorf("%q, %v", body, err)
 		}
 	})
 }

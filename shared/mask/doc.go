@@ -10,6 +10,8 @@
 //
 //	spelling           forms
 //	raw                the bytes themselves, wherever they stand
+//	latin-1            the bytes read as Latin-1 and written as UTF-8, as HTTP
+//	                   stacks do with header values that are not ASCII
 //	hex                lower case or upper case, not mixed
 //	base64, base64url  with or without padding; alone, or inside the base64 of a
 //	                   longer text at any alignment (basic auth, JSON Web Token)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"unicode/utf8"
 )
 
 // A pattern is one exact spelling of a value. Around the bytes that depend on
@@ -22,14 +23,17 @@ type pattern struct {
 // edge is a base64 character of which only the bits under mask are known.
 type edge struct{ mask, bits byte }
 
-// patternsOf lists the exact spellings of one value: itself, hex in both
-// cases, base64 and base64url at the three alignments.
+// patternsOf lists the exact spellings of one value: itself, the same misread
+// as Latin-1, hex in both cases, base64 and base64url at the three alignments.
 func patternsOf(patterns []pattern, material string, value int) []pattern {
 	lower := hex.EncodeToString([]byte(material))
 	patterns = append(patterns,
 		pattern{core: material, value: value},
 		pattern{core: lower, value: value},
 		pattern{core: strings.ToUpper(lower), value: value})
+	if strings.ContainsFunc(material, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		patterns = append(patterns, pattern{core: asLatin1(material), value: value})
+	}
 	padded := make([]byte, len(material)+4)
 	for shift := range 3 {
 		copy(padded[shift:], material)
@@ -42,6 +46,16 @@ func patternsOf(patterns []pattern, material string, value int) []pattern {
 		}
 	}
 	return patterns
+}
+
+// asLatin1 is what becomes of a value that was read byte by byte as Latin-1, as
+// HTTP stacks read headers, and written as UTF-8.
+func asLatin1(material string) string {
+	runes := make([]rune, len(material))
+	for i := range len(material) {
+		runes[i] = rune(material[i])
+	}
+	return string(runes)
 }
 
 var urlAlphabet = strings.NewReplacer("+", "-", "/", "_")

@@ -85,7 +85,7 @@ func (e *envelope) param(s *scanner, key []byte, depth int) (err error) {
 	case "_meta":
 		_, err = s.nested(depth, e.meta)
 	case "notifications":
-		_, err = s.nested(depth, e.listening)
+		e.notifications, err = s.nested(depth, e.listening)
 	default:
 		err = other(s, key, depth, paramsKeys)
 	}

@@ -41,12 +41,16 @@ func MediaType(h http.Header) string {
 // Forwarded, hop-by-hop headers and all that are not known). The answer is
 // asked for unencoded, because what is encoded cannot be masked. Session and
 // stream headers pass in the legacy eras only, mirrored headers in the modern
-// one only, and a header named in Connection does not pass (RFC 9110 section 7.6.1).
+// one only, and a header named in Connection does not pass (RFC 9110 section
+// 7.6.1). Of Accept only the two media types of MCP pass, without parameters: a
+// caller must not choose a character set or a format that cannot be masked.
 func UpstreamHeader(in http.Header, m *Message) http.Header {
 	out := http.Header{
 		"Content-Type":    {JSON},
-		"Accept":          {JSON + ", " + EventStream},
 		"Accept-Encoding": {"identity"},
+	}
+	if accept := acceptable(in); accept != "" {
+		out["Accept"] = []string{accept}
 	}
 	dropped := map[string]bool{}
 	for name := range connectionNames(in) {
@@ -61,7 +65,6 @@ func UpstreamHeader(in http.Header, m *Message) http.Header {
 			out[name] = []string{value}
 		}
 	}
-	pass("Accept", true)
 	pass("Traceparent", false)
 	pass("Tracestate", true)
 	if m.declared {
@@ -82,6 +85,37 @@ func UpstreamHeader(in http.Header, m *Message) http.Header {
 		}
 	}
 	return out
+}
+
+// acceptable is the part of Accept that concerns MCP; without the header it is
+// both types.
+func acceptable(in http.Header) string {
+	if len(in["Accept"]) == 0 {
+		return JSON + ", " + EventStream
+	}
+	json, stream := false, false
+	for _, value := range in["Accept"] {
+		for entry := range strings.SplitSeq(strings.ToLower(value), ",") {
+			media, _, _ := strings.Cut(entry, ";")
+			switch strings.TrimSpace(media) {
+			case JSON, "application/*":
+				json = true
+			case EventStream, "text/*":
+				stream = true
+			case "*/*":
+				json, stream = true, true
+			}
+		}
+	}
+	switch {
+	case json && stream:
+		return JSON + ", " + EventStream
+	case json:
+		return JSON
+	case stream:
+		return EventStream
+	}
+	return ""
 }
 
 // CallerHeader gives the headers of an upstream's answer that reach the

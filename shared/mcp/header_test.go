@@ -80,8 +80,12 @@ func TestOnlyListedHeadersGoUpstream(t *testing.T) {
 			hostile("Traceparent", "00-a-b-01", "Traceparent", "00-c-d-01"), legacyCall, http.Header{},
 		},
 		"folded and split values": {
-			hostile("Accept", "application/json\r\n X: y", "Tracestate", "k=v\r\nAuthorization: z", "Traceparent", "ü"), legacyCall,
+			hostile("Accept", "application/json;charset=utf-16\r\n X: y, TEXT/EVENT-STREAM;q=0.1", "Tracestate", "k=v\r\nAuthorization: z", "Traceparent", "ü"), legacyCall,
 			http.Header{},
+		},
+		"formats that could not be masked": {
+			hostile("Accept", "text/html, application/cbor;q=0.9, application/json;charset=utf-16"), legacyCall,
+			http.Header{"Accept": {"application/json"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -50,6 +50,7 @@ type envelope struct {
 	name, uri, task, protocol []byte // of params
 	metaVersion, capabilities []byte // of params._meta
 	refType, refName, refURI  []byte // of params.ref
+	notifications             []byte
 	resources, tasks          []byte // of params.notifications
 }
 
@@ -204,6 +205,9 @@ func (e *envelope) target(m *Message, n naming) (string, *Error) {
 // notifications name nothing. Resources and tasks are nameless uses of their
 // kind, because one subscription can name many.
 func (e *envelope) listen(m *Message) *Error {
+	if len(e.notifications) > 0 && e.notifications[0] != '{' {
+		return refuse(ErrInvalidParams, "params.notifications must be an object.")
+	}
 	resources, tasks := fills(e.resources), fills(e.tasks)
 	switch {
 	case resources && tasks:

@@ -47,6 +47,7 @@ var (
 	upstreamDenied = Problem{"upstream_forbidden", 403, 15030, "the upstream itself refused this call", false}
 	upstreamFailed = Problem{"upstream_failed", 502, 15026, "the upstream failed", true}
 	brokeOff       = Problem{"upstream_broke_off", 502, 15027, "the upstream ended its answer early", true}
+	notMCP         = Problem{"upstream_malformed", 502, 15029, "the upstream's answer is not MCP", false}
 	wouldLeak      = Problem{"answer_withheld", 502, 15028, "the upstream's answer was withheld: it carried a secret where masking would break it", false}
 	internal       = Problem{"internal", 500, 15000, "internal error", false}
 )
@@ -55,7 +56,7 @@ var (
 func Problems() []Problem {
 	return []Problem{notRoute, noToken, badToken, smallScope, noIssuer, notPost, tooLarge, brokenBody, forbidden, undecided,
 		unrecorded, noCredential, badCredential, unreached, slow, redirected, encoded, answerLarge, upstreamAuth,
-		upstreamDenied, upstreamFailed, brokeOff, wouldLeak, internal}
+		upstreamDenied, upstreamFailed, brokeOff, notMCP, wouldLeak, internal}
 }
 
 // problemOf maps a fault of admit, Decide or Obtain to its row.

@@ -112,10 +112,11 @@ func (h *Handler) mcp(w http.ResponseWriter, r *http.Request, route broker.Route
 	}
 	call := broker.Call{
 		Receipt: ulid.MustNew(ulid.Timestamp(h.now()), rand.Reader).String(), RequestID: lambdahttp.RequestID(r.Context()),
-		Route: route, Principal: principal, Issuers: h.issuers, Method: r.Method,
+		Route: route, Principal: principal, Issuers: h.issuers, Method: r.Method[:min(len(r.Method), broker.MaxName)],
 	}
 	w.Header().Set(credential.ReceiptHeader, call.Receipt)
 	if r.Method != http.MethodPost {
+		h.broker.Refuse(r.Context(), call, broker.MessageRefused)
 		w.Header().Set("Allow", http.MethodPost)
 		notPost.write(w, nil)
 		return
@@ -175,7 +176,9 @@ func (h *Handler) parse(w http.ResponseWriter, r *http.Request, call *broker.Cal
 	}
 	call.Action, call.Method, call.Target = message.Action, message.Method, message.Target
 	call.MessageID, call.Era = string(message.ID), message.Version
-	call.BindingName = r.Header.Get(bindingHeader)
+	if call.BindingName = r.Header.Get(bindingHeader); call.BindingName != "" && broker.CheckName("binding", call.BindingName) != nil {
+		call.BindingName = "(no name)" // no binding is called that, and the record stays small
+	}
 	if session := r.Header.Get("Mcp-Session-Id"); session != "" && !message.Modern {
 		call.Session = broker.Digest("session", session)
 	}

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"bindery/shared/broker"
 	"bindery/shared/credential"
@@ -15,9 +18,12 @@ import (
 	"bindery/shared/mcp"
 )
 
-// deadlineMargin is kept free between the end of the upstream call and the
-// end of the invocation, for the synthetic error and the outcome record.
-const deadlineMargin = 3 * time.Second
+// Between the end of the upstream call and the end of the invocation there is
+// time for the synthetic error and for the outcome record.
+const (
+	lastWords      = 500 * time.Millisecond
+	deadlineMargin = lastWords + broker.SettleTime + 500*time.Millisecond
+)
 
 // exchange is one relayed call: what is needed to answer it and what came of it.
 type exchange struct {
@@ -48,6 +54,7 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request, release *broker.
 	x.masker = masker
 	ctx, cancel := h.callContext(r.Context(), &release.Decision.Server, message)
 	defer cancel()
+	defer x.boundWrites(ctx)()
 	request, err := upstreamRequest(ctx, r, release, message, body)
 	if err != nil {
 		x.fail(attachFailure(err))
@@ -66,6 +73,17 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request, release *broker.
 	defer func() { _ = response.Body.Close() }()
 	x.result.Upstream = response.StatusCode
 	x.answer(ctx, response)
+}
+
+// boundWrites makes writes to the caller fail a moment after the call's time is
+// over, so that a caller who stops reading cannot keep the outcome from being
+// recorded. The returned func lifts the bound.
+func (x *exchange) boundWrites(ctx context.Context) func() {
+	control := http.NewResponseController(x.w)
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = control.SetWriteDeadline(deadline.Add(lastWords))
+	}
+	return func() { _ = control.SetWriteDeadline(time.Time{}) }
 }
 
 // maskerFor knows every value that this call may bring back.
@@ -135,7 +153,7 @@ func (x *exchange) answer(ctx context.Context, response *http.Response) {
 		x.fail(failure{upstreamFailed, broker.UpstreamMalformed})
 	case status >= 300 && status < 400:
 		x.fail(failure{redirected, broker.UpstreamRedirect})
-	case len(header.Values("Content-Encoding")) > 0 && !strings.EqualFold(header.Get("Content-Encoding"), "identity"):
+	case slices.ContainsFunc(header.Values("Content-Encoding"), func(v string) bool { return !strings.EqualFold(v, "identity") }):
 		x.fail(failure{encoded, broker.UpstreamEncoded})
 	case status == http.StatusUnauthorized,
 		status == http.StatusForbidden && strings.Contains(header.Get("WWW-Authenticate"), "insufficient_scope"):
@@ -147,7 +165,10 @@ func (x *exchange) answer(ctx context.Context, response *http.Response) {
 	}
 }
 
-// body relays an answer that is one body: read whole, masked, checked, written.
+// body relays an answer that is one body: read whole, judged, masked, checked,
+// written. What could not be masked reliably is not relayed: only UTF-8 passes,
+// and of what is not JSON only plain text that comes with a 4xx, because
+// clients tell eras and lost sessions apart by it.
 func (x *exchange) body(ctx context.Context, response *http.Response, isJSON bool) {
 	text, err := egress.ReadBounded(response.Body, x.maxAnswer)
 	if err != nil {
@@ -156,11 +177,18 @@ func (x *exchange) body(ctx context.Context, response *http.Response, isJSON boo
 	}
 	status := response.StatusCode
 	switch {
-	case status == http.StatusForbidden && !isJSON:
+	case !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0:
+		x.fail(failure{encoded, broker.UpstreamEncoded})
+		return
+	case isJSON || len(text) == 0 && status != http.StatusForbidden && status < 500:
+	case status == http.StatusForbidden:
 		x.fail(failure{upstreamDenied, broker.UpstreamDenied})
 		return
-	case status >= 500 && !isJSON:
+	case status >= 500:
 		x.fail(failure{upstreamFailed, broker.UpstreamFailed})
+		return
+	case status < 400 || !plainText(response.Header):
+		x.fail(failure{notMCP, broker.UpstreamMalformed})
 		return
 	}
 	masked, n := x.masker.Bytes(text)
@@ -171,9 +199,23 @@ func (x *exchange) body(ctx context.Context, response *http.Response, isJSON boo
 	x.result.Masked += n
 	x.result.Reason, x.result.Status = "", status
 	x.w.WriteHeader(status)
+	if len(masked) == 0 {
+		return
+	}
 	if _, err := x.w.Write(masked); err != nil {
 		x.result.Reason = broker.CallerGone
 	}
+}
+
+// plainText reports whether a body is text/plain in UTF-8, or says nothing of
+// its type.
+func plainText(h http.Header) bool {
+	if len(h.Values("Content-Type")) == 0 {
+		return true
+	}
+	media, parameters, err := mime.ParseMediaType(h.Get("Content-Type"))
+	charset, declared := parameters["charset"]
+	return err == nil && media == "text/plain" && (!declared || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "us-ascii"))
 }
 
 // header copies the response headers a caller may see, masked. It reports

@@ -5,13 +5,18 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
 
 	"bindery/shared/broker"
 	"bindery/shared/egress"
+	"bindery/shared/lambdahttp"
 )
 
 // do makes one call and gives the answer and the call's records.
@@ -47,7 +52,7 @@ func status(code int, kind, body string, extra ...string) transport {
 	return func(r *http.Request) (*http.Response, error) {
 		response, err := respond(code, kind, body)(r)
 		for i := 0; i+1 < len(extra); i += 2 {
-			response.Header.Set(extra[i], extra[i+1])
+			response.Header.Add(extra[i], extra[i+1])
 		}
 		return response, err
 	}
@@ -79,6 +84,12 @@ func TestUpstreamMisbehaves(t *testing.T) {
 		"switches protocols":                {respond(101, "application/json", smallAnswer), 502, `"code":15026`, broker.UpstreamMalformed, 0},
 		"answers with status 42":            {respond(42, "application/json", smallAnswer), 502, `"code":15026`, broker.UpstreamMalformed, 0},
 		"forgets the session":               {respond(404, "text/plain", "session not found"), 404, "session not found", "", 0},
+		"sends gzip behind identity":        {status(200, "application/json", smallAnswer, "Content-Encoding", "identity", "Content-Encoding", "gzip"), 502, `"code":15023`, broker.UpstreamEncoded, 0},
+		"echoes in UTF-16":                  {respond(400, "text/plain; charset=utf-16", "b\x00a\x00d\x00"), 502, `"code":15023`, broker.UpstreamEncoded, 0},
+		"echoes in another character set":   {respond(400, "text/plain; charset=utf-7", "bad "+canary), 502, `"code":15029`, broker.UpstreamMalformed, 0},
+		"sends a page":                      {respond(200, "text/html", "<h1>"+canary+"</h1>"), 502, `"code":15029`, broker.UpstreamMalformed, 0},
+		"sends a page with a 404":           {respond(404, "text/html", "<h1>"+canary+"</h1>"), 502, `"code":15029`, broker.UpstreamMalformed, 0},
+		"has nothing to say":                {respond(204, "", ""), 204, "", "", 0},
 		"sends gzip":                        {header("Content-Encoding", "gzip"), 502, `"code":15023`, broker.UpstreamEncoded, 0},
 		"sends 50 MB":                       {respond(200, "application/json", strings.Repeat("x", 50<<20)), 502, `"code":15024`, broker.UpstreamTooLarge, 0},
 		"has a forbidden address":           {failingWith(egress.ErrAddress), 502, `"code":15021`, broker.UpstreamAddress, 0},
@@ -93,7 +104,9 @@ func TestUpstreamMisbehaves(t *testing.T) {
 		"streams it split over two lines of one event": {respond(200, "text/event-stream", "data: {\"jsonrpc\":\"2.0\",\"id\":7,\ndata: \"result\":{\"t\":\""+canary+"\"}}\n\n"), 200,
 			"data: {\"jsonrpc\":\"2.0\",\"id\":7,\ndata: \"result\":{\"t\":\"[masked:dev-github]\"}}\n\n", "", 1},
 		"streams it in the id of a message": {respond(200, "text/event-stream", "data: {\"jsonrpc\":\"2.0\",\"id\":\""+canary+"\",\"result\":{}}\n\n"), 200,
-			`"code":15028`, broker.AnswerWouldLeak, 1},
+			`"code":15028`, broker.AnswerWouldLeak, 0},
+		"streams it in the id of an event": {respond(200, "text/event-stream", "id: "+canary+"\ndata: "+smallAnswer+"\n\n"), 200,
+			`"code":15028`, broker.AnswerWouldLeak, 0},
 		"streams an event without end": {respond(200, "text/event-stream", "data: "+strings.Repeat("x", 3<<20)), 200, `"code":15024`, broker.UpstreamTooLarge, 0},
 	}
 	for name, c := range cases {
@@ -180,5 +193,25 @@ func TestWhatTheUpstreamGets(t *testing.T) {
 		if got.Header.Get(name) != value {
 			t.Errorf("%s is wrong at the upstream", name)
 		}
+	}
+}
+
+// A caller who stops reading must not keep the outcome from being recorded.
+func TestACallerWhoStopsReadingDoesNotPreventTheOutcome(t *testing.T) {
+	f := newFixture(t, respond(200, "application/json", smallAnswer), true)
+	f.timeout = 100 * time.Millisecond
+	event := events.APIGatewayProxyRequest{HTTPMethod: http.MethodPost, Path: route, Body: callBody, MultiValueHeaders: f.request(f.token(t), "").Header}
+	answer, err := lambdahttp.StreamHandler(f, slog.New(slog.DiscardHandler))(t.Context(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipt := http.Header(answer.MultiValueHeaders).Get("Bindery-Receipt")
+	records := f.tables.Records(receipt)
+	for len(records) < 2 { // nobody reads answer.Body; the test's own time limit ends a failure
+		time.Sleep(10 * time.Millisecond)
+		records = f.tables.Records(receipt)
+	}
+	if got := outcome(t, records); got.Reason != broker.CallerGone {
+		t.Errorf("outcome %s", got.Reason)
 	}
 }

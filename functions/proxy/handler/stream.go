@@ -71,8 +71,11 @@ func (x *exchange) event(event *mcp.Event) (out []byte, ok bool) {
 		return event.Raw, true
 	}
 	out, around := x.masker.Bytes(event.WithData(masked))
+	if around > 0 && event.HasID() || inData > 0 && x.leaks(data) {
+		return nil, false // an event id is what a client resumes with
+	}
 	x.result.Masked += inData + around
-	return out, inData == 0 || !x.leaks(data)
+	return out, true
 }
 
 // end handles the end of the upstream's stream.

@@ -17,6 +17,7 @@ import (
 	"bindery/shared/dynamo"
 	"bindery/shared/egress"
 	"bindery/shared/identity"
+	"bindery/shared/lambdahttp"
 	"bindery/shared/mask"
 	"bindery/shared/seal"
 	"bindery/shared/stores/awssm"
@@ -82,9 +83,17 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 			Now: time.Now, Nonce: rand.Text}),
 		verifier:  verifier,
 		upstreams: upstreams{egress.NewPool(egress.Policy{Loopback: c.Local}, upstreamPools), egress.Policy{Loopback: c.Local}},
-		timeout:   c.CallTimeout, maxAnswer: c.MaxAnswerBytes,
+		timeout:   c.CallTimeout, maxAnswer: maxAnswer(c),
 		now: time.Now, log: log,
 	}, nil
+}
+
+// maxAnswer is the configured limit, or what a buffered answer can hold.
+func maxAnswer(c config.Config) int64 {
+	if c.Stream {
+		return c.MaxAnswerBytes
+	}
+	return min(c.MaxAnswerBytes, lambdahttp.MaxBufferedBytes/2) // a masked answer may be longer than it came
 }
 
 // upstreams is the pool of clients, one for each set of opened networks.
