@@ -13,6 +13,7 @@ package e2e
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -49,6 +50,10 @@ var shared struct {
 
 func TestMain(m *testing.M) {
 	log.SetOutput(io.Discard) // as the function's main does
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil { // most of the time somebody waits for somebody
+		panic(err)
+	}
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
