@@ -64,15 +64,9 @@ func TestDemoEndsWithOkAndALatency(t *testing.T) {
 }
 
 func TestRunServesUntilInterruptedAndLeavesNothingRunning(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	_ = listener.Close()
 	out := &output{text: make(chan string, 1000)}
 	command := exec.Command(program(t))
-	command.Env = append(os.Environ(), fmt.Sprintf("PORT=%d", port))
+	command.Env = append(os.Environ(), fmt.Sprintf("PORT=%d", twoPorts(t)))
 	command.Stdout, command.Stderr = out, out
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
@@ -93,6 +87,26 @@ func TestRunServesUntilInterruptedAndLeavesNothingRunning(t *testing.T) {
 			t.Errorf("process %d is still there", pid)
 		}
 	}
+}
+
+// twoPorts finds two neighbouring ports that are free.
+func twoPorts(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		first, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := first.Addr().(*net.TCPAddr).Port
+		second, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
+		_ = first.Close()
+		if err == nil {
+			_ = second.Close()
+			return port
+		}
+	}
+	t.Fatal("no two neighbouring ports are free")
+	return 0
 }
 
 // descendants lists the direct children of a process.
@@ -120,20 +134,22 @@ func descendants(t *testing.T, pid int) []int {
 
 func TestTroubleIsOneClearSentence(t *testing.T) {
 	binary := program(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	below := twoPorts(t)
+	busy := below + 1 // where the identity provider would be
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", busy))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	busy := listener.Addr().(*net.TCPAddr).Port
 	empty := t.TempDir()
 	cases := map[string]struct {
 		env  []string
 		want string
 	}{
-		"a busy port":     {append(os.Environ(), fmt.Sprintf("PORT=%d", busy)), fmt.Sprintf("port %d is taken: stop what listens there, or choose another with PORT=N", busy)},
-		"no port":         {append(os.Environ(), "PORT=many"), "PORT=many is no port"},
-		"missing runtime": {append(os.Environ(), "PATH="+empty), "python3"},
+		"a busy port":       {append(os.Environ(), fmt.Sprintf("PORT=%d", busy)), fmt.Sprintf("port %d is taken: stop what listens there, or choose another with PORT=N", busy)},
+		"a busy port above": {append(os.Environ(), fmt.Sprintf("PORT=%d", below)), fmt.Sprintf("port %d is taken", busy)},
+		"no port":           {append(os.Environ(), "PORT=many"), "PORT=many is no port"},
+		"missing runtime":   {append(os.Environ(), "PATH="+empty), "python3"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

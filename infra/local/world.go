@@ -88,18 +88,23 @@ func (w *world) start(ctx context.Context, port int, progress parts.Progress) er
 
 // listen takes both ports before anything slow is started.
 func (w *world) listen(port int) (bindery, issuer net.Listener, err error) {
-	if bindery, err = stack.Listen(port); err != nil {
+	take := func(port int) (net.Listener, error) {
+		listener, err := stack.Listen(port)
+		if err == nil {
+			w.stops = append(w.stops, func() { _ = listener.Close() })
+		}
+		return listener, err
+	}
+	if bindery, err = take(port); err != nil {
 		return nil, nil, err
 	}
-	w.stops = append(w.stops, func() { _ = bindery.Close() })
 	next := port
 	if port != 0 {
 		next++
 	}
-	if issuer, err = stack.Listen(next); err != nil {
+	if issuer, err = take(next); err != nil {
 		return nil, nil, err
 	}
-	w.stops = append(w.stops, func() { _ = issuer.Close() })
 	w.url, w.issuerURL = "http://"+bindery.Addr().String(), "http://"+issuer.Addr().String()
 	return bindery, issuer, nil
 }
