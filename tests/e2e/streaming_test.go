@@ -68,7 +68,7 @@ func TestTheFirstEventArrivesWhileTheUpstreamIsStillWriting(t *testing.T) {
 func TestProgressReachesARealClientWhileItsToolIsRunning(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	heard := make(chan struct{})
+	heard := make(chan struct{}, 10)
 	notes := mcp.NewServer(&mcp.Implementation{Name: "notes", Version: "1"}, nil)
 	mcp.AddTool(notes, &mcp.Tool{Name: "work"}, func(ctx context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 		note := &mcp.ProgressNotificationParams{ProgressToken: r.Params.GetProgressToken(), Progress: 1}
