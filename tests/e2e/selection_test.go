@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"net/http"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -208,5 +210,41 @@ func TestARotatedSecretIsUsedByTheNextCall(t *testing.T) {
 		}
 		versions[r.Accesses[0].Version] = true
 		d.post(alice, "notes").want(t, http.StatusOK, `"cached":"[masked:dev-notes]"`)
+	}
+}
+
+// TestCallsSideBySideNeverMixTheirCredentials.
+func TestCallsSideBySideNeverMixTheirCredentials(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	u := d.upstream(echo())
+	d.server("notes", u.URL)
+	keys := map[string]string{}
+	for _, who := range []string{alice, bob, carol} {
+		key, reference := d.secret(who)
+		keys[who+"@example.com"] = "Bearer " + key
+		d.bind(d.card("notes", who+"-notes", person(who), reference))
+	}
+	var all sync.WaitGroup
+	for _, who := range []string{alice, bob, carol, alice, bob, carol} {
+		request := d.request(who, "notes", modern, toolCall(modern))
+		all.Go(func() {
+			for range 8 {
+				again := request.Clone(t.Context())
+				again.Body, _ = request.GetBody()
+				if a := d.send(again); a.status != http.StatusOK || !strings.Contains(a.body, who+"@example.com") || !strings.Contains(a.body, "[masked:"+who+"-notes]") {
+					t.Errorf("%s was answered %d %s", who, a.status, a.body)
+				}
+			}
+		})
+	}
+	all.Wait()
+	for _, a := range u.arrivals() {
+		if a.Header.Get("Authorization") != keys[a.Header.Get("X-User-Email")] {
+			t.Errorf("a request for %s carried another person's credential", a.Header.Get("X-User-Email"))
+		}
+	}
+	if n := len(u.arrivals()); n != 48 {
+		t.Errorf("%d requests reached the upstream", n)
 	}
 }
