@@ -5,7 +5,7 @@ BUILD   := build
 LDFLAGS := -s -w
 LAMBDA  := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -tags lambda.norpc -ldflags="$(LDFLAGS)"
 BENCH   ?= .
-COUNT   ?= 5
+COUNT   ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test check bench build build-ProxyFunction clean
@@ -25,7 +25,7 @@ test: ## every test, on real parts: DynamoDB Local, moto, OpenID provider, MCP s
 check: ## formatting, linters, vulnerabilities, secrets in the tree, the template
 	@infra/check.sh
 
-bench: ## benchmarks of the hot path (BENCH=pattern COUNT=5), cold start and size
+bench: ## benchmarks of the hot path (BENCH=pattern COUNT=3), cold start and size
 	@mkdir -p $(BUILD)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./shared/... ./functions/... | tee $(BUILD)/bench.txt
 	@$(GO) tool benchstat $(if $(BASE),$(BASE)) $(BUILD)/bench.txt
