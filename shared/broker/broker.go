@@ -12,7 +12,8 @@ type Parts struct {
 	Audit     AuditLog
 	Sources   map[SourceKind]Source
 	Now       func() time.Time
-	Nonce     func() string // unpredictable, 128 bits or more, as printable ASCII
+	Nonce     func() string   // unpredictable, 128 bits or more, as printable ASCII
+	Status    func(error) int // the HTTP status that the caller gets for a fault, for the record
 }
 
 // Broker takes calls through the doors. It is safe for concurrent use and
@@ -23,6 +24,7 @@ type Broker struct {
 	now       func() time.Time
 	journal   *journal
 	budget    *budget
+	status    func(error) int
 }
 
 // New makes a Broker with a journal of its own.
@@ -33,6 +35,7 @@ func New(p Parts) *Broker {
 		now:       p.Now,
 		journal:   newJournal(p.Audit, p.Nonce),
 		budget:    newBudget(),
+		status:    p.Status,
 	}
 }
 
@@ -46,7 +49,7 @@ var ErrUnrecorded = errors.New("the call could not be recorded")
 func (b *Broker) Decide(ctx context.Context, c Call) (*Decision, error) {
 	d, err := b.decide(ctx, c)
 	if err != nil {
-		b.recordRefusal(ctx, d, err)
+		b.recordRefusal(ctx, d, reasonOf(err), b.status(err))
 		return nil, err
 	}
 	return d, nil
@@ -72,7 +75,7 @@ func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
 	if err := <-recorded; err != nil {
 		// The intent may have been stored although we were told otherwise. An
 		// outcome, if that can be stored, says that nothing was released.
-		last := b.outcome(release, Result{Reason: IntentUnrecordable})
+		last := b.outcome(release, Result{Reason: IntentUnrecordable, Status: b.status(ErrUnrecorded)})
 		return nil, errors.Join(ErrUnrecorded, err, b.store(ctx, lastWordTime, last))
 	}
 	if fault == nil && b.now().Sub(d.Began) > DecisionLife {
@@ -82,7 +85,7 @@ func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
 		release.Credential = credential
 		return release, nil
 	}
-	return nil, errors.Join(fault, b.Settle(ctx, release, Result{Reason: reasonOf(fault)}))
+	return nil, errors.Join(fault, b.Settle(ctx, release, Result{Reason: reasonOf(fault), Status: b.status(fault)}))
 }
 
 // decideAgain repeats the reads of an outdated decision and holds the result
@@ -167,17 +170,18 @@ const PolicySet = "none"
 
 // Refuse records a call that was turned away before it could be decided: an
 // authenticated principal sent what is not a call. It obeys the refusal budget.
-func (b *Broker) Refuse(ctx context.Context, c Call, reason Reason) {
-	b.recordRefusal(ctx, &Decision{Call: c, Began: b.now()}, refuse(reason))
+// status is what the caller gets.
+func (b *Broker) Refuse(ctx context.Context, c Call, status int) {
+	b.recordRefusal(ctx, &Decision{Call: c, Began: b.now()}, MessageRefused, status)
 }
 
-func (b *Broker) recordRefusal(ctx context.Context, d *Decision, cause error) {
+func (b *Broker) recordRefusal(ctx context.Context, d *Decision, reason Reason, status int) {
 	suppressed, ok := b.budget.take(d.Call.Principal.ID, b.now())
 	if !ok {
 		return
 	}
 	record := b.record(d, Refused)
-	record.Reason, record.Suppressed = reasonOf(cause), suppressed
+	record.Reason, record.Suppressed, record.Status = reason, suppressed, status
 	if err := b.store(ctx, SettleTime, record); err != nil {
 		b.budget.giveBack(d.Call.Principal.ID, suppressed)
 	}

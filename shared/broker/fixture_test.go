@@ -55,8 +55,9 @@ func (w *world) Obtain(context.Context, broker.Ask) (broker.Credential, error) {
 func (w *world) broker() *broker.Broker {
 	return broker.New(broker.Parts{
 		Catalogue: w, Audit: w, Sources: map[broker.SourceKind]broker.Source{broker.Static: w},
-		Now:   func() time.Time { return w.now },
-		Nonce: func() string { w.nonces++; return fmt.Sprintf("nonce-%d", w.nonces) },
+		Now:    func() time.Time { return w.now },
+		Status: func(error) int { return 499 },
+		Nonce:  func() string { w.nonces++; return fmt.Sprintf("nonce-%d", w.nonces) },
 	})
 }
 

@@ -97,6 +97,9 @@ func TestCredentialFaultIsRecordedAndReturned(t *testing.T) {
 		if got, want := w.phases(), "intent: outcome:"+string(reason)+" "; got != want {
 			t.Errorf("recorded %q, want %q", got, want)
 		}
+		if got := w.records[1].Status; got != 499 {
+			t.Errorf("%v: status %d", fault, got)
+		}
 	}
 }
 

@@ -87,6 +87,9 @@ func problemOf(err error) Problem {
 	return internal
 }
 
+// statusOf is the status of a fault's row, for the record.
+func statusOf(err error) int { return problemOf(err).Status }
+
 // failure is how an upstream call went wrong: the row for the caller and the
 // word for the record.
 type failure struct {

@@ -87,7 +87,7 @@ func newFixture(tb testing.TB, upstream http.RoundTripper, cached bool) *fixture
 	sources := map[broker.SourceKind]broker.Source{broker.Static: static}
 	f.Handler = &Handler{
 		environment: "prod", issuers: document.Digest(), verifier: verifier,
-		broker:    broker.New(broker.Parts{Catalogue: f.tables, Audit: f.tables, Sources: sources, Now: time.Now, Nonce: rand.Text}),
+		broker:    broker.New(broker.Parts{Catalogue: f.tables, Audit: f.tables, Sources: sources, Now: time.Now, Nonce: rand.Text, Status: statusOf}),
 		upstreams: stubUpstreams{&http.Client{Transport: upstream, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}},
 		timeout:   time.Minute, maxAnswer: 1 << 20, now: time.Now, log: slog.New(slog.NewJSONHandler(f.log, nil)),
 	}

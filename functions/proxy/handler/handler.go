@@ -116,7 +116,7 @@ func (h *Handler) mcp(w http.ResponseWriter, r *http.Request, route broker.Route
 	}
 	w.Header().Set(credential.ReceiptHeader, call.Receipt)
 	if r.Method != http.MethodPost {
-		h.broker.Refuse(r.Context(), call, broker.MessageRefused)
+		h.broker.Refuse(r.Context(), call, notPost.Status)
 		w.Header().Set("Allow", http.MethodPost)
 		notPost.write(w, nil)
 		return
@@ -152,7 +152,7 @@ func (h *Handler) challenge(w http.ResponseWriter, route broker.Route, err error
 // parse reads the whole body and judges it as one MCP message.
 func (h *Handler) parse(w http.ResponseWriter, r *http.Request, call *broker.Call) ([]byte, *mcp.Message, bool) {
 	refuse := func(p Problem) ([]byte, *mcp.Message, bool) {
-		h.broker.Refuse(r.Context(), *call, broker.MessageRefused)
+		h.broker.Refuse(r.Context(), *call, p.Status)
 		p.write(w, nil)
 		return nil, nil, false
 	}
@@ -165,12 +165,11 @@ func (h *Handler) parse(w http.ResponseWriter, r *http.Request, call *broker.Cal
 	}
 	message, err := mcp.Parse(r.Header, body)
 	if err != nil {
-		h.broker.Refuse(r.Context(), *call, broker.MessageRefused)
 		var fault *mcp.Error
 		if !errors.As(err, &fault) {
-			internal.write(w, nil)
-			return nil, nil, false
+			return refuse(internal)
 		}
+		h.broker.Refuse(r.Context(), *call, fault.Status)
 		writeError(w, fault.Status, fault.Body())
 		return nil, nil, false
 	}

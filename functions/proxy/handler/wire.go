@@ -80,7 +80,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 		environment: c.Environment,
 		issuers:     document.Digest(),
 		broker: broker.New(broker.Parts{Catalogue: p.Store, Audit: p.Store, Sources: p.Sources,
-			Now: time.Now, Nonce: rand.Text}),
+			Now: time.Now, Nonce: rand.Text, Status: statusOf}),
 		verifier:  verifier,
 		upstreams: upstreams{egress.NewPool(egress.Policy{Loopback: c.Local}, upstreamPools), egress.Policy{Loopback: c.Local}},
 		timeout:   c.CallTimeout, maxAnswer: maxAnswer(c),
@@ -94,6 +94,16 @@ func maxAnswer(c config.Config) int64 {
 		return c.MaxAnswerBytes
 	}
 	return min(c.MaxAnswerBytes, lambdahttp.MaxBufferedBytes/2) // a masked answer may be longer than it came
+}
+
+// CheckServer is what a server must meet to be registered in this deployment.
+func CheckServer(c config.Config) func(broker.Server) error {
+	return func(s broker.Server) error {
+		if _, err := egress.ParseURL(s.URL, egress.Policy{Loopback: c.Local, Networks: s.Networks}); err != nil {
+			return fmt.Errorf("%w upstream URL: %w", broker.ErrInvalid, err)
+		}
+		return credential.CheckServer(s)
+	}
 }
 
 // upstreams is the pool of clients, one for each set of opened networks.

@@ -71,7 +71,7 @@ func Provision(ctx context.Context, a aws.Config, environment, publicURL string,
 	}
 	parts := handler.Adapters(d.Config, a)
 	d.Store, d.Sealed = parts.Store, parts.Sealed
-	d.Registry = &broker.Registry{Writer: parts.Store, Reader: parts.Store, Sources: parts.Sources, CheckServer: credential.CheckServer, TryAttach: credential.Try}
+	d.Registry = &broker.Registry{Writer: parts.Store, Reader: parts.Store, Sources: parts.Sources, CheckServer: handler.CheckServer(d.Config), TryAttach: credential.Try}
 	if err := d.Store.PutEnvironment(ctx, broker.Environment{Name: environment, State: broker.Active}); err != nil {
 		return nil, fmt.Errorf("open the environment: %w", err)
 	}
