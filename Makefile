@@ -5,6 +5,9 @@ BUILD   := build
 LDFLAGS := -s -w
 LAMBDA  := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -tags lambda.norpc -ldflags="$(LDFLAGS)"
 BENCH   ?= .
+# A binary of its own, run in place of the shell: signals reach it, and it says how it ended.
+LOCAL   := test -x .local/bin/local || echo "  compiling (a minute or two the first time)"; \
+	$(GO) build -o .local/bin/local ./infra/local && exec .local/bin/local
 COUNT   ?= 3
 
 .DEFAULT_GOAL := help
@@ -14,13 +17,13 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 run: ## the whole broker on this machine: one governed call shown, then it keeps serving (PORT=8080)
-	@$(GO) run ./infra/local
+	@$(LOCAL)
 
 demo: ## the same call, checked on every side, without staying up
-	@$(GO) run ./infra/local -once
+	@$(LOCAL) -once
 
 test: ## every test, on real parts: DynamoDB Local, moto, OpenID provider, MCP servers
-	@infra/test.sh
+	@GO=$(GO) infra/test.sh
 
 check: ## formatting, linters, vulnerabilities, secrets in the tree, the template
 	@infra/check.sh
@@ -37,7 +40,7 @@ build: ## the functions for AWS Lambda, arm64 and x86-64, into build/
 
 build-ProxyFunction: # called by `sam build`
 	GOARCH=$(if $(filter x86_64,$(LAMBDA_ARCH)),amd64,arm64) $(LAMBDA) -o $(ARTIFACTS_DIR)/bootstrap ./functions/proxy
-	@test ! -f issuers.json || cp issuers.json $(ARTIFACTS_DIR)/
+	@if [ -f issuers.json ]; then cp issuers.json $(ARTIFACTS_DIR)/; else echo "issuers.json is missing: the function starts only if BINDERY_ISSUERS holds the document itself" >&2; fi
 
 clean: ## what was built and installed into this folder
 	rm -rf $(BUILD) .local

@@ -11,6 +11,7 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 trap 'exit 130' INT TERM
 failed=()
+left=()
 only=("$@")
 ran=0
 
@@ -23,12 +24,15 @@ check() {
 		return
 	fi
 	ran=$((ran + 1))
-	printf '  %-14s %-58s ' "$name" "$what"
+	printf '  %-16s %-58s ' "$name" "$what"
 	"$@" >"$out/$name" 2>&1
 	status=$?
 	case $status in
 	0) echo "ok ($((SECONDS - begun)) s)" ;;
-	75) echo "left out: $(tail -n 1 "$out/$name")" ;;
+	75)
+		echo "left out: $(tail -n 1 "$out/$name")"
+		left+=("$name")
+		;;
 	*)
 		echo "FAILED ($((SECONDS - begun)) s)"
 		sed 's/^/      /' "$out/$name"
@@ -139,7 +143,11 @@ wording() {
 	fi
 }
 
-echo "checking the source ($($go version | cut -d' ' -f3); the first run builds the linters, about two minutes)"
+if ! git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+	echo "check: this is no git checkout, and the checks read what git tracks" >&2
+	exit 1
+fi
+echo "checking the source ($($go version | cut -d' ' -f3); the very first run builds the linters, a minute or two)"
 check gofmt "Go files are formatted" formatted
 check vet "go vet, also with the build tags e2e and lambda.norpc" vetted
 check staticcheck "staticcheck, also with the build tag e2e" static
@@ -152,11 +160,15 @@ check template "cfn-lint and the expanded template.yaml" template
 check wording "no machine paths, download hosts or unfinished work" wording
 
 if ((${#only[@]} && ran != ${#only[@]})); then
-	echo "check: no such check among: ${only[*]}"
+	echo "check: not all of these are checks: ${only[*]} (they are: $(sed -nE 's/^check ([a-z-]+) .*/\1/p' "$0" | xargs))"
 	exit 2
 fi
 if ((${#failed[@]})); then
 	echo "check: FAILED: ${failed[*]} ($SECONDS s)"
 	exit 1
+fi
+if ((${#left[@]})); then
+	echo "check: ok, but left out: ${left[*]} ($SECONDS s)"
+	exit
 fi
 echo "check: ok ($SECONDS s)"

@@ -1,25 +1,36 @@
 #!/usr/bin/env bash
 # Every test. Real parts are installed, pinned, into .local/ on first use. Where
-# a runtime is missing, one line says what is left out; in CI that is a failure.
+# a runtime is missing or too old, one line says what is left out; in CI that is
+# a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+go=${GO:-go}
 tags=e2e
-need() { # need COMMAND WHAT TAG
-  if command -v "$1" >/dev/null 2>&1; then return; fi
-  if [ "${CI:-}" = true ]; then
-    echo "test: $1 is missing, and CI leaves nothing out" >&2
-    exit 1
-  fi
-  echo "test: $1 is missing, so $2 is left out"
-  tags="$tags,$3"
-}
-need java "the store suite on DynamoDB Local" nojava
-need mvn "the store suite on DynamoDB Local" nojava
-need node "the tests with the certified OpenID provider" nonode
-need npm "the tests with the certified OpenID provider" nonode
-if ! command -v python3 >/dev/null 2>&1; then
-  echo "test: python3 is missing: install Python 3.10 or newer; without it only 'go test ./...' can run" >&2
-  exit 1
+
+if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+	echo "test: Python 3.10 or newer is missing: install it; without it only '$go test ./...' can run" >&2
+	exit 1
 fi
-exec go test -timeout 10m -tags "$tags" ./...
+
+# without TAG WHAT WHY leaves out what carries the build tag.
+without() {
+	echo "test: left out: $2 ($3)" >&2
+	if [[ ${CI:-} == true ]]; then
+		echo "test: CI leaves nothing out" >&2
+		exit 1
+	fi
+	tags=$tags,$1
+}
+
+major() { "$@" 2>&1 | sed -nE '1s/^[^0-9]*([0-9]+).*/\1/p'; } # of what a command says its version is
+
+java=$(major javac -version || true)
+if ((${java:-0} < 17)) || ! command -v mvn >/dev/null; then
+	without nojava "the tests on AWS's DynamoDB Local" "they need a Java 17 JDK and Maven"
+fi
+node=$(major node --version || true)
+if ((${node:-0} < 20)) || ! command -v npm >/dev/null; then
+	without nonode "the end-to-end tests with the certified OpenID provider" "they need Node 20 and npm"
+fi
+exec "$go" test -timeout 10m -tags "$tags" ./...

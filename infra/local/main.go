@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -20,9 +19,14 @@ import (
 func main() {
 	once := flag.Bool("once", false, "make the call, check what each side saw, and exit")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if err := run(ctx, *once); err != nil && !errors.Is(err, context.Canceled) {
+	err := run(ctx, *once)
+	if ctx.Err() != nil {
+		fmt.Println("stopped, nothing is left running")
+		return
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "\nlocal: "+err.Error())
 		os.Exit(1)
 	}
@@ -56,7 +60,7 @@ func run(ctx context.Context, once bool) error {
 	}
 	w.printCommands(os.Stdout)
 	<-ctx.Done()
-	fmt.Println("\nstopping")
+	fmt.Println()
 	return nil
 }
 

@@ -48,7 +48,9 @@ func (w *world) start(ctx context.Context, port int, progress parts.Progress) er
 	// there is an environment of its own.
 	endpoint := os.Getenv("AWS_ENDPOINT_URL")
 	w.name = "local-" + strings.ToLower(rand.Text()[:6])
-	if endpoint == "" {
+	if endpoint != "" {
+		progress("using AWS_ENDPOINT_URL=%s, with an environment of its own: %s", endpoint, w.name)
+	} else {
 		w.name = "local"
 		moto, err := parts.Moto(ctx, progress)
 		if err != nil {
@@ -78,7 +80,7 @@ func (w *world) start(ctx context.Context, port int, progress parts.Progress) er
 	}
 	w.deployment, err = stack.Provision(ctx, stack.AWS(endpoint), w.name, w.url, document)
 	if err != nil {
-		return err
+		return fmt.Errorf("at %s: %w", endpoint, err)
 	}
 	if w.made, err = w.deployment.Seed(ctx, notes, everything.URL, w.issuerURL); err != nil {
 		return err
@@ -135,7 +137,7 @@ func (w *world) serveNotes() (string, error) {
 func (w *world) serveBindery(listener net.Listener, progress parts.Progress) error {
 	var sink io.Writer = io.Discard
 	path := filepath.Join(".local", "log", "bindery.log")
-	if file, err := os.Create(path); err == nil {
+	if file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err == nil {
 		sink = file
 		w.stops = append(w.stops, func() { _ = file.Close() })
 	}
@@ -158,7 +160,7 @@ Bindery keeps serving. In another terminal:
 
   TOKEN=$(curl -s %[2]s/token -d account=alice)
 
-  npx @modelcontextprotocol/inspector@2.12.0 --cli %[1]s/mcp/%[3]s/notes --transport http \
+  npx -y @modelcontextprotocol/inspector@2.12.0 --cli %[1]s/mcp/%[3]s/notes --transport http \
     --header "Authorization: Bearer $TOKEN" --method tools/call --tool-name whoami
 
   curl -s %[1]s/mcp/%[3]s/notes -H "Authorization: Bearer $TOKEN" \
@@ -168,7 +170,7 @@ Bindery keeps serving. In another terminal:
 
   accounts: alice, bob, alice-reporter and bob-reporter (through the agent), reporter (the agent alone)
   servers:  %[1]s/mcp/%[3]s/notes and %[1]s/mcp/%[3]s/everything
-  tables:   %[4]s (AWS-compatible, any credentials), such as bindery-%[3]s-audit
+  tables:   ENDPOINT=%[4]s (AWS-compatible, any credentials), such as bindery-%[3]s-audit
 
 Ctrl-C stops everything.
 `, w.url, w.issuerURL, w.name, *w.deployment.AWS.BaseEndpoint)

@@ -1,7 +1,7 @@
 // Package broker is the domain: which binding allows a call, which credential
 // it may have, and what is written down about it.
 //
-// One call passes four doors in this order, and no caller can skip one,
+// One call passes these doors in this order, and no caller can skip one,
 // because each door's result is the only key to the next:
 //
 //	Decide   reads the catalogue once, chooses the binding, touches no secret

@@ -60,7 +60,7 @@ func Settings() []Setting {
 		{CallTimeout, false, "60s", "longest upstream call, 1s to 14m"},
 		{MaxAnswerBytes, false, "10485760", "largest JSON answer or single event from an upstream, in bytes"},
 		{PrivateNetworks, false, "", "comma-separated private CIDRs in which issuers may live"},
-		{Local, false, "false", "true allows plain http to loopback; refused inside Lambda"},
+		{Local, false, "false", "true allows plain http to loopback; refused inside Lambda, except under sam local"},
 	}
 }
 

@@ -27,17 +27,6 @@ type endpoint struct {
 	tables func(*testing.T) dynamo.Tables // for one test
 }
 
-func TestOnDynamoDBLocal(t *testing.T) {
-	t.Parallel()
-	p, err := parts.DynamoDBLocal(t.Context(), t.Logf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Stop)
-	create(t, p.URL, tables)
-	runAll(t, endpoint{p.URL, func(*testing.T) dynamo.Tables { return tables }})
-}
-
 // TestOnMoto runs everything behind a gate that makes up for one difference,
 // and gives each test tables of its own because of another: see motoDiffers.
 func TestOnMoto(t *testing.T) {
