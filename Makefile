@@ -31,6 +31,7 @@ check: ## formatting, linters, vulnerabilities, secrets in the tree, the templat
 bench: ## benchmarks of the hot path (BENCH=pattern COUNT=3), cold start and size
 	@mkdir -p $(BUILD)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./shared/... ./functions/... | tee $(BUILD)/bench.txt
+	@if command -v javac mvn >/dev/null; then $(GO) test -tags e2e -run '^$$' -bench '$(BENCH)' ./shared/dynamo | tee -a $(BUILD)/bench.txt; else echo "left out: decisions on DynamoDB Local (a Java 17 JDK and Maven are missing)"; fi
 	@$(GO) tool benchstat $(if $(BASE),$(BASE)) $(BUILD)/bench.txt
 
 build: ## the functions for AWS Lambda, arm64 and x86-64, into build/

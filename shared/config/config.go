@@ -17,8 +17,8 @@ import (
 	"bindery/shared/broker"
 )
 
-// Setting documents one variable; the README's table and the template are
-// tested against Settings.
+// Setting documents one variable; the table in docs/settings.md and the template
+// are tested against Settings.
 type Setting struct {
 	Name     string
 	Required bool

@@ -67,6 +67,7 @@ func TestWritesFailAtTheirDeadline(t *testing.T) {
 			recorded = true
 		})
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if !recorded {
 			t.Error("the handler still waits")
 		}

@@ -41,7 +41,6 @@ type Store struct {
 	keySets      map[idKey]*broker.KeySet
 	claims       map[idKey]time.Time
 	records      map[recordKey]broker.Record
-	order        []recordKey
 }
 
 type (

@@ -26,7 +26,6 @@ func (s *Store) Append(ctx context.Context, r broker.Record) error {
 		r.At = r.At.Round(0)
 		r.References, r.Candidates, r.Accesses = clone(r.References), clone(r.Candidates), clone(r.Accesses)
 		s.records[at] = r
-		s.order = append(s.order, at)
 		return nil
 	})
 }
@@ -42,17 +41,6 @@ func (s *Store) Records(receipt string) []broker.Record {
 		}
 	}
 	return found
-}
-
-// AllRecords gives every record in the order in which they were stored; for tests.
-func (s *Store) AllRecords() []broker.Record {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	all := make([]broker.Record, 0, len(s.order))
-	for _, at := range s.order {
-		all = append(all, s.records[at])
-	}
-	return all
 }
 
 // Latest implements broker.SealedValues.

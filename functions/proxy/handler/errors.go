@@ -52,7 +52,7 @@ var (
 	internal       = Problem{"internal", 500, 15000, "internal error", false}
 )
 
-// Problems lists the table; the README's copy is tested against it.
+// Problems lists the table; the copy in docs/errors.md is tested against it.
 func Problems() []Problem {
 	return []Problem{notRoute, noToken, badToken, smallScope, noIssuer, notPost, tooLarge, brokenBody, forbidden, undecided,
 		unrecorded, noCredential, badCredential, unreached, slow, redirected, encoded, answerLarge, upstreamAuth,

@@ -46,15 +46,15 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request, release *broker.
 			"status", x.result.Status, "upstream", x.result.Upstream, "reason", x.result.Reason,
 			"ms", h.now().Sub(release.Decision.Began).Milliseconds())
 	}()
+	ctx, cancel := h.callContext(r.Context(), &release.Decision.Server, message)
+	defer cancel()
+	defer x.boundWrites(ctx)()
 	masker, err := maskerFor(release)
 	if err != nil {
 		x.fail(failure{badCredential, broker.SecretMalformed})
 		return
 	}
 	x.masker = masker
-	ctx, cancel := h.callContext(r.Context(), &release.Decision.Server, message)
-	defer cancel()
-	defer x.boundWrites(ctx)()
 	request, err := upstreamRequest(ctx, r, release, message, body)
 	if err != nil {
 		x.fail(attachFailure(err))
@@ -94,9 +94,7 @@ func maskerFor(release *broker.Release) (*mask.Masker, error) {
 		secrets = append(secrets, mask.Secret{Value: value, Placeholder: placeholder})
 	}
 	for _, value := range release.Credential.Previous {
-		if mask.Check(value) == nil { // a former value too short to mask was never released
-			secrets = append(secrets, mask.Secret{Value: value, Placeholder: placeholder})
-		}
+		secrets = append(secrets, mask.Secret{Value: value, Placeholder: placeholder})
 	}
 	return mask.New(secrets...)
 }
@@ -222,12 +220,13 @@ func plainText(h http.Header) bool {
 // false when a secret sits in the session id, where masking would break the
 // protocol.
 func (x *exchange) header(response *http.Response) bool {
-	for name, values := range mcp.CallerHeader(response.Header, x.message.Modern) {
+	passing := mcp.CallerHeader(response.Header, x.message.Modern)
+	if _, n := x.masker.String(passing.Get("Mcp-Session-Id")); n > 0 {
+		return false
+	}
+	for name, values := range passing {
 		for i, value := range values {
 			masked, n := x.masker.String(value)
-			if n > 0 && name == "Mcp-Session-Id" {
-				return false
-			}
 			values[i] = masked
 			x.result.Masked += n
 		}

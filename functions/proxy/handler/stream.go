@@ -44,16 +44,26 @@ func (x *exchange) stream(ctx context.Context, response *http.Response) {
 		}
 		answered = answered || mcp.IsResponseTo(event.Data(), x.message.ID)
 		resumable = resumable || event.HasID()
-		if _, err := x.w.Write(out); err != nil {
-			x.result.Reason = broker.CallerGone
-			return
+		_, err = x.w.Write(out)
+		if err == nil {
+			err = flush.Flush()
 		}
-		if err := flush.Flush(); err != nil {
-			x.result.Reason = broker.CallerGone
+		if err != nil {
+			x.abandoned(events)
 			return
 		}
 	}
 	_ = flush.Flush()
+}
+
+// abandoned ends a stream that nobody reads any more. In the legacy era that
+// does not cancel the call, so the upstream is heard out, within the call's
+// time; in the modern era it does.
+func (x *exchange) abandoned(events *mcp.EventReader) {
+	x.result.Reason = broker.CallerGone
+	for err := error(nil); err == nil && !x.message.Modern; {
+		_, err = events.Next()
+	}
 }
 
 // event masks one event. The bytes of an event without a secret are relayed as

@@ -1,0 +1,100 @@
+package handler
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"bindery/shared/broker"
+	"bindery/shared/egress"
+)
+
+const modernBody = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"create_issue","arguments":{},` +
+	`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
+
+// TestLeavingCancelsInTheModernEraOnly: a caller reads the first event of a
+// stream and goes away.
+func TestLeavingCancelsInTheModernEraOnly(t *testing.T) {
+	for _, modern := range []bool{false, true} {
+		t.Run(fmt.Sprintf("modern=%t", modern), func(t *testing.T) {
+			left, cancelled := make(chan struct{}), make(chan bool, 1)
+			upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				event := func() { _, _ = fmt.Fprint(w, "data: {}\n\n"); w.(http.Flusher).Flush() }
+				event()
+				<-left
+				for range 100 { // until the proxy has noticed, or has shown that it goes on
+					event()
+					select {
+					case <-r.Context().Done():
+						cancelled <- true
+						return
+					case <-time.After(10 * time.Millisecond):
+					}
+				}
+				cancelled <- false
+			}))
+			defer upstream.Close()
+			f := newFixture(t, nil, true)
+			f.upstreams = upstreams{egress.NewPool(egress.Policy{Loopback: true}, 1), egress.Policy{Loopback: true}}
+			f.pointTo(t, upstream.URL+"/mcp")
+			bindery := httptest.NewServer(f)
+			defer bindery.Close()
+
+			receipt := firstEvent(t, f, bindery.URL, modern)
+			close(left)
+			if got := <-cancelled; got != modern {
+				t.Errorf("the upstream's call was cancelled: %t", got)
+			}
+			f.settled(t, receipt)
+		})
+	}
+}
+
+// firstEvent makes a call, reads one event, and leaves.
+func firstEvent(t *testing.T, f *fixture, address string, modern bool) (receipt string) {
+	t.Helper()
+	body := callBody
+	if modern {
+		body = modernBody
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+route, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = f.request(f.token(t), "").Header
+	if modern {
+		r.Header.Set("Mcp-Protocol-Version", "2026-07-28")
+		r.Header.Set("Mcp-Method", "tools/call")
+		r.Header.Set("Mcp-Name", "create_issue")
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(response.Body).ReadString('\n'); err != nil || line != "data: {}\n" {
+		t.Fatalf("first event %q, %v", line, err)
+	}
+	_ = response.Body.Close()
+	return response.Header.Get("Bindery-Receipt")
+}
+
+// settled waits for the outcome of a call that its caller left.
+func (f *fixture) settled(t *testing.T, receipt string) {
+	t.Helper()
+	limit := time.Now().Add(10 * time.Second)
+	for len(f.tables.Records(receipt)) < 2 {
+		if time.Now().After(limit) {
+			t.Fatal("no outcome")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if got := outcome(t, f.tables.Records(receipt)); got.Reason != broker.CallerGone {
+		t.Errorf("outcome %s", got.Reason)
+	}
+}
