@@ -31,6 +31,6 @@ if ((${java:-0} < 17)) || ! command -v mvn >/dev/null; then
 fi
 node=$(major node --version || true)
 if ((${node:-0} < 20)) || ! command -v npm >/dev/null; then
-	without nonode "the end-to-end tests with the certified OpenID provider" "they need Node 20 and npm"
+	without nonode "every end-to-end test, such as rotation, faults, hostile upstreams, and the certified OpenID provider" "they need Node 20 and npm"
 fi
 exec "$go" test -timeout 10m -tags "$tags" ./...

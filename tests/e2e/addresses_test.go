@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"bindery/functions/proxy/handler"
 	"bindery/shared/broker"
 	"bindery/shared/brokertest/idp"
 	"bindery/shared/config"
@@ -67,13 +66,15 @@ func listener(t *testing.T) (port string, connections *atomic.Int64) {
 	return port, connections
 }
 
+// careless registers any server from here on: registration would refuse most
+// of these addresses, and a row may come from elsewhere.
+func (d *deployment) careless() { d.Registry.CheckServer = func(broker.Server) error { return nil } }
+
 // unconnected calls a server at each URL and requires that its address was
 // refused.
 func (d *deployment) unconnected(change func(*http.Request), urls ...string) {
 	d.t.Helper()
-	careless := *d.Registry // registration would refuse most of these, and a row may come from elsewhere
-	careless.CheckServer = func(broker.Server) error { return nil }
-	d.Registry = &careless
+	d.careless()
 	_, reference := d.secret("unconnected")
 	for i, url := range urls {
 		name := fmt.Sprintf("address-%d", i)
@@ -121,6 +122,7 @@ func TestADeploymentConnectsToNoLoopback(t *testing.T) {
 	authorized := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+own.Sign("k1", nil, claims)) }
 	port, connections := listener(t)
 	u := d.upstream(echo())
+	d.careless()
 	d.server("notes", u.URL)
 
 	d.keysFromAnotherProcess(own, authorized)
@@ -139,11 +141,10 @@ func (d *deployment) keysFromAnotherProcess(own *idp.Server, authorized func(*ht
 	d.t.Helper()
 	document, err := identity.Parse(d.Config.Issuers, false)
 	must(d.t, err)
-	joined := handler.Adapters(d.Config, d.AWS)
 	there, err := url.Parse(own.Issuer())
 	must(d.t, err)
 	verifier, err := identity.New(identity.Config{Document: document, Environment: d.env, PublicURL: d.Config.PublicURL,
-		KeySets: joined.Store, Sealer: joined.Sealer, Now: time.Now, HTTP: &http.Client{Transport: reroute{there}}})
+		KeySets: d.Store, Sealer: d.Sealer, Now: time.Now, HTTP: &http.Client{Transport: reroute{there}}})
 	must(d.t, err)
 	r := d.request(alice, "notes", legacy, toolCall(legacy))
 	authorized(r)

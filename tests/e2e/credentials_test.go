@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -169,10 +170,15 @@ func TestAValueThatCannotBeMaskedCannotBeBound(t *testing.T) {
 	d := deploy(t)
 	u := d.upstream(echo())
 	d.server("notes", u.URL)
-	for name, value := range map[string]string{"short": "seven77", "uniform": "aaaaaaaaaaaaaaaa", "line-end": "canary-with-a-line-end\n"} {
-		must(t, d.PutSecret(t.Context(), d.env+"/"+name, object("token", value)))
-		if err := d.Registry.Bind(t.Context(), d.card("notes", name, group("dev"), "aws-sm:"+d.env+"/"+name+"#token")); err == nil {
-			t.Errorf("%s was bound", name)
+	for name, c := range map[string]struct{ value, reason string }{
+		"short":    {"seven77", "8 bytes"},
+		"uniform":  {"aaaaaaaaaaaaaaaa", "at least 4 different bytes"},
+		"line-end": {"canary-with-a-line-end\n", "a header carries no control characters"},
+	} {
+		must(t, d.PutSecret(t.Context(), d.env+"/"+name, object("token", c.value)))
+		err := d.Registry.Bind(t.Context(), d.card("notes", name, group("dev"), "aws-sm:"+d.env+"/"+name+"#token"))
+		if err == nil || !strings.Contains(err.Error(), c.reason) || strings.Contains(err.Error(), c.value) {
+			t.Errorf("%s: %v, want a refusal because of %q", name, err, c.reason)
 		}
 	}
 	d.refused(d.post(alice, "notes"), broker.NoBinding)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"bindery/functions/proxy/handler"
 	"bindery/infra/local/stack"
 	"bindery/shared/broker"
 	"bindery/shared/brokertest/faultproxy"
@@ -67,8 +66,7 @@ func deploy(t *testing.T, changes ...func(*plan)) *deployment {
 	must(t, err)
 	d.direct = dynamodb.NewFromConfig(d.AWS)
 	p.config(&d.Config)
-	joined := handler.Adapters(d.Config, d.AWS)
-	d.Sealed, d.Registry.Sources = joined.Sealed, joined.Sources
+	d.Administer()
 	d.seed()
 	d.serve(p.listener)
 	t.Cleanup(d.finish)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -25,6 +26,9 @@ import (
 	"bindery/shared/config"
 	"bindery/shared/credential"
 	"bindery/shared/dynamo"
+	"bindery/shared/mask"
+	"bindery/shared/seal"
+	"bindery/shared/stores/awssm"
 	"bindery/shared/stores/sealed"
 )
 
@@ -48,6 +52,7 @@ type Deployment struct {
 	Store    *dynamo.Store
 	Registry *broker.Registry
 	Secrets  *secretsmanager.Client
+	Sealer   *seal.Envelope
 	Sealed   *sealed.Store
 }
 
@@ -69,13 +74,33 @@ func Provision(ctx context.Context, a aws.Config, environment, publicURL string,
 		Config: config.Config{Environment: environment, PublicURL: publicURL, Issuers: issuers, Tables: tables,
 			ValuesKey: *key.KeyMetadata.Arn, Stream: true, CallTimeout: time.Minute, MaxAnswerBytes: 10 << 20, Local: true},
 	}
-	parts := handler.Adapters(d.Config, a)
-	d.Store, d.Sealed = parts.Store, parts.Sealed
-	d.Registry = &broker.Registry{Writer: parts.Store, Reader: parts.Store, Sources: parts.Sources, CheckServer: handler.CheckServer(d.Config), TryAttach: credential.Try}
+	d.Administer()
 	if err := d.Store.PutEnvironment(ctx, broker.Environment{Name: environment, State: broker.Active}); err != nil {
 		return nil, fmt.Errorf("open the environment: %w", err)
 	}
 	return d, nil
+}
+
+// patience of what an administrator does: no caller waits for it, so a busy
+// machine may answer late.
+const patience = time.Minute
+
+// Administer joins Store, Sealer, Sealed and Registry as Config says; whoever changes
+// Config afterwards calls it again. They are the adapters that serve calls,
+// without the time limits of the hot path.
+func (d *Deployment) Administer() {
+	tables := dynamodb.NewFromConfig(d.AWS, func(o *dynamodb.Options) {
+		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(patience)
+	})
+	d.Store = dynamo.New(tables, handler.TableNames(d.Config.Tables), time.Now)
+	d.Sealer = seal.New(kms.NewFromConfig(d.AWS), d.Config.ValuesKey, patience)
+	d.Sealed = sealed.New(d.Store, d.Sealer, time.Now)
+	static := credential.NewStatic(map[string]broker.SecretStore{
+		"aws-sm": awssm.New(d.Secrets, patience, time.Now),
+		"sealed": d.Sealed,
+	}, mask.Check)
+	d.Registry = &broker.Registry{Writer: d.Store, Reader: d.Store, Sources: map[broker.SourceKind]broker.Source{broker.Static: static},
+		CheckServer: handler.CheckServer(d.Config), TryAttach: credential.Try}
 }
 
 // Handler is the proxy function of the deployment.
