@@ -118,31 +118,6 @@ func TestKeySetByAddressNeedsNoDiscovery(t *testing.T) {
 	}
 }
 
-func TestSlowIssuer(t *testing.T) {
-	t.Parallel() // it takes the whole fetch timeout
-	w := newWorld(t, nil)
-	gone := make(chan struct{})
-	w.idp.OnJWKS(func(rw http.ResponseWriter, r *http.Request) {
-		rw.Header().Set("Content-Type", "application/json")
-		for { // a byte now and then
-			select {
-			case <-r.Context().Done():
-				close(gone)
-				return
-			case <-time.After(50 * time.Millisecond):
-				_, _ = rw.Write([]byte(" "))
-				_ = http.NewResponseController(rw).Flush()
-			}
-		}
-	})
-	start := time.Now()
-	w.unavailable(w.Verifier, w.token(nil))
-	if took := time.Since(start); took > fetchTimeout+2*time.Second {
-		t.Errorf("it took %s", took)
-	}
-	<-gone
-}
-
 func TestKeysThatAreLeftOutOfASet(t *testing.T) {
 	w := newWorld(t, nil)
 	var good struct{ Keys []map[string]any }
