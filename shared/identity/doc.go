@@ -19,11 +19,16 @@
 //	verified result   SHA-256 of route, token    until exp or max_age, and while its key is published; 4096, LRU
 //
 // A key that the issuer removes stops working within 20 minutes while the
-// issuer can be reached. A key that the issuer adds works from the first token
-// that names it, unless a fetch happened in the 30 seconds before: all
+// issuer can be reached, whatever a frozen sandbox held up; clocks that are
+// apart add up to two minutes. A key that the issuer adds works from the first
+// token that names it, unless a fetch happened in the 30 seconds before: all
 // processes together fetch from an issuer at most once in 30 seconds, and each
 // process looks at the shared set at most once in 5. A published set without
 // any usable key counts as an outage.
+//
+// While the shared rows cannot be reached, a process with a set of up to 20
+// minutes fetches nothing and answers a key it does not know as unavailable;
+// one with an older set or none fetches by itself, at most once in 30 seconds.
 //
 // # Issuers
 //

@@ -69,7 +69,7 @@ func (r *rows) ClaimFetch(_ context.Context, environment, issuer string, now, no
 	if r.down != nil {
 		return false, r.down
 	}
-	if last, ok := r.claimed[environment+" "+issuer]; ok && last.After(notSince) {
+	if last, ok := r.claimed[environment+" "+issuer]; ok && last.After(notSince) && !last.After(now.Add(broker.ClockSkew)) {
 		return false, nil
 	}
 	r.claimed[environment+" "+issuer] = now
@@ -81,7 +81,7 @@ func (r *rows) SaveKeys(_ context.Context, k broker.KeySet) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	id := k.Environment + " " + k.Issuer
-	if r.down == nil && r.sets[id].Fetched.Before(k.Fetched) {
+	if there := r.sets[id].Fetched; r.down == nil && (there.Before(k.Fetched) || there.After(k.Fetched.Add(broker.ClockSkew))) {
 		r.sets[id] = k
 	}
 	return r.down

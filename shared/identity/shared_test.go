@@ -1,9 +1,10 @@
 package identity
 
 import (
-	"errors"
+	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"bindery/shared/broker"
@@ -57,23 +58,50 @@ func TestManyColdProcessesFetchOnce(t *testing.T) {
 	}
 }
 
-func TestSharedRowsDownDoNotTakeIdentityDownNorLiftTheBound(t *testing.T) {
+func TestSharedRowsDownDoNotTakeIdentityDown(t *testing.T) {
 	w := newWorld(t, nil)
+	w.idp.Add("k2", "ES256")
 	var reports []error
-	w.rows.down = errors.Join(broker.ErrUnavailable)
+	w.rows.down = broker.ErrUnavailable
 	w.Verifier = w.process(func(c *Config) { c.Report = func(_ string, err error) { reports = append(reports, err) } })
-	w.accepts(w.token(nil))
-	start := w.clock.now()
-	for w.clock.now().Sub(start) < 2*fetchInterval {
-		w.refuses(w.idp.Sign("k1", map[string]any{"kid": "unknown"}, w.claims(nil)), KeyUnknown)
-		w.clock.pass(time.Second)
-	}
-	if n := w.fetches(); n > 3 {
-		t.Errorf("%d fetches in two intervals, want at most 3", n)
-	}
+	old := w.token(map[string]any{"exp": w.clock.now().Add(24 * time.Hour).Unix()})
+	w.accepts(old)
 	if len(reports) == 0 {
 		t.Error("nobody was told")
 	}
+	w.idp.Remove("k1")
+	w.clock.pass(2*refreshAfter + time.Second)
+	w.refuses(old, KeyUnknown) // the bound on a removed key holds
+	if n := w.fetches(); n != 2 {
+		t.Errorf("%d fetches, want 2: the first start and the set that got too old", n)
+	}
+}
+
+// Without the claim nothing bounds all processes together, so a process that
+// has keys does not fetch.
+func TestSharedRowsDownDoNotMultiplyTheFetches(t *testing.T) {
+	w := newWorld(t, nil)
+	processes := []*Verifier{w.Verifier, w.process(nil), w.process(nil), w.process(nil)}
+	for _, v := range processes {
+		if _, err := ask(v, w.token(nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.rows.down = broker.ErrUnavailable
+	w.clock.pass(fetchInterval)
+	start := w.clock.now()
+	for w.clock.now().Sub(start) < 2*fetchInterval {
+		w.clock.pass(tryInterval)
+		for _, v := range processes {
+			w.unavailable(v, w.idp.Sign("k1", map[string]any{"kid": "new"}, w.claims(nil))) // it may be good
+		}
+	}
+	if n := w.fetches(); n != 1 {
+		t.Errorf("%d fetches over four processes with keys, want 1", n)
+	}
+	w.rows.down = nil
+	w.clock.pass(tryInterval)
+	w.refuses(w.idp.Sign("k1", map[string]any{"kid": "new"}, w.claims(nil)), KeyUnknown)
 }
 
 func TestSealerDownDoesNotTakeIdentityDown(t *testing.T) {
@@ -85,6 +113,16 @@ func TestSealerDownDoesNotTakeIdentityDown(t *testing.T) {
 	if len(w.rows.sets) != 0 {
 		t.Error("an unsealed set was shared")
 	}
+}
+
+// unavailableSoon asks a new process, whose wait for the process that claimed
+// the fetch costs the test no time. The claim is taken: no request leaves it.
+func (w *world) unavailableSoon(token string) {
+	w.Helper()
+	synctest.Test(w.T, func(*testing.T) {
+		v := w.process(func(c *Config) { c.HTTP = &http.Client{Transport: &http.Transport{DialContext: pipes{}.dial}} })
+		w.unavailable(v, token)
+	})
 }
 
 // A row is only as good as its seal: whoever can write the table must not
@@ -99,16 +137,14 @@ func TestForgedSharedRows(t *testing.T) {
 		w, row := seed(t)
 		row.Sealed = []byte(`{"keys":[]}`)
 		w.rows.sets["prod "+w.idp.Issuer()] = row
-		w.idp.Down()
-		w.unavailable(w.process(nil), w.token(nil))
+		w.unavailableSoon(w.token(nil))
 	})
 	t.Run("the row of another issuer", func(t *testing.T) {
 		w, row := seed(t)
 		other, otherRow := seed(t)
 		otherRow.Issuer = row.Issuer
 		w.rows.sets["prod "+w.idp.Issuer()] = otherRow
-		w.idp.Down()
-		w.unavailable(w.process(nil), other.token(map[string]any{"iss": w.idp.Issuer()}))
+		w.unavailableSoon(other.token(map[string]any{"iss": w.idp.Issuer()}))
 	})
 	t.Run("an old set with a new date", func(t *testing.T) {
 		w, row := seed(t)
@@ -130,8 +166,7 @@ func TestForgedSharedRows(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.rows.sets["prod "+w.idp.Issuer()] = w.rows.sets["staging "+w.idp.Issuer()]
-		w.idp.Down()
-		w.unavailable(w.process(nil), w.token(nil))
+		w.unavailableSoon(w.token(nil))
 	})
 	t.Run("a set from the future", func(t *testing.T) {
 		w, _ := seed(t)
