@@ -120,7 +120,7 @@ func (t tool) run(ctx context.Context) error {
 	out := newTranscript("", nil)
 	cmd := exec.Command(t.argv[0], t.argv[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = t.dir, out, out
-	cmd.Env = callerEnv(append([]string{"TMPDIR=" + t.dir}, t.env...)...) // what an interrupted installer leaves is removed with dir
+	cmd.Env = callerEnv(t.env...)
 	c, err := spawn(cmd)
 	if err != nil {
 		return fmt.Errorf("%w: %s: starting %s: %w", ErrInstall, t.doing, t.argv[0], err)

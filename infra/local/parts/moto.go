@@ -116,7 +116,7 @@ func (h home) installMoto(ctx context.Context, p Progress) (python string, err e
 			return fmt.Errorf("%w: writing the requirements of moto: %w", ErrInstall, err)
 		}
 		pip := tool{dir: dir, doing: "installing moto from the Python package index", advice: tryAgain,
-			env: []string{"PYTHONPATH=", "PIP_USER=0"},
+			env: []string{"PYTHONPATH=", "PIP_USER=0", "TMPDIR=" + dir},
 			argv: []string{filepath.Join(dir, "venv", "bin", "python"), "-m", "pip", "install", "--quiet", "--retries", "1",
 				"--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes", "-r", list}}
 		return pip.run(ctx)
