@@ -76,6 +76,7 @@ func TestRunServesUntilInterruptedAndLeavesNothingRunning(t *testing.T) {
 	if len(children) < 2 {
 		t.Errorf("%d children, want the endpoint and the official server", len(children))
 	}
+	t.Run("the five minutes of README.md", func(t *testing.T) { testTour(t, out.all.String()) })
 	if err := command.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,135 @@
+//go:build e2e
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// shown is what each step of README.md's five minutes must bring to the
+// screen, in this order. Headers are as curl's -i shows them.
+var shown = [][]string{
+	{`[masked:alice-notes]`, `"X-User-Email":"alice@example.com"`},
+	{
+		"HTTP/1.1 200 OK", "[masked:alice-notes]",
+		"HTTP/1.1 200 OK", "[masked:reporter-notes]", `"Bindery-Mode":"agent_scoped"`,
+		"HTTP/1.1 403 Forbidden", "not allowed, or no such server",
+	},
+	{"HTTP/1.1 200 OK", `"text":"deleted"`, "HTTP/1.1 403 Forbidden", "not allowed, or no such server"},
+	{"phase refusal", "reason tool_above_agent_ceiling", "target delete_everything"},
+}
+
+var (
+	stepHead = regexp.MustCompile(`(?m)^\*\*\d\. `)
+	fence    = regexp.MustCompile("(?ms)^```\n(.*?)^```$")
+)
+
+// steps gives the commands of each step of README.md's five minutes, as one
+// would paste them. What npx runs needs Node and is left out.
+func steps(t *testing.T) [][]string {
+	t.Helper()
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tour, _ := strings.Cut(string(readme), "\n## Five minutes\n")
+	tour, _, _ = strings.Cut(tour, "\n## ")
+	var all [][]string
+	for _, text := range stepHead.Split(tour, -1)[1:] {
+		var commands []string
+		for _, block := range fence.FindAllStringSubmatch(text, -1) {
+			if !strings.HasPrefix(block[1], "npx ") {
+				commands = append(commands, block[1])
+			}
+		}
+		all = append(all, commands)
+	}
+	if len(all) != len(shown) {
+		t.Fatalf("README.md has %d steps, and %d are known here", len(all), len(shown))
+	}
+	return all
+}
+
+// here puts what a started stack printed in the place of the defaults.
+func here(t *testing.T, printed string) (replace *strings.Replacer, endpoint string) {
+	t.Helper()
+	found := func(pattern string) []string {
+		match := regexp.MustCompile(pattern).FindStringSubmatch(printed)
+		if match == nil {
+			t.Fatalf("no %s in:\n%s", pattern, printed)
+		}
+		return match
+	}
+	issuer := found(`curl -s (http://\S+)/token`)
+	servers := found(`servers: +(http://[^/]+)/mcp/([^/]+)/notes`)
+	return strings.NewReplacer("http://127.0.0.1:8080", servers[1], "http://127.0.0.1:8081", issuer[1],
+		"/mcp/local/", "/mcp/"+servers[2]+"/", "bindery-local-", "bindery-"+servers[2]+"-"), found(`ENDPOINT=\S+`)[0]
+}
+
+// tour runs every command in one shell and says what each step showed wrongly.
+func tour(t *testing.T, endpoint string, all [][]string) (wrong []string) {
+	t.Helper()
+	const end = "\n=== end of a step ===\n"
+	script := endpoint + "\n"
+	for _, commands := range all {
+		script += strings.Join(commands, "\n") + "\nprintf '" + strings.ReplaceAll(end, "\n", `\n`) + "'\n"
+	}
+	command := exec.CommandContext(t.Context(), "bash", "-c", script)
+	command.Env = append(os.Environ(), "no_proxy=127.0.0.1")
+	var stderr strings.Builder
+	command.Stderr = &stderr
+	out, err := command.Output()
+	if err != nil || stderr.Len() > 0 {
+		wrong = append(wrong, fmt.Sprintf("the shell ended with %v and said %s", err, stderr.String()))
+	}
+	screens := strings.Split(string(out), end)
+	for i, texts := range shown {
+		if i >= len(screens) {
+			return append(wrong, fmt.Sprintf("step %d was not reached", i+1))
+		}
+		rest := screens[i]
+		for _, text := range texts {
+			_, after, ok := strings.Cut(rest, text)
+			if !ok {
+				wrong = append(wrong, fmt.Sprintf("step %d: no %q in its place in:\n%s", i+1, text, screens[i]))
+				break
+			}
+			rest = after
+		}
+	}
+	return wrong
+}
+
+// testTour takes README.md's five minutes through a running stack, and through
+// again with a mistake in each step, which must be noticed.
+func testTour(t *testing.T, printed string) {
+	replace, endpoint := here(t, printed)
+	all := steps(t)
+	for _, commands := range all {
+		for i := range commands {
+			commands[i] = replace.Replace(commands[i])
+		}
+	}
+	for _, wrong := range tour(t, endpoint, all) {
+		t.Error(wrong)
+	}
+	for i, mistake := range [][2]string{
+		{"account=alice", "account=nobody"}, {"Bindery-Binding", "Bindery-Bindin"},
+		{"alice-reporter delete_everything", "alice-reporter whoami"}, {"$RECEIPT", "$RECEIP"},
+	} {
+		broken := append([][]string(nil), all...)
+		broken[i] = nil
+		for _, command := range all[i] {
+			broken[i] = append(broken[i], strings.ReplaceAll(command, mistake[0], mistake[1]))
+		}
+		if len(tour(t, endpoint, broken)) == 0 {
+			t.Errorf("step %d went well with %s in place of %s", i+1, mistake[1], mistake[0])
+		}
+	}
+}
