@@ -20,10 +20,6 @@ func (x *exchange) stream(ctx context.Context, response *http.Response) {
 		x.fail(failure{wouldLeak, broker.AnswerWouldLeak})
 		return
 	}
-	h := x.w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-cache, no-transform")
-	h.Set("X-Accel-Buffering", "no")
 	x.result.Reason, x.result.Status = "", response.StatusCode
 	x.w.WriteHeader(response.StatusCode)
 	flush := http.NewResponseController(x.w)
