@@ -108,7 +108,7 @@ func TestErrorsRepeatNothingOfTheRequest(t *testing.T) {
 	headers := []http.Header{
 		jsonHeader,
 		{"Content-Type": {canary}},
-		{"Content-Type": {mcp.JSON}, "Mcp-Protocol-Version": {canary}},
+		{"Content-Type": {mcp.JSON}, "Mcp-Protocol-Version": {canary + "!"}}, // a plain one is repeated, in the body only
 		{"Content-Type": {mcp.JSON}, "Mcp-Name": {canary, canary}},
 	}
 	for _, body := range bodies {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
-	"time"
 )
 
 // Protocol revisions, newest first. 2024-11-05 used another transport.
@@ -25,11 +24,14 @@ func supported(version string) bool {
 }
 
 // refuseVersion names the revisions that are served. It repeats the requested
-// one, which clients expect to find, only if it has the form of a date.
+// one, which clients expect to find, if it is short and plain.
 func refuseVersion(requested string) *Error {
 	e := refuse(ErrVersion, "This protocol version is not served.")
 	data := supportedList
-	if _, err := time.Parse(time.DateOnly, requested); err == nil && len(requested) == len(time.DateOnly) {
+	plain := func(r rune) bool {
+		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '.' || r == '-'
+	}
+	if len(requested) <= 32 && strings.TrimFunc(requested, plain) == "" {
 		data += `,"requested":"` + requested + `"`
 	}
 	e.Data = json.RawMessage(data + "}")

@@ -147,7 +147,7 @@ func (e *envelope) classify(m *Message, mirrors mirrors) *Error {
 	}
 	known, ok := methodOf(name)
 	switch {
-	case !ok:
+	case !ok, known.removed && m.Modern:
 		return refuse(ErrMethodUnknown, "This method is not served.")
 	case known.action == broker.Notify && m.Kind != Notification:
 		return refuse(ErrInvalidRequest, "A notification has no id.")

@@ -20,10 +20,10 @@ type method struct {
 	action   broker.Action
 	naming   naming
 	mirrored bool // modern requests carry the name in Mcp-Name as well
+	removed  bool // 2026-07-28 no longer has it
 }
 
-// methodOf is the whole table, all revisions together: a server answers a
-// method that its revision does not have. Sources: the schemas of 2025-03-26,
+// methodOf is the whole table, all revisions together. Sources: the schemas of 2025-03-26,
 // 2025-06-18, 2025-11-25 and 2026-07-28, and the tasks extension.
 //
 // A task carries the result of some tool call without naming the tool, so a
@@ -31,8 +31,10 @@ type method struct {
 func methodOf(name []byte) (method, bool) {
 	m := method{}
 	switch string(name) {
-	case "initialize", "server/discover", "ping", "logging/setLevel":
+	case "server/discover":
 		m.action = broker.Initialize
+	case "initialize", "ping", "logging/setLevel":
+		m = method{action: broker.Initialize, removed: true}
 	case "tools/list", "prompts/list", "resources/list", "resources/templates/list":
 		m.action = broker.List
 	case "tools/call":
@@ -42,13 +44,15 @@ func methodOf(name []byte) (method, bool) {
 	case "resources/read":
 		m = method{action: broker.ReadResource, naming: namesByURI, mirrored: true}
 	case "resources/subscribe", "resources/unsubscribe":
-		m = method{action: broker.ReadResource, naming: namesByURI}
+		m = method{action: broker.ReadResource, naming: namesByURI, removed: true}
 	case "completion/complete":
 		m = method{naming: namesByRef} // the reference decides the action
-	case "tasks/get", "tasks/update", "tasks/cancel", "tasks/result":
+	case "tasks/get", "tasks/update", "tasks/cancel":
 		m = method{action: broker.CallTool, naming: namesByTask, mirrored: true}
+	case "tasks/result":
+		m = method{action: broker.CallTool, naming: namesByTask, removed: true}
 	case "tasks/list":
-		m.action = broker.CallTool
+		m = method{action: broker.CallTool, removed: true}
 	case "subscriptions/listen":
 		m = method{action: broker.Stream, naming: namesByListing}
 	case "notifications/initialized", "notifications/cancelled", "notifications/progress",
