@@ -19,7 +19,7 @@ func readJSONNames(o *attributevalue.DecoderOptions) { o.TagKey = "json" }
 
 // Append implements broker.AuditLog. It only ever puts, and only where nothing
 // is.
-func (s *Store) Append(ctx context.Context, r broker.Record) error {
+func (s *DB) Append(ctx context.Context, r broker.Record) error {
 	const doing = "append the audit record"
 	if err := r.Check(); err != nil {
 		return err

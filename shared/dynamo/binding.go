@@ -26,7 +26,7 @@ const transactions = 6
 // name, stores the current row and the version, and, when the binding went
 // from one principal to another or to everyone, removes it from where it was:
 // no reader ever finds it in both places or in none.
-func (s *Store) PutBinding(ctx context.Context, b broker.Binding) error {
+func (s *DB) PutBinding(ctx context.Context, b broker.Binding) error {
 	if err := b.Check(); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (s *Store) PutBinding(ctx context.Context, b broker.Binding) error {
 	return fmt.Errorf("%s: %w: %w", puttingBinding, broker.ErrUnavailable, errContended)
 }
 
-func (s *Store) tryPutBinding(ctx context.Context, b broker.Binding) error {
+func (s *DB) tryPutBinding(ctx context.Context, b broker.Binding) error {
 	now, err := s.head(ctx, routeOf(b), b.Name)
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (s *Store) tryPutBinding(ctx context.Context, b broker.Binding) error {
 }
 
 // bindingWrites are the items of the transaction that replaces now by next.
-func (s *Store) bindingWrites(now head, b, next broker.Binding, current attributes) ([]types.TransactWriteItem, error) {
+func (s *DB) bindingWrites(now head, b, next broker.Binding, current attributes) ([]types.TransactWriteItem, error) {
 	headItem, err := encode(puttingBinding, newHeadRow(next))
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func verdict(reasons []types.CancellationReason) string {
 
 // settled tells why the binding cannot replace what is there: it is there
 // itself, so an earlier attempt was applied, or it is a conflict.
-func (s *Store) settled(ctx context.Context, next broker.Binding, current attributes) error {
+func (s *DB) settled(ctx context.Context, next broker.Binding, current attributes) error {
 	there, err := s.get(ctx, puttingBinding, s.tables.Catalogue, currentKey(next))
 	if err != nil {
 		return err
@@ -153,7 +153,7 @@ func (s *Store) settled(ctx context.Context, next broker.Binding, current attrib
 }
 
 // head reads where a binding is now; version 0 means its name is free.
-func (s *Store) head(ctx context.Context, r broker.Route, name string) (head, error) {
+func (s *DB) head(ctx context.Context, r broker.Route, name string) (head, error) {
 	a, err := s.get(ctx, puttingBinding, s.tables.Catalogue, headKey(r, name))
 	if err != nil || a == nil {
 		return head{}, err
@@ -162,7 +162,7 @@ func (s *Store) head(ctx context.Context, r broker.Route, name string) (head, er
 }
 
 // BindingVersion implements broker.CatalogueWriter.
-func (s *Store) BindingVersion(ctx context.Context, r broker.Route, name string, version int64) (broker.Binding, error) {
+func (s *DB) BindingVersion(ctx context.Context, r broker.Route, name string, version int64) (broker.Binding, error) {
 	const doing = "read a version of the binding"
 	if version < 1 {
 		return broker.Binding{}, fmt.Errorf("%s: %w", doing, broker.ErrNotFound)

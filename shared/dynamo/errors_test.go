@@ -18,7 +18,7 @@ import (
 const nowhere = "http://127.0.0.1:1"
 
 // operations is every operation of the store, each on valid input.
-func operations(s *dynamo.Store) map[string]func(context.Context) error {
+func operations(s *dynamo.DB) map[string]func(context.Context) error {
 	env := "prod"
 	return map[string]func(context.Context) error{
 		"Snapshot": func(ctx context.Context) error { _, err := s.Snapshot(ctx, lookup(env)); return err },
@@ -93,7 +93,7 @@ func TestNoFaultIsTakenForAnAbsenceAndNothingForeignIsPassedOn(t *testing.T) {
 }
 
 // every calls all operations at once and gives their errors.
-func every(ctx context.Context, s *dynamo.Store) map[string]error {
+func every(ctx context.Context, s *dynamo.DB) map[string]error {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	errs := map[string]error{}
@@ -142,9 +142,9 @@ func TestAnEndedContextIsAFaultAndSaysSo(t *testing.T) {
 
 func TestAHotPathThatGetsNoAnswerGivesUpAfterItsAttempts(t *testing.T) {
 	t.Parallel()
-	for name, call := range map[string]func(*dynamo.Store) error{
-		"Query":   func(s *dynamo.Store) error { _, err := s.Snapshot(t.Context(), lookup("prod")); return err },
-		"PutItem": func(s *dynamo.Store) error { return s.Append(t.Context(), record("receipt", "nonce")) },
+	for name, call := range map[string]func(*dynamo.DB) error{
+		"Query":   func(s *dynamo.DB) error { _, err := s.Snapshot(t.Context(), lookup("prod")); return err },
+		"PutItem": func(s *dynamo.DB) error { return s.Append(t.Context(), record("receipt", "nonce")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -6,8 +6,8 @@ import (
 	"bindery/shared/broker"
 )
 
-// ReadShard gives a Store that reads one copy of the environment's rows.
-func (s *Store) ReadShard(n int) *Store {
+// ReadShard gives a DB that reads one copy of the environment's rows.
+func (s *DB) ReadShard(n int) *DB {
 	other := *s
 	other.shard = func() int { return n }
 	return &other

@@ -16,7 +16,7 @@ import (
 )
 
 // inhabit stores one row of each kind that a decision reads.
-func inhabit(t testing.TB, s *dynamo.Store, env string) {
+func inhabit(t testing.TB, s *dynamo.DB, env string) {
 	t.Helper()
 	ctx := t.Context()
 	must(t,
@@ -33,7 +33,7 @@ func inhabit(t testing.TB, s *dynamo.Store, env string) {
 }
 
 // whole fails unless a snapshot has everything that inhabit stored.
-func whole(t *testing.T, s *dynamo.Store, env string) {
+func whole(t *testing.T, s *dynamo.DB, env string) {
 	t.Helper()
 	got, err := s.Snapshot(t.Context(), lookup(env))
 	if err != nil {
@@ -46,7 +46,7 @@ func whole(t *testing.T, s *dynamo.Store, env string) {
 }
 
 // unread fails unless a snapshot fails for good and gives nothing.
-func unread(t *testing.T, s *dynamo.Store, env string) error {
+func unread(t *testing.T, s *dynamo.DB, env string) error {
 	t.Helper()
 	got, err := s.Snapshot(t.Context(), lookup(env))
 	if err == nil || errors.Is(err, broker.ErrNotFound) || !reflect.DeepEqual(got, broker.Snapshot{}) {

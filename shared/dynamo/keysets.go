@@ -41,7 +41,7 @@ func (r keySetRow) value() (broker.KeySet, error) {
 
 // LoadKeys implements broker.KeySets. A set older than broker.KeySetLife is
 // not found, whether or not it has been deleted yet.
-func (s *Store) LoadKeys(ctx context.Context, environment, issuer string) (broker.KeySet, error) {
+func (s *DB) LoadKeys(ctx context.Context, environment, issuer string) (broker.KeySet, error) {
 	const doing = "load the issuer's keys"
 	if err := broker.CheckID("issuer", issuer); err != nil {
 		return broker.KeySet{}, err
@@ -65,7 +65,7 @@ func (s *Store) LoadKeys(ctx context.Context, environment, issuer string) (broke
 
 // SaveKeys implements broker.KeySets. An older set than the stored one is
 // dropped without an error.
-func (s *Store) SaveKeys(ctx context.Context, k broker.KeySet) error {
+func (s *DB) SaveKeys(ctx context.Context, k broker.KeySet) error {
 	const doing = "save the issuer's keys"
 	if err := k.Check(); err != nil {
 		return err
@@ -82,7 +82,7 @@ func (s *Store) SaveKeys(ctx context.Context, k broker.KeySet) error {
 }
 
 // ClaimFetch implements broker.KeySets.
-func (s *Store) ClaimFetch(ctx context.Context, environment, issuer string, now, notSince time.Time) (bool, error) {
+func (s *DB) ClaimFetch(ctx context.Context, environment, issuer string, now, notSince time.Time) (bool, error) {
 	const doing = "claim the fetch of the issuer's keys"
 	if err := broker.CheckID("issuer", issuer); err != nil {
 		return false, err

@@ -34,7 +34,7 @@ func replaces(version int64) expression.ConditionBuilder {
 // put stores an item on a condition. Where the condition does not hold but the
 // very same item is stored already, an earlier attempt was applied and its
 // answer lost (or somebody else wrote the same): there is nothing left to do.
-func (s *Store) put(ctx context.Context, doing, table string, item attributes, c expression.ConditionBuilder) error {
+func (s *DB) put(ctx context.Context, doing, table string, item attributes, c expression.ConditionBuilder) error {
 	there, err := s.tryPut(ctx, doing, table, item, c)
 	if there != nil && same(there, item) {
 		return nil
@@ -43,7 +43,7 @@ func (s *Store) put(ctx context.Context, doing, table string, item attributes, c
 }
 
 // tryPut is one conditional put. With ErrConflict comes the item that is there.
-func (s *Store) tryPut(ctx context.Context, doing, table string, item attributes, c expression.ConditionBuilder) (there attributes, err error) {
+func (s *DB) tryPut(ctx context.Context, doing, table string, item attributes, c expression.ConditionBuilder) (there attributes, err error) {
 	e, err := expression.NewBuilder().WithCondition(c).Build()
 	if err != nil {
 		return nil, fmt.Errorf("%s: build the condition: %w", doing, err)
@@ -70,7 +70,7 @@ func (s *Store) tryPut(ctx context.Context, doing, table string, item attributes
 func same(a, b attributes) bool { return reflect.DeepEqual(a, b) }
 
 // putRow checks nothing: it encodes a versioned row and puts it.
-func (s *Store) putRow(ctx context.Context, doing, table string, row any, c expression.ConditionBuilder) error {
+func (s *DB) putRow(ctx context.Context, doing, table string, row any, c expression.ConditionBuilder) error {
 	item, err := encode(doing, row)
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func encode(doing string, row any) (attributes, error) {
 }
 
 // PutServer implements broker.CatalogueWriter.
-func (s *Store) PutServer(ctx context.Context, v broker.Server) error {
+func (s *DB) PutServer(ctx context.Context, v broker.Server) error {
 	if err := v.Check(); err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (s *Store) PutServer(ctx context.Context, v broker.Server) error {
 }
 
 // PutAgent implements broker.CatalogueWriter.
-func (s *Store) PutAgent(ctx context.Context, v broker.Agent) error {
+func (s *DB) PutAgent(ctx context.Context, v broker.Agent) error {
 	if err := v.Check(); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (s *Store) PutAgent(ctx context.Context, v broker.Agent) error {
 }
 
 // PutTool implements broker.CatalogueWriter.
-func (s *Store) PutTool(ctx context.Context, v broker.Tool) error {
+func (s *DB) PutTool(ctx context.Context, v broker.Tool) error {
 	if err := v.Check(); err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (s *Store) PutTool(ctx context.Context, v broker.Tool) error {
 
 // PutMarker implements broker.Markers. Decisions read markers strongly
 // consistently, so the write's answer is all there is to wait for.
-func (s *Store) PutMarker(ctx context.Context, m broker.Marker) error {
+func (s *DB) PutMarker(ctx context.Context, m broker.Marker) error {
 	if err := m.Check(); err != nil {
 		return err
 	}

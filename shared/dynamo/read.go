@@ -18,7 +18,7 @@ const (
 )
 
 // get reads one item strongly consistently; nil means it is not there.
-func (s *Store) get(ctx context.Context, doing, table string, k key) (attributes, error) {
+func (s *DB) get(ctx context.Context, doing, table string, k key) (attributes, error) {
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: aws.String(table), Key: k.attributes(), ConsistentRead: aws.Bool(true),
 	})
@@ -32,7 +32,7 @@ func (s *Store) get(ctx context.Context, doing, table string, k key) (attributes
 }
 
 // query gives every item of a partition to each, further pages included.
-func (s *Store) query(ctx context.Context, doing, table, partition string, each func(sk string, a attributes) error) error {
+func (s *DB) query(ctx context.Context, doing, table, partition string, each func(sk string, a attributes) error) error {
 	in := &dynamodb.QueryInput{
 		TableName:                 aws.String(table),
 		KeyConditionExpression:    aws.String("pk = :pk"),
@@ -60,7 +60,7 @@ func (s *Store) query(ctx context.Context, doing, table, partition string, each 
 // batch reads the wanted keys of several tables strongly consistently and
 // gives each item that is there to each. Unprocessed keys are read again, and
 // in the end are a fault, never an absence.
-func (s *Store) batch(ctx context.Context, doing string, want map[string][]key, each func(key, attributes) error) error {
+func (s *DB) batch(ctx context.Context, doing string, want map[string][]key, each func(key, attributes) error) error {
 	pending := make(map[string]types.KeysAndAttributes, len(want))
 	for table, keys := range want {
 		for _, k := range keys {

@@ -19,7 +19,7 @@ func ReadAudit(ctx context.Context, client *dynamodb.Client, table, receipt stri
 		return nil, err
 	}
 	var records []broker.Record
-	s := &Store{client: client}
+	s := &DB{client: client}
 	err := s.query(ctx, doing, table, receipt, func(_ string, a attributes) error {
 		var r broker.Record
 		if err := attributevalue.UnmarshalMapWithOptions(a, &r, readJSONNames); err != nil {

@@ -25,7 +25,7 @@ import (
 // any other Put of that row, before it reports its conflict.
 
 // PutEnvironment implements broker.CatalogueWriter.
-func (s *Store) PutEnvironment(ctx context.Context, e broker.Environment) error {
+func (s *DB) PutEnvironment(ctx context.Context, e broker.Environment) error {
 	if err := e.Check(); err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (s *Store) PutEnvironment(ctx context.Context, e broker.Environment) error 
 }
 
 // PutStore implements broker.CatalogueWriter.
-func (s *Store) PutStore(ctx context.Context, v broker.Store) error {
+func (s *DB) PutStore(ctx context.Context, v broker.Store) error {
 	if err := v.Check(); err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (s *Store) PutStore(ctx context.Context, v broker.Store) error {
 	return s.putReplicated(ctx, "put the store", v.Environment, newStoreRow(v, 0), expected)
 }
 
-func (s *Store) putReplicated(ctx context.Context, doing, environment string, row any, expected int64) error {
+func (s *DB) putReplicated(ctx context.Context, doing, environment string, row any, expected int64) error {
 	item, err := encode(doing, row)
 	if err != nil {
 		return err

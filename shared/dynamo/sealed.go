@@ -72,7 +72,7 @@ func (p sealedPair) Check() error {
 func (p sealedPair) key() key { return sealedKey(p[0].Environment, p[0].ID) }
 
 // Latest implements broker.SealedValues.
-func (s *Store) Latest(ctx context.Context, environment, id string) ([]broker.SealedValue, error) {
+func (s *DB) Latest(ctx context.Context, environment, id string) ([]broker.SealedValue, error) {
 	const doing = "read the sealed value"
 	pair, err := s.sealed(ctx, doing, environment, id)
 	if err == nil && pair == nil {
@@ -81,7 +81,7 @@ func (s *Store) Latest(ctx context.Context, environment, id string) ([]broker.Se
 	return pair, err
 }
 
-func (s *Store) sealed(ctx context.Context, doing, environment, id string) (sealedPair, error) {
+func (s *DB) sealed(ctx context.Context, doing, environment, id string) (sealedPair, error) {
 	if err := broker.CheckID("id", id); err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (s *Store) sealed(ctx context.Context, doing, environment, id string) (seal
 }
 
 // PutSealed implements broker.SealedValues.
-func (s *Store) PutSealed(ctx context.Context, v broker.SealedValue) error {
+func (s *DB) PutSealed(ctx context.Context, v broker.SealedValue) error {
 	const doing = "put the sealed value"
 	if err := v.Check(); err != nil {
 		return err

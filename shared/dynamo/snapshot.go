@@ -12,7 +12,7 @@ import (
 // Snapshot implements broker.Catalogue: three queries and one batch read side
 // by side. An id longer than broker.MaxID is refused with ErrInvalid before
 // anything is read. Without a principal no personal bindings are read.
-func (s *Store) Snapshot(ctx context.Context, l broker.Lookup) (broker.Snapshot, error) {
+func (s *DB) Snapshot(ctx context.Context, l broker.Lookup) (broker.Snapshot, error) {
 	if err := checkLookup(l); err != nil {
 		return broker.Snapshot{}, err
 	}
@@ -68,7 +68,7 @@ func together(ctx context.Context, reads []func(context.Context) error) error {
 	return first
 }
 
-func (s *Store) readEnvironment(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
+func (s *DB) readEnvironment(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
 	shard := s.shard()
 	partition := environmentPartition(l.Route.Environment, shard)
 	return s.query(ctx, "read the environment", s.tables.Catalogue, partition, func(sk string, a attributes) error {
@@ -86,7 +86,7 @@ func (s *Store) readEnvironment(ctx context.Context, l broker.Lookup, snap *brok
 	})
 }
 
-func (s *Store) readServer(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
+func (s *DB) readServer(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
 	return s.query(ctx, "read the server", s.tables.Catalogue, serverPartition(l.Route), func(sk string, a attributes) error {
 		switch {
 		case sk == "server":
@@ -104,7 +104,7 @@ func (s *Store) readServer(ctx context.Context, l broker.Lookup, snap *broker.Sn
 	})
 }
 
-func (s *Store) readPersonal(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
+func (s *DB) readPersonal(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
 	partition := personalPartition(l.Route, l.Principal)
 	return s.query(ctx, "read the caller's bindings", s.tables.Catalogue, partition, func(_ string, a attributes) error {
 		b, err := decode(a, bindingRow.value, currentKey)
@@ -114,7 +114,7 @@ func (s *Store) readPersonal(ctx context.Context, l broker.Lookup, snap *broker.
 }
 
 // readSingles reads agent, tool and markers in one batch.
-func (s *Store) readSingles(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
+func (s *DB) readSingles(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
 	environment := l.Route.Environment
 	agent, tool := agentKey(environment, l.Agent), toolKey(l.Route, l.Tool)
 	want := map[string][]key{}

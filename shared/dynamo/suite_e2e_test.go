@@ -80,7 +80,7 @@ func runAll(t *testing.T, e endpoint) {
 }
 
 // behind gives a store behind a proxy of its own.
-func (e endpoint) behind(t *testing.T, now func() time.Time) (*dynamo.Store, *faultproxy.Proxy, dynamo.Tables) {
+func (e endpoint) behind(t *testing.T, now func() time.Time) (*dynamo.DB, *faultproxy.Proxy, dynamo.Tables) {
 	t.Helper()
 	mine := e.tables(t)
 	proxy := faultproxy.New(t, e.url)

@@ -10,7 +10,7 @@ import (
 )
 
 // PutBinding implements broker.CatalogueWriter.
-func (s *Store) PutBinding(ctx context.Context, b broker.Binding) error {
+func (s *DB) PutBinding(ctx context.Context, b broker.Binding) error {
 	if err := b.Check(); err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func byName(b broker.Binding, name string) int { return cmp.Compare(b.Name, name
 
 // insert adds a binding to the list it belongs to. The list itself may be in
 // the hands of a reader and is replaced.
-func (s *Store) insert(b broker.Binding) {
+func (s *DB) insert(b broker.Binding) {
 	route := broker.Route{Environment: b.Environment, Server: b.Server}
 	add := func(list []broker.Binding) []broker.Binding {
 		at, _ := slices.BinarySearchFunc(list, b.Name, byName)
@@ -56,7 +56,7 @@ func (s *Store) insert(b broker.Binding) {
 	s.personal[at] = add(s.personal[at])
 }
 
-func (s *Store) remove(b broker.Binding) {
+func (s *DB) remove(b broker.Binding) {
 	route := broker.Route{Environment: b.Environment, Server: b.Server}
 	without := func(list []broker.Binding) []broker.Binding {
 		at, _ := slices.BinarySearchFunc(list, b.Name, byName)
@@ -71,7 +71,7 @@ func (s *Store) remove(b broker.Binding) {
 }
 
 // BindingVersion implements broker.CatalogueWriter.
-func (s *Store) BindingVersion(ctx context.Context, r broker.Route, name string, version int64) (broker.Binding, error) {
+func (s *DB) BindingVersion(ctx context.Context, r broker.Route, name string, version int64) (broker.Binding, error) {
 	var found broker.Binding
 	err := s.do(ctx, BindingVersion, func() error {
 		versions := s.versions[bindingKey{r, name}]

@@ -11,7 +11,7 @@ import (
 )
 
 // Snapshot implements broker.Catalogue.
-func (s *Store) Snapshot(ctx context.Context, l broker.Lookup) (broker.Snapshot, error) {
+func (s *DB) Snapshot(ctx context.Context, l broker.Lookup) (broker.Snapshot, error) {
 	if err := checkLookup(l); err != nil {
 		return broker.Snapshot{}, err
 	}
@@ -61,7 +61,7 @@ func checkLookup(l broker.Lookup) error {
 }
 
 // PutEnvironment implements broker.CatalogueWriter.
-func (s *Store) PutEnvironment(ctx context.Context, e broker.Environment) error {
+func (s *DB) PutEnvironment(ctx context.Context, e broker.Environment) error {
 	if err := e.Check(); err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (s *Store) PutEnvironment(ctx context.Context, e broker.Environment) error 
 }
 
 // PutStore implements broker.CatalogueWriter.
-func (s *Store) PutStore(ctx context.Context, v broker.Store) error {
+func (s *DB) PutStore(ctx context.Context, v broker.Store) error {
 	if err := v.Check(); err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (s *Store) PutStore(ctx context.Context, v broker.Store) error {
 }
 
 // PutServer implements broker.CatalogueWriter.
-func (s *Store) PutServer(ctx context.Context, v broker.Server) error {
+func (s *DB) PutServer(ctx context.Context, v broker.Server) error {
 	if err := v.Check(); err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (s *Store) PutServer(ctx context.Context, v broker.Server) error {
 }
 
 // PutAgent implements broker.CatalogueWriter.
-func (s *Store) PutAgent(ctx context.Context, v broker.Agent) error {
+func (s *DB) PutAgent(ctx context.Context, v broker.Agent) error {
 	if err := v.Check(); err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (s *Store) PutAgent(ctx context.Context, v broker.Agent) error {
 }
 
 // PutTool implements broker.CatalogueWriter.
-func (s *Store) PutTool(ctx context.Context, v broker.Tool) error {
+func (s *DB) PutTool(ctx context.Context, v broker.Tool) error {
 	if err := v.Check(); err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (s *Store) PutTool(ctx context.Context, v broker.Tool) error {
 }
 
 // PutMarker implements broker.Markers.
-func (s *Store) PutMarker(ctx context.Context, m broker.Marker) error {
+func (s *DB) PutMarker(ctx context.Context, m broker.Marker) error {
 	if err := m.Check(); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ var lookup = broker.Lookup{Route: route, Principal: "p-alice", Agent: "okta:robo
 
 // inhabited has one row of each kind, three bindings of alice, three for
 // everyone, and one each for so many other people.
-func inhabited(tb testing.TB, people int) *memory.Store {
+func inhabited(tb testing.TB, people int) *memory.DB {
 	tb.Helper()
 	s, ctx := memory.New(time.Now), tb.Context()
 	errs := []error{

@@ -57,7 +57,7 @@ func Refuse() Fault { return Fault{Before: broker.ErrUnavailable} }
 func Lose() Fault { return Fault{After: broker.ErrUnavailable} }
 
 // Inject lets the next calls of op meet these faults, one each, in this order.
-func (s *Store) Inject(op Op, f ...Fault) {
+func (s *DB) Inject(op Op, f ...Fault) {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
 	s.faults.due[op] = append(s.faults.due[op], f...)
@@ -65,7 +65,7 @@ func (s *Store) Inject(op Op, f ...Fault) {
 }
 
 // Calls counts the calls of op so far, failed ones included.
-func (s *Store) Calls(op Op) int { return int(s.faults.calls[op].Load()) }
+func (s *DB) Calls(op Op) int { return int(s.faults.calls[op].Load()) }
 
 type faults struct {
 	calls [operations]atomic.Int64

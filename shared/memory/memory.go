@@ -21,9 +21,9 @@ import (
 	"bindery/shared/broker"
 )
 
-// Store implements every storage interface of package broker. It is safe for
+// DB implements every storage interface of package broker. It is safe for
 // concurrent use.
-type Store struct {
+type DB struct {
 	now    func() time.Time
 	faults faults
 
@@ -65,18 +65,18 @@ type (
 )
 
 var (
-	_ broker.Catalogue       = (*Store)(nil)
-	_ broker.CatalogueWriter = (*Store)(nil)
-	_ broker.Markers         = (*Store)(nil)
-	_ broker.AuditLog        = (*Store)(nil)
-	_ broker.SealedValues    = (*Store)(nil)
-	_ broker.KeySets         = (*Store)(nil)
+	_ broker.Catalogue       = (*DB)(nil)
+	_ broker.CatalogueWriter = (*DB)(nil)
+	_ broker.Markers         = (*DB)(nil)
+	_ broker.AuditLog        = (*DB)(nil)
+	_ broker.SealedValues    = (*DB)(nil)
+	_ broker.KeySets         = (*DB)(nil)
 )
 
-// New makes an empty Store. The clock decides only whether a key set is past
+// New makes an empty DB. The clock decides only whether a key set is past
 // its life.
-func New(now func() time.Time) *Store {
-	return &Store{
+func New(now func() time.Time) *DB {
+	return &DB{
 		now:          now,
 		environments: map[string]*broker.Environment{},
 		stores:       map[string][]broker.Store{},
@@ -95,7 +95,7 @@ func New(now func() time.Time) *Store {
 }
 
 // do runs one operation under the lock, with the fault that is due.
-func (s *Store) do(ctx context.Context, op Op, apply func() error) error {
+func (s *DB) do(ctx context.Context, op Op, apply func() error) error {
 	fault := s.faults.next(op)
 	if fault.Wait != nil {
 		fault.Wait(ctx)
@@ -115,7 +115,7 @@ func (s *Store) do(ctx context.Context, op Op, apply func() error) error {
 	return nil
 }
 
-func (s *Store) locked(op Op, apply func() error) error {
+func (s *DB) locked(op Op, apply func() error) error {
 	if op.reads() {
 		s.mu.RLock()
 		defer s.mu.RUnlock()

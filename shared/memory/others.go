@@ -11,7 +11,7 @@ import (
 )
 
 // Append implements broker.AuditLog.
-func (s *Store) Append(ctx context.Context, r broker.Record) error {
+func (s *DB) Append(ctx context.Context, r broker.Record) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (s *Store) Append(ctx context.Context, r broker.Record) error {
 }
 
 // Records gives the records of one receipt, intent before outcome; for tests.
-func (s *Store) Records(receipt string) []broker.Record {
+func (s *DB) Records(receipt string) []broker.Record {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var found []broker.Record
@@ -44,7 +44,7 @@ func (s *Store) Records(receipt string) []broker.Record {
 }
 
 // Latest implements broker.SealedValues.
-func (s *Store) Latest(ctx context.Context, environment, id string) ([]broker.SealedValue, error) {
+func (s *DB) Latest(ctx context.Context, environment, id string) ([]broker.SealedValue, error) {
 	if err := broker.CheckID("id", id); err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (s *Store) Latest(ctx context.Context, environment, id string) ([]broker.Se
 }
 
 // PutSealed implements broker.SealedValues.
-func (s *Store) PutSealed(ctx context.Context, v broker.SealedValue) error {
+func (s *DB) PutSealed(ctx context.Context, v broker.SealedValue) error {
 	if err := v.Check(); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (s *Store) PutSealed(ctx context.Context, v broker.SealedValue) error {
 }
 
 // LoadKeys implements broker.KeySets.
-func (s *Store) LoadKeys(ctx context.Context, environment, issuer string) (broker.KeySet, error) {
+func (s *DB) LoadKeys(ctx context.Context, environment, issuer string) (broker.KeySet, error) {
 	if err := broker.CheckID("issuer", issuer); err != nil {
 		return broker.KeySet{}, err
 	}
@@ -107,7 +107,7 @@ func (s *Store) LoadKeys(ctx context.Context, environment, issuer string) (broke
 }
 
 // ClaimFetch implements broker.KeySets.
-func (s *Store) ClaimFetch(ctx context.Context, environment, issuer string, now, notSince time.Time) (bool, error) {
+func (s *DB) ClaimFetch(ctx context.Context, environment, issuer string, now, notSince time.Time) (bool, error) {
 	if err := broker.CheckID("issuer", issuer); err != nil {
 		return false, err
 	}
@@ -130,7 +130,7 @@ func (s *Store) ClaimFetch(ctx context.Context, environment, issuer string, now,
 
 // SaveKeys implements broker.KeySets. An older set than the stored one is
 // dropped without an error.
-func (s *Store) SaveKeys(ctx context.Context, k broker.KeySet) error {
+func (s *DB) SaveKeys(ctx context.Context, k broker.KeySet) error {
 	if err := k.Check(); err != nil {
 		return err
 	}

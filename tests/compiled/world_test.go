@@ -100,7 +100,7 @@ func (w *world) seed(t *testing.T, upstream string) {
 		w.Registry.PutStore(t.Context(), broker.Store{Environment: environment, Name: "aws-sm", Kind: "aws-sm", Paths: broker.Scope{environment + "/*"}, State: broker.Active}),
 		w.Registry.PutServer(t.Context(), broker.Server{Environment: environment, Name: "raw", State: broker.Active, Owner: "platform", URL: upstream,
 			Attach: []broker.Attachment{{In: broker.InHeader, Name: "Authorization", Template: "Bearer {token}"}}}),
-		w.Store.PutAgent(t.Context(), broker.Agent{Environment: environment, ID: agent, State: broker.Active, Team: "platform", Ceiling: broker.Critical}),
+		w.DB.PutAgent(t.Context(), broker.Agent{Environment: environment, ID: agent, State: broker.Active, Team: "platform", Ceiling: broker.Critical}),
 		w.Registry.Bind(t.Context(), broker.Binding{Environment: environment, Server: "raw", Name: "staff-raw", State: broker.Active, Actor: broker.Actor{Group: "staff"},
 			Allow: broker.Allow{Tools: []string{"*"}}, Mode: broker.ServiceAccount, Source: broker.Static, Owner: "platform",
 			Fields: []broker.Field{{Name: "token", Reference: reference}}}),

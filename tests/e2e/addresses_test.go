@@ -144,7 +144,7 @@ func (d *deployment) keysFromAnotherProcess(own *idp.Server, authorized func(*ht
 	there, err := url.Parse(own.Issuer())
 	must(d.t, err)
 	verifier, err := identity.New(identity.Config{Document: document, Environment: d.env, PublicURL: d.Config.PublicURL,
-		KeySets: d.Store, Sealer: d.Sealer, Now: time.Now, HTTP: &http.Client{Transport: reroute{there}}})
+		KeySets: d.DB, Sealer: d.Sealer, Now: time.Now, HTTP: &http.Client{Transport: reroute{there}}})
 	must(d.t, err)
 	r := d.request(alice, "notes", legacy, toolCall(legacy))
 	authorized(r)

@@ -103,7 +103,7 @@ func (d *deployment) seed() {
 		must(d.t, d.Registry.PutStore(ctx, broker.Store{Environment: d.env, Name: name, Kind: name, Paths: paths, State: broker.Active}))
 	}
 	for id, ceiling := range map[string]broker.Risk{shellAgent: broker.Critical, reporterAgent: broker.Medium} {
-		must(d.t, d.Store.PutAgent(ctx, broker.Agent{Environment: d.env, ID: id, State: broker.Active, Team: "platform", Ceiling: ceiling}))
+		must(d.t, d.DB.PutAgent(ctx, broker.Agent{Environment: d.env, ID: id, State: broker.Active, Team: "platform", Ceiling: ceiling}))
 	}
 }
 
@@ -199,7 +199,7 @@ func (d *deployment) bind(b broker.Binding, changes ...func(*broker.Binding)) br
 
 func (d *deployment) serverURL(name string) string {
 	d.t.Helper()
-	s, err := d.Store.Snapshot(d.t.Context(), broker.Lookup{Route: broker.Route{Environment: d.env, Server: name}})
+	s, err := d.DB.Snapshot(d.t.Context(), broker.Lookup{Route: broker.Route{Environment: d.env, Server: name}})
 	must(d.t, err)
 	return s.Server.URL
 }
@@ -217,7 +217,7 @@ func (d *deployment) simple(u *upstream) string {
 // revoke places a marker.
 func (d *deployment) revoke(kind broker.MarkerKind, id string) {
 	d.t.Helper()
-	must(d.t, d.Store.PutMarker(d.t.Context(), broker.Marker{Environment: d.env, Kind: kind, ID: id, Epoch: 1, Revoked: true, At: time.Now(), By: "test"}))
+	must(d.t, d.DB.PutMarker(d.t.Context(), broker.Marker{Environment: d.env, Kind: kind, ID: id, Epoch: 1, Revoked: true, At: time.Now(), By: "test"}))
 }
 
 func must(t *testing.T, err error) {

@@ -162,7 +162,7 @@ func TestAClosedEnvironmentServesNothing(t *testing.T) {
 	u := d.upstream(echo())
 	d.simple(u)
 	d.post(alice, "notes").want(t, http.StatusOK, "[masked:dev-notes]")
-	must(t, d.Store.PutEnvironment(t.Context(), broker.Environment{Name: d.env, Version: 1, State: broker.Suspended}))
+	must(t, d.DB.PutEnvironment(t.Context(), broker.Environment{Name: d.env, Version: 1, State: broker.Suspended}))
 	for range 4 { // each call reads one of several copies
 		d.refused(d.post(alice, "notes"), broker.EnvironmentClosed)
 	}

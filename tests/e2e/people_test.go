@@ -50,7 +50,7 @@ func TestTwoUsersAndOneAgentAreEachAttributedByName(t *testing.T) {
 			}
 		})
 	}
-	must(t, d.Store.PutTool(t.Context(), broker.Tool{Environment: d.env, Server: "notes", Name: "whoami", State: broker.Active,
+	must(t, d.DB.PutTool(t.Context(), broker.Tool{Environment: d.env, Server: "notes", Name: "whoami", State: broker.Active,
 		Owner: "platform", Risk: broker.Low, Teams: []string{"platform"}}))
 
 	metadata := challenged(t, frontResource("notes"))

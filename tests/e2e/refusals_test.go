@@ -116,7 +116,7 @@ func TestAReferenceOutsideItsScopeIsRefusedBeforeAnyRequestLeaves(t *testing.T) 
 		var err error
 		card.Origin, err = broker.OriginDigest(s.URL)
 		must(t, err)
-		must(t, d.Store.PutBinding(t.Context(), card)) // as somebody with access to the table would
+		must(t, d.DB.PutBinding(t.Context(), card)) // as somebody with access to the table would
 		a := d.post(alice, server)
 		a.want(t, http.StatusForbidden, forbidden)
 		d.refused(a, c.reason)
@@ -140,7 +140,7 @@ func TestAnAgentMayNotUseAToolAboveItsCeiling(t *testing.T) {
 		reason broker.Reason
 	}{{broker.Medium, ""}, {broker.High, broker.AgentAboveCeiling}, {broker.Critical, broker.AgentAboveCeiling}, {broker.Low, ""}} {
 		tool.Risk = step.risk
-		must(t, d.Store.PutTool(t.Context(), tool))
+		must(t, d.DB.PutTool(t.Context(), tool))
 		tool.Version++
 		before, a := len(u.arrivals()), d.post(reporter, "notes")
 		if step.reason != "" {

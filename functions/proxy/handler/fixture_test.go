@@ -53,7 +53,7 @@ func (v *vault) Fetch(_ context.Context, w broker.Want) (broker.Secret, error) {
 // upstream that the test writes.
 type fixture struct {
 	*Handler
-	tables *memory.Store
+	tables *memory.DB
 	issuer *idp.Server
 	vault  *vault
 	log    *strings.Builder

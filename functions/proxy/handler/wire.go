@@ -34,7 +34,7 @@ const (
 // Parts are the adapters over AWS, joined; the local stack fills a catalogue
 // through the same ones that serve calls.
 type Parts struct {
-	Store   *dynamo.Store
+	DB      *dynamo.DB
 	Sealer  *seal.Envelope
 	Sealed  *sealed.Store
 	Sources map[broker.SourceKind]broker.Source
@@ -48,10 +48,10 @@ func TableNames(t config.Tables) dynamo.Tables {
 // Adapters joins the adapters to one AWS configuration.
 func Adapters(c config.Config, a aws.Config) Parts {
 	p := Parts{
-		Store:  dynamo.New(dynamodb.NewFromConfig(a, dynamo.Configure), TableNames(c.Tables), time.Now),
+		DB:     dynamo.New(dynamodb.NewFromConfig(a, dynamo.Configure), TableNames(c.Tables), time.Now),
 		Sealer: seal.New(kms.NewFromConfig(a), c.ValuesKey, kmsTimeout),
 	}
-	p.Sealed = sealed.New(p.Store, p.Sealer, time.Now)
+	p.Sealed = sealed.New(p.DB, p.Sealer, time.Now)
 	static := credential.NewStatic(map[string]broker.SecretStore{
 		"aws-sm": awssm.New(secretsmanager.NewFromConfig(a), secretsTimeout, time.Now),
 		"sealed": p.Sealed,
@@ -70,7 +70,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	policy := egress.Policy{Loopback: c.Local, Networks: c.PrivateNetworks}
 	verifier, err := identity.New(identity.Config{
 		Document: document, Environment: c.Environment, PublicURL: c.PublicURL, HTTP: egress.New(policy).HTTP(),
-		KeySets: p.Store, Sealer: p.Sealer, Now: time.Now,
+		KeySets: p.DB, Sealer: p.Sealer, Now: time.Now,
 		Report: func(issuer string, err error) { log.Warn("issuer keys", "issuer", issuer, "cause", err.Error()) },
 	})
 	if err != nil {
@@ -79,7 +79,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	return &Handler{
 		environment: c.Environment,
 		issuers:     document.Digest(),
-		broker: broker.New(broker.Parts{Catalogue: p.Store, Audit: p.Store, Sources: p.Sources,
+		broker: broker.New(broker.Parts{Catalogue: p.DB, Audit: p.DB, Sources: p.Sources,
 			Now: time.Now, Nonce: rand.Text, Status: statusOf}),
 		verifier:  verifier,
 		upstreams: upstreams{egress.NewPool(egress.Policy{Loopback: c.Local}, upstreamPools), egress.Policy{Loopback: c.Local}},

@@ -109,7 +109,7 @@ func (d *Deployment) seedAgents(ctx context.Context) error {
 	env := d.Config.Environment
 	for id, ceiling := range map[string]broker.Risk{Agent: broker.Medium, "shell": broker.Critical} {
 		agent := broker.Agent{Environment: env, ID: DemoIssuerName + ":" + id, State: broker.Active, Team: "platform", Ceiling: ceiling}
-		if err := d.Store.PutAgent(ctx, agent); err != nil {
+		if err := d.DB.PutAgent(ctx, agent); err != nil {
 			return fmt.Errorf("agent %s: %w", id, err)
 		}
 	}
@@ -121,7 +121,7 @@ func (d *Deployment) seedAgents(ctx context.Context) error {
 	}
 	for _, t := range tools {
 		t.Environment, t.State, t.Owner = env, broker.Active, "platform"
-		if err := d.Store.PutTool(ctx, t); err != nil {
+		if err := d.DB.PutTool(ctx, t); err != nil {
 			return fmt.Errorf("tool %s: %w", t.Name, err)
 		}
 	}

@@ -49,7 +49,7 @@ func AWS(endpoint string) aws.Config {
 type Deployment struct {
 	Config   config.Config
 	AWS      aws.Config
-	Store    *dynamo.Store
+	DB       *dynamo.DB
 	Registry *broker.Registry
 	Secrets  *secretsmanager.Client
 	Sealer   *seal.Envelope
@@ -75,7 +75,7 @@ func Provision(ctx context.Context, a aws.Config, environment, publicURL string,
 			ValuesKey: *key.KeyMetadata.Arn, Stream: true, CallTimeout: time.Minute, MaxAnswerBytes: 10 << 20, Local: true},
 	}
 	d.Administer()
-	if err := d.Store.PutEnvironment(ctx, broker.Environment{Name: environment, State: broker.Active}); err != nil {
+	if err := d.DB.PutEnvironment(ctx, broker.Environment{Name: environment, State: broker.Active}); err != nil {
 		return nil, fmt.Errorf("open the environment: %w", err)
 	}
 	return d, nil
@@ -92,14 +92,14 @@ func (d *Deployment) Administer() {
 	tables := dynamodb.NewFromConfig(d.AWS, func(o *dynamodb.Options) {
 		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(patience)
 	})
-	d.Store = dynamo.New(tables, handler.TableNames(d.Config.Tables), time.Now)
+	d.DB = dynamo.New(tables, handler.TableNames(d.Config.Tables), time.Now)
 	d.Sealer = seal.New(kms.NewFromConfig(d.AWS), d.Config.ValuesKey, patience)
-	d.Sealed = sealed.New(d.Store, d.Sealer, time.Now)
+	d.Sealed = sealed.New(d.DB, d.Sealer, time.Now)
 	static := credential.NewStatic(map[string]broker.SecretStore{
 		"aws-sm": awssm.New(d.Secrets, patience, time.Now),
 		"sealed": d.Sealed,
 	}, mask.Check)
-	d.Registry = &broker.Registry{Writer: d.Store, Reader: d.Store, Sources: map[broker.SourceKind]broker.Source{broker.Static: static},
+	d.Registry = &broker.Registry{Writer: d.DB, Reader: d.DB, Sources: map[broker.SourceKind]broker.Source{broker.Static: static},
 		CheckServer: handler.CheckServer(d.Config), TryAttach: credential.Try}
 }
 

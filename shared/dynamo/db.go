@@ -21,9 +21,9 @@ type Tables struct {
 	Audit       string
 }
 
-// Store implements every storage interface of package broker. It is safe for
+// DB implements every storage interface of package broker. It is safe for
 // concurrent use and keeps nothing between calls.
-type Store struct {
+type DB struct {
 	client *dynamodb.Client
 	tables Tables
 	now    func() time.Time // decides only whether a key set is past its life
@@ -31,17 +31,17 @@ type Store struct {
 }
 
 var (
-	_ broker.Catalogue       = (*Store)(nil)
-	_ broker.CatalogueWriter = (*Store)(nil)
-	_ broker.Markers         = (*Store)(nil)
-	_ broker.AuditLog        = (*Store)(nil)
-	_ broker.SealedValues    = (*Store)(nil)
-	_ broker.KeySets         = (*Store)(nil)
+	_ broker.Catalogue       = (*DB)(nil)
+	_ broker.CatalogueWriter = (*DB)(nil)
+	_ broker.Markers         = (*DB)(nil)
+	_ broker.AuditLog        = (*DB)(nil)
+	_ broker.SealedValues    = (*DB)(nil)
+	_ broker.KeySets         = (*DB)(nil)
 )
 
-// New makes a Store. The client should have been made with Configure.
-func New(client *dynamodb.Client, tables Tables, now func() time.Time) *Store {
-	return &Store{client: client, tables: tables, now: now, shard: func() int { return rand.IntN(shards) }} //nolint:gosec // spreads load, guards nothing
+// New makes a DB. The client should have been made with Configure.
+func New(client *dynamodb.Client, tables Tables, now func() time.Time) *DB {
+	return &DB{client: client, tables: tables, now: now, shard: func() int { return rand.IntN(shards) }} //nolint:gosec // spreads load, guards nothing
 }
 
 // The hot path's patience. DynamoDB answers in single-digit milliseconds; an
