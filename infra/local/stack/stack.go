@@ -85,7 +85,7 @@ func Provision(ctx context.Context, a aws.Config, environment, publicURL string,
 // machine may answer late.
 const patience = time.Minute
 
-// Administer joins Store, Sealer, Sealed and Registry as Config says; whoever changes
+// Administer joins DB, Sealer, Sealed and Registry as Config says; whoever changes
 // Config afterwards calls it again. They are the adapters that serve calls,
 // without the time limits of the hot path.
 func (d *Deployment) Administer() {
