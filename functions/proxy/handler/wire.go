@@ -24,12 +24,20 @@ import (
 	"bindery/shared/stores/sealed"
 )
 
-// Time limits of the AWS calls on the hot path.
-const (
-	secretsTimeout = 3 * time.Second
-	kmsTimeout     = 3 * time.Second
-	upstreamPools  = 64 // distinct sets of opened networks kept warm
-)
+// upstreamPools is how many distinct sets of opened networks are kept warm.
+const upstreamPools = 64
+
+// Limits are how long the adapters wait for AWS.
+type Limits struct {
+	Tables  func(*dynamodb.Options)
+	Secrets time.Duration
+	Keys    time.Duration
+}
+
+// HotPath are the limits while a caller waits.
+func HotPath() Limits {
+	return Limits{Tables: dynamo.Configure, Secrets: 3 * time.Second, Keys: 3 * time.Second}
+}
 
 // Parts are the adapters over AWS, joined; the local stack fills a catalogue
 // through the same ones that serve calls.
@@ -46,14 +54,14 @@ func TableNames(t config.Tables) dynamo.Tables {
 }
 
 // Adapters joins the adapters to one AWS configuration.
-func Adapters(c config.Config, a aws.Config) Parts {
+func Adapters(c config.Config, a aws.Config, limits Limits) Parts {
 	p := Parts{
-		DB:     dynamo.New(dynamodb.NewFromConfig(a, dynamo.Configure), TableNames(c.Tables), time.Now),
-		Sealer: seal.New(kms.NewFromConfig(a), c.ValuesKey, kmsTimeout),
+		DB:     dynamo.New(dynamodb.NewFromConfig(a, limits.Tables), TableNames(c.Tables), time.Now),
+		Sealer: seal.New(kms.NewFromConfig(a), c.ValuesKey, limits.Keys),
 	}
 	p.Sealed = sealed.New(p.DB, p.Sealer, time.Now)
 	static := credential.NewStatic(map[string]broker.SecretStore{
-		"aws-sm": awssm.New(secretsmanager.NewFromConfig(a), secretsTimeout, time.Now),
+		"aws-sm": awssm.New(secretsmanager.NewFromConfig(a), limits.Secrets, time.Now),
 		"sealed": p.Sealed,
 	}, mask.Check)
 	p.Sources = map[broker.SourceKind]broker.Source{broker.Static: static}
@@ -66,7 +74,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config.Issuers, err)
 	}
-	p := Adapters(c, a)
+	p := Adapters(c, a, HotPath())
 	policy := egress.Policy{Loopback: c.Local, Networks: c.PrivateNetworks}
 	verifier, err := identity.New(identity.Config{
 		Document: document, Environment: c.Environment, PublicURL: c.PublicURL, HTTP: egress.New(policy).HTTP(),

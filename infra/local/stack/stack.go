@@ -26,9 +26,7 @@ import (
 	"bindery/shared/config"
 	"bindery/shared/credential"
 	"bindery/shared/dynamo"
-	"bindery/shared/mask"
 	"bindery/shared/seal"
-	"bindery/shared/stores/awssm"
 	"bindery/shared/stores/sealed"
 )
 
@@ -89,17 +87,12 @@ const patience = time.Minute
 // Config afterwards calls it again. They are the adapters that serve calls,
 // without the time limits of the hot path.
 func (d *Deployment) Administer() {
-	tables := dynamodb.NewFromConfig(d.AWS, func(o *dynamodb.Options) {
-		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(patience)
+	parts := handler.Adapters(d.Config, d.AWS, handler.Limits{
+		Tables:  func(o *dynamodb.Options) { o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(patience) },
+		Secrets: patience, Keys: patience,
 	})
-	d.DB = dynamo.New(tables, handler.TableNames(d.Config.Tables), time.Now)
-	d.Sealer = seal.New(kms.NewFromConfig(d.AWS), d.Config.ValuesKey, patience)
-	d.Sealed = sealed.New(d.DB, d.Sealer, time.Now)
-	static := credential.NewStatic(map[string]broker.SecretStore{
-		"aws-sm": awssm.New(d.Secrets, patience, time.Now),
-		"sealed": d.Sealed,
-	}, mask.Check)
-	d.Registry = &broker.Registry{Writer: d.DB, Reader: d.DB, Sources: map[broker.SourceKind]broker.Source{broker.Static: static},
+	d.DB, d.Sealer, d.Sealed = parts.DB, parts.Sealer, parts.Sealed
+	d.Registry = &broker.Registry{Writer: d.DB, Reader: d.DB, Sources: parts.Sources,
 		CheckServer: handler.CheckServer(d.Config), TryAttach: credential.Try}
 }
 
