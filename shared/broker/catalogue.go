@@ -48,6 +48,7 @@ type Server struct {
 	Propagate   []Propagation  // which verified attributes reach the upstream
 	Networks    []netip.Prefix // private ranges opened for this server
 	Timeout     time.Duration  // whole upstream call; 0 means the deployment's limit
+	Limits      Limits         // what all its callers together may use; zero fields: the deployment's
 }
 
 // Placement is where an attachment goes.
@@ -84,6 +85,7 @@ type Agent struct {
 	State       State
 	Team        string // owner team
 	Ceiling     Risk   // highest risk of tool it may use
+	Limits      Limits // zero fields: the deployment's
 }
 
 // Tool is a record of one tool of a server. A tool without a record counts as
@@ -167,6 +169,7 @@ type MarkerKind string
 const (
 	PrincipalMarker MarkerKind = "principal"
 	AgentMarker     MarkerKind = "agent"
+	SessionMarker   MarkerKind = "session" // a legacy session, by the digest in its audit records
 )
 
 // Marker says that something is revoked, or, with a later epoch, no longer.
@@ -187,6 +190,8 @@ type Lookup struct {
 	Principal string // Principal.ID
 	Agent     string // Principal.Agent, may be empty
 	Tool      string // tool name for call_tool, else empty
+	Session   string // digest of a legacy session id, or empty
+	Tools     bool   // all tools of the server are wanted, to filter a list
 }
 
 // Snapshot is everything one decision reads, in one parallel step of strongly
@@ -199,5 +204,6 @@ type Snapshot struct {
 	Personal    []Binding // bindings whose actor names this principal
 	Agent       *Agent
 	Tool        *Tool
-	Markers     []Marker // for this principal and this agent
+	Tools       []Tool   // all tools of the server, if the lookup asked for them
+	Markers     []Marker // for this principal, agent and session
 }

@@ -13,7 +13,7 @@ import (
 // catalogue, never read from the row that holds the text.
 type SealContext struct {
 	Environment string
-	Purpose     string // "value", "issuer-keys"
+	Purpose     string // "value", "issuer-keys", "session-key"
 	Origin      string // digest of the upstream's origin, or empty where there is none
 	ID          string
 }
@@ -77,4 +77,26 @@ type KeySets interface {
 	LoadKeys(ctx context.Context, environment, issuer string) (KeySet, error)
 	ClaimFetch(ctx context.Context, environment, issuer string, now, notSince time.Time) (bool, error)
 	SaveKeys(ctx context.Context, k KeySet) error
+}
+
+// RollingKey is the key under which all processes seal session ids on one day.
+// It is made by the first process that needs it and never changes.
+type RollingKey struct {
+	Environment string
+	Day         int64 // days since 1970-01-01, UTC
+	Sealed      []byte
+}
+
+// RollingKeyLife is how long after the beginning of its day a rolling key can
+// be loaded.
+const RollingKeyLife = 9 * 24 * time.Hour
+
+// RollingKeys shares rolling keys. LoadRollingKey reads consistently and gives
+// ErrNotFound for a day that has no key, or whose key is past RollingKeyLife.
+// AddRollingKey stores the key unless the day has one, and gives the key that
+// the day has afterwards: all processes end with the same one, whoever was
+// first and whatever answer was lost.
+type RollingKeys interface {
+	LoadRollingKey(ctx context.Context, environment string, day int64) (RollingKey, error)
+	AddRollingKey(ctx context.Context, k RollingKey) (RollingKey, error)
 }

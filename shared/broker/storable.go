@@ -75,6 +75,7 @@ func (s Server) Check() error {
 		c.require("network", n.IsValid(), "it must be a prefix")
 	}
 	c.require("timeout", s.Timeout >= 0, "it must not be negative")
+	c.limits(s.Limits)
 	return c.err
 }
 
@@ -86,6 +87,7 @@ func (a Agent) Check() error {
 	c.standing(a.Version, a.State)
 	c.text("team", a.Team)
 	c.risk("ceiling", a.Ceiling)
+	c.limits(a.Limits)
 	return c.err
 }
 
@@ -137,7 +139,7 @@ func (b Binding) Check() error {
 func (m Marker) Check() error {
 	c := rowCheck{row: "marker"}
 	c.name("environment", m.Environment)
-	c.require("kind", m.Kind == PrincipalMarker || m.Kind == AgentMarker, "no decision reads it")
+	c.require("kind", m.Kind == PrincipalMarker || m.Kind == AgentMarker || m.Kind == SessionMarker, "no decision reads it")
 	c.id("id", m.ID)
 	c.require("epoch", m.Epoch >= 1 && m.Epoch < maxVersion, "it must be at least 1")
 	c.time("time", m.At)
@@ -164,6 +166,25 @@ func (k KeySet) Check() error {
 	c.id("issuer", k.Issuer)
 	c.require("text", len(k.Sealed) > 0 && len(k.Sealed) <= maxKeys, "it must have 1 byte to 256 KiB")
 	c.time("fetch time", k.Fetched)
+	return c.err
+}
+
+// Check refuses what no backend may keep.
+func (k RollingKey) Check() error {
+	c := rowCheck{row: "rolling key"}
+	c.name("environment", k.Environment)
+	c.require("day", k.Day > 0 && k.Day < 1_000_000, "it must count days since 1970")
+	c.require("text", len(k.Sealed) > 0 && len(k.Sealed) <= maxSealed, "it must have 1 byte to 64 KiB")
+	return c.err
+}
+
+// Check refuses what no backend can count.
+func (q Quota) Check() error {
+	c := rowCheck{row: "quota"}
+	c.name("environment", q.Environment)
+	c.require("subject", q.Subject != "" && len(q.Subject) <= MaxID+MaxName, "it must have 1 to 296 bytes")
+	c.text("subject", q.Subject)
+	c.require("limit", q.Limit >= 1 && q.Limit <= maxWeight, "it must lie between 1 and a million")
 	return c.err
 }
 
@@ -218,6 +239,12 @@ func (c *rowCheck) standing(version int64, s State) {
 
 func (c *rowCheck) risk(what string, r Risk) {
 	c.require(what, r >= 0 && r <= Critical, "it is unknown")
+}
+
+func (c *rowCheck) limits(l Limits) {
+	whole := func(n, most int64) bool { return n >= 0 && n <= most }
+	c.require("limits", whole(int64(l.CallsPerMinute), maxWeight) && whole(int64(l.Streams), maxWeight) &&
+		whole(l.RequestBytes, 1<<40) && whole(l.AnswerBytes, 1<<40), "they must be 0 or more, and at most a million calls or streams")
 }
 
 func (c *rowCheck) text(what string, texts ...string) {
