@@ -33,17 +33,19 @@ func TestTemplateSetsEverySetting(t *testing.T) {
 	same(t, "environment variables of the proxy", variables.keys(), sorted(want))
 }
 
-// TestTemplateOutlivesTheUpstreamCall: the outcome of a call that timed out is
-// recorded after it, so the function must not end first, nor the API.
+// TestTemplateOutlivesTheUpstreamCall: the outcome of a call or stream that took
+// all its time is recorded after it, so the function must not end first, nor the API.
 func TestTemplateOutlivesTheUpstreamCall(t *testing.T) {
 	template := readTemplate(t)
-	call, err := time.ParseDuration(template.get(t, "Parameters", "CallTimeout").text("Default"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	function := template.get(t, "Parameters", "FunctionTimeout")
-	if seconds, _ := function["Default"].(int); time.Duration(seconds)*time.Second < call+10*time.Second {
-		t.Errorf("a function of %d s leaves no time to record a call of %s", seconds, call)
+	for _, name := range []string{"CallTimeout", "StreamTimeout"} {
+		longest, err := time.ParseDuration(template.get(t, "Parameters", name).text("Default"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seconds, _ := function["Default"].(int); time.Duration(seconds)*time.Second < longest+10*time.Second {
+			t.Errorf("a function of %d s leaves no time to record what took the %s of %s", seconds, name, longest)
+		}
 	}
 	for name, event := range template.events(t) {
 		if api, _ := event["TimeoutInMillis"].(int); api != 900_000 || function["MaxValue"] != 900 {

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -39,7 +37,11 @@ const (
 	ValuesKey        = "BINDERY_VALUES_KEY"
 	ResponseMode     = "BINDERY_RESPONSE_MODE"
 	CallTimeout      = "BINDERY_CALL_TIMEOUT"
+	StreamTimeout    = "BINDERY_STREAM_TIMEOUT"
 	MaxAnswerBytes   = "BINDERY_MAX_ANSWER_BYTES"
+	UseLimits        = "BINDERY_LIMITS"
+	Hosts            = "BINDERY_HOSTS"
+	Origins          = "BINDERY_ORIGINS"
 	PrivateNetworks  = "BINDERY_PRIVATE_NETWORKS"
 	Local            = "BINDERY_LOCAL"
 )
@@ -58,7 +60,11 @@ func Settings() []Setting {
 		{ValuesKey, true, "", "KMS key of sealed values and shared issuer keys: id, ARN or alias ARN"},
 		{ResponseMode, false, "stream", "stream, or buffered where the platform cannot stream"},
 		{CallTimeout, false, "60s", "longest upstream call, 1s to 14m"},
+		{StreamTimeout, false, "5m", "longest lasting stream (GET, subscriptions/listen), 10s to 14m; 0: none"},
 		{MaxAnswerBytes, false, "10485760", "largest JSON answer or single event from an upstream, in bytes"},
+		{UseLimits, false, "principal:streams=20;agent:streams=200;server:streams=500", "what one principal, agent or server may use"},
+		{Hosts, false, "", "comma-separated further names (host or host:port) in the Host header of requests"},
+		{Origins, false, "", "comma-separated web origins whose pages may call, such as https://app.example.com"},
 		{PrivateNetworks, false, "", "comma-separated private CIDRs in which issuers may live"},
 		{Local, false, "false", "true allows plain http to loopback; refused inside Lambda, except under sam local"},
 	}
@@ -73,7 +79,11 @@ type Config struct {
 	ValuesKey       string
 	Stream          bool
 	CallTimeout     time.Duration
+	StreamTimeout   time.Duration // 0: no lasting streams
 	MaxAnswerBytes  int64
+	Limits          Limits
+	Hosts           []string // as a Host header names them, lower case; first the public URL's own
+	Origins         []string // as an Origin header names them; first the public URL's own
 	PrivateNetworks []netip.Prefix
 	Local           bool
 	Memory          int64 // bytes the function may use; 0: unknown, outside Lambda
@@ -82,6 +92,12 @@ type Config struct {
 // Tables are the DynamoDB table names.
 type Tables struct {
 	Catalogue, Revocations, Grants, Transient, Audit string
+}
+
+// Limits are the limits of the deployment: the same for every principal, every
+// agent, every server.
+type Limits struct {
+	Principal, Agent, Server broker.Limits
 }
 
 // Load reads the process environment through getenv (os.Getenv in production).
@@ -99,9 +115,15 @@ func Load(getenv func(string) string) (Config, error) {
 		ValuesKey:       l.text(ValuesKey),
 		Stream:          l.oneOf(ResponseMode, "stream", "buffered") == "stream",
 		CallTimeout:     l.duration(CallTimeout, time.Second, 14*time.Minute),
+		StreamTimeout:   l.durationOrNone(StreamTimeout, 10*time.Second, 14*time.Minute),
 		MaxAnswerBytes:  l.number(MaxAnswerBytes, 1<<10, 1<<30),
+		Limits:          l.limits(),
 		PrivateNetworks: l.networks(PrivateNetworks),
 		Local:           l.oneOf(Local, "false", "true") == "true",
+	}
+	c.Hosts, c.Origins = l.hosts(c.PublicURL), l.origins(c.PublicURL)
+	if !c.Stream {
+		c.StreamTimeout = 0 // nothing of a stream arrives before its end
 	}
 	if c.Environment != "" {
 		l.check(Environment, broker.CheckName("environment", c.Environment))
@@ -133,99 +155,4 @@ func (l *loader) insideLambda(c Config) {
 	if l.getenv("AWS_ENDPOINT_URL") != "" {
 		l.faults = append(l.faults, errors.New("AWS_ENDPOINT_URL must not be set inside Lambda (it would send secrets elsewhere)"))
 	}
-}
-
-// loader collects faults instead of stopping at the first.
-type loader struct {
-	getenv   func(string) string
-	defaults map[string]Setting
-	faults   []error
-}
-
-func (l *loader) fault(name, what string) {
-	l.faults = append(l.faults, fmt.Errorf("%s %s (%s)", name, what, l.defaults[name].Help))
-}
-
-func (l *loader) check(name string, err error) {
-	if err != nil {
-		l.fault(name, err.Error())
-	}
-}
-
-func (l *loader) text(name string) string {
-	s := strings.TrimSpace(l.getenv(name))
-	if s == "" {
-		s = l.defaults[name].Default
-	}
-	if s == "" && l.defaults[name].Required {
-		l.fault(name, "is not set")
-	}
-	return s
-}
-
-func (l *loader) publicURL() string {
-	s := strings.TrimSuffix(l.text(PublicURL), "/")
-	if s == "" {
-		return ""
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
-		l.fault(PublicURL, "must be https://host without user, query or fragment")
-	}
-	return s
-}
-
-func (l *loader) document(name string) []byte {
-	s := l.text(name)
-	if s == "" || strings.HasPrefix(s, "{") {
-		return []byte(s)
-	}
-	text, err := os.ReadFile(s)
-	if err != nil {
-		l.fault(name, "is neither inline JSON nor a readable file")
-	}
-	return text
-}
-
-func (l *loader) oneOf(name string, allowed ...string) string {
-	s := l.text(name)
-	for _, a := range allowed {
-		if s == a {
-			return s
-		}
-	}
-	l.fault(name, "must be "+strings.Join(allowed, " or "))
-	return ""
-}
-
-func (l *loader) duration(name string, low, high time.Duration) time.Duration {
-	d, err := time.ParseDuration(l.text(name))
-	if err != nil || d < low || d > high {
-		l.fault(name, fmt.Sprintf("must be a duration from %s to %s", low, high))
-	}
-	return d
-}
-
-func (l *loader) number(name string, low, high int64) int64 {
-	n, err := strconv.ParseInt(l.text(name), 10, 64)
-	if err != nil || n < low || n > high {
-		l.fault(name, fmt.Sprintf("must be a whole number from %d to %d", low, high))
-	}
-	return n
-}
-
-func (l *loader) networks(name string) []netip.Prefix {
-	var list []netip.Prefix
-	for part := range strings.SplitSeq(l.text(name), ",") {
-		if part = strings.TrimSpace(part); part == "" {
-			continue
-		}
-		p, err := netip.ParsePrefix(part)
-		if err != nil || !broker.Opens(p) {
-			l.fault(name, "must list private ranges such as 10.1.0.0/16")
-			continue
-		}
-		list = append(list, p)
-	}
-	return list
 }

@@ -27,7 +27,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !c.Stream || c.CallTimeout != time.Minute || c.MaxAnswerBytes != 10<<20 || c.PublicURL != "https://mcp.example.com" || c.Local {
+	if !c.Stream || c.CallTimeout != time.Minute || c.StreamTimeout != 5*time.Minute || c.MaxAnswerBytes != 10<<20 || c.PublicURL != "https://mcp.example.com" || c.Local {
 		t.Errorf("unexpected defaults: %+v", c)
 	}
 }
@@ -38,6 +38,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	for name, bad := range map[string]string{
 		config.Environment: "Prod!", config.PublicURL: "http://mcp.example.com", config.ResponseMode: "streaming",
 		config.CallTimeout: "15m", config.MaxAnswerBytes: "-1", config.PrivateNetworks: "169.254.0.0/16", config.Issuers: "/no/such/file",
+		config.StreamTimeout: "5s", config.UseLimits: "all:calls=1", config.Hosts: "*", config.Origins: "null",
 	} {
 		env[name] = bad
 	}
@@ -46,7 +47,8 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		t.Fatal("accepted")
 	}
 	for _, name := range []string{config.Environment, config.PublicURL, config.ResponseMode, config.CallTimeout,
-		config.MaxAnswerBytes, config.PrivateNetworks, config.Issuers, config.AuditTable} {
+		config.MaxAnswerBytes, config.PrivateNetworks, config.Issuers, config.AuditTable,
+		config.StreamTimeout, config.UseLimits, config.Hosts, config.Origins} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("the fault of %s is not reported", name)
 		}
@@ -84,6 +86,27 @@ func TestAnswersFitIntoTheMemory(t *testing.T) {
 	env["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = "128"
 	if _, err := load(env); err == nil || !strings.Contains(err.Error(), config.MaxAnswerBytes) {
 		t.Errorf("accepted: %v", err)
+	}
+}
+
+func TestStreamTimeout(t *testing.T) {
+	for text, want := range map[string]time.Duration{"0": 0, "0s": 0, "10s": 10 * time.Second, "14m": 14 * time.Minute} {
+		env := complete()
+		env[config.StreamTimeout] = text
+		if c, err := load(env); err != nil || c.StreamTimeout != want {
+			t.Errorf("%s: %s, %v", text, c.StreamTimeout, err)
+		}
+		env[config.ResponseMode] = "buffered"
+		if c, err := load(env); err != nil || c.StreamTimeout != 0 {
+			t.Errorf("%s, buffered: %s, %v: nothing of a stream arrives before its end", text, c.StreamTimeout, err)
+		}
+	}
+	for _, text := range []string{"9s", "14m1s", "-10s", "5", "never"} {
+		env := complete()
+		env[config.StreamTimeout] = text
+		if _, err := load(env); err == nil || !strings.Contains(err.Error(), config.StreamTimeout) {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 
