@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -14,6 +15,10 @@ type Parts struct {
 	Now       func() time.Time
 	Nonce     func() string   // unpredictable, 128 bits or more, as printable ASCII
 	Status    func(error) int // the HTTP status that the caller gets for a fault, for the record
+
+	Quotas     Quotas
+	Allowances Allowances
+	StreamTime time.Duration // how long a lasting stream can hold its places
 }
 
 // Broker takes calls through the doors. It is safe for concurrent use and
@@ -25,6 +30,11 @@ type Broker struct {
 	journal   *journal
 	budget    *budget
 	status    func(error) int
+
+	quotas     Quotas
+	allowances Allowances
+	streamTime time.Duration
+	spent      spent
 }
 
 // New makes a Broker with a journal of its own.
@@ -36,6 +46,10 @@ func New(p Parts) *Broker {
 		journal:   newJournal(p.Audit, p.Nonce),
 		budget:    newBudget(),
 		status:    p.Status,
+
+		quotas:     p.Quotas,
+		allowances: p.Allowances,
+		streamTime: p.StreamTime,
 	}
 }
 
@@ -48,6 +62,9 @@ var ErrUnrecorded = errors.New("the call could not be recorded")
 // stored changes nothing about the refusal.
 func (b *Broker) Decide(ctx context.Context, c Call) (*Decision, error) {
 	d, err := b.decide(ctx, c)
+	if err == nil {
+		err = b.overLimit(d)
+	}
 	if err != nil {
 		b.recordRefusal(ctx, d, reasonOf(err), b.status(err))
 		return nil, err
@@ -60,19 +77,32 @@ func (b *Broker) Decide(ctx context.Context, c Call) (*Decision, error) {
 type Release struct {
 	Decision   *Decision
 	Credential Credential
+
+	places []Place
 }
 
-// Obtain stores the intent and fetches the credential side by side and returns
-// when both are done. Without a stored intent it fails with ErrUnrecorded and
-// the credential is dropped; without a credential the outcome is recorded and
-// the fault returned. If this took longer than DecisionLife the call is
-// decided again, and anything but the very same permit is a refusal.
+// Obtain stores the intent, counts the call against its quotas and fetches the
+// credential, all side by side, and returns when all are done. Without a stored
+// intent it fails with ErrUnrecorded and the credential is dropped; over a limit
+// or without a credential the outcome is recorded and the fault returned. If
+// this took longer than DecisionLife the call is decided again, and anything but
+// the very same permit is a refusal.
 func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
 	intent, recorded := b.record(d, Intent), make(chan error, 1)
 	go func() { recorded <- b.store(ctx, SettleTime, intent) }()
+	release, counted := &Release{Decision: d}, make(chan error, 1)
+	go func() {
+		var err error
+		release.places, err = b.claim(ctx, d)
+		counted <- err
+	}()
 	credential, fault := b.sources[d.Binding.Source].Obtain(ctx, Ask{Binding: d.Binding, Stores: d.Stores})
-	release := &Release{Decision: d}
+	release.Credential.Access = credential.Access // recorded even where nothing is released
+	if err := <-counted; err != nil {
+		fault = err
+	}
 	if err := <-recorded; err != nil {
+		b.giveBack(ctx, release.places)
 		// The intent may have been stored although we were told otherwise. An
 		// outcome, if that can be stored, says that nothing was released.
 		last := b.outcome(release, Result{Reason: IntentUnrecordable, Status: b.status(ErrUnrecorded)})
@@ -91,13 +121,25 @@ func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
 // decideAgain repeats the reads of an outdated decision and holds the result
 // against it.
 func (b *Broker) decideAgain(ctx context.Context, d *Decision) error {
+	began := b.now()
+	if err := b.Recheck(ctx, d); err != nil {
+		return err
+	}
+	if b.now().Sub(began) > DecisionLife {
+		return refuse(DecisionOutdated)
+	}
+	return nil
+}
+
+// Recheck decides a call that is under way once more. Anything but the very
+// same permit is a *Refusal; one whose reason is CatalogueUnread says only that
+// nothing could be read.
+func (b *Broker) Recheck(ctx context.Context, d *Decision) error {
 	again, err := b.decide(ctx, d.Call)
 	if err != nil {
 		return err
 	}
-	same := again.Binding.Name == d.Binding.Name && again.Binding.Version == d.Binding.Version &&
-		again.Server.Version == d.Server.Version
-	if !same || b.now().Sub(again.Began) > DecisionLife {
+	if again.Binding.Name != d.Binding.Name || again.Binding.Version != d.Binding.Version || again.Server.Version != d.Server.Version {
 		return refuse(DecisionOutdated)
 	}
 	return nil
@@ -109,6 +151,7 @@ type Result struct {
 	Status   int    // HTTP status the caller got
 	Upstream int    // HTTP status of the upstream, 0 if it never answered
 	Masked   int    // occurrences of secrets taken out of the answer
+	Session  string // digest of the legacy session that the answer began, or empty
 }
 
 // SettleTime bounds the write of a record. Records are written to the end even
@@ -121,6 +164,11 @@ const lastWordTime = time.Second
 // Settle stores the outcome. It is called once for each Release, also when the
 // caller is gone: its write does not end with the caller's context.
 func (b *Broker) Settle(ctx context.Context, r *Release, result Result) error {
+	var freed sync.WaitGroup
+	if len(r.places) > 0 {
+		freed.Go(func() { b.giveBack(ctx, r.places) })
+	}
+	defer freed.Wait()
 	return b.store(ctx, SettleTime, b.outcome(r, result))
 }
 
@@ -128,6 +176,9 @@ func (b *Broker) outcome(r *Release, result Result) Record {
 	record := b.record(r.Decision, Outcome)
 	record.Reason, record.Status, record.Upstream, record.Masked = result.Reason, result.Status, result.Upstream, result.Masked
 	record.Accesses = r.Credential.Access
+	if result.Session != "" {
+		record.Session = result.Session
+	}
 	record.LatencyMS = b.now().Sub(r.Decision.Began).Milliseconds()
 	return record
 }
@@ -168,11 +219,11 @@ const maxCandidates = 32
 // PolicySet names the policy set in force: none, so that bindings alone permit.
 const PolicySet = "none"
 
-// Refuse records a call that was turned away before it could be decided: an
-// authenticated principal sent what is not a call. It obeys the refusal budget.
-// status is what the caller gets.
-func (b *Broker) Refuse(ctx context.Context, c Call, status int) {
-	b.recordRefusal(ctx, &Decision{Call: c, Began: b.now()}, MessageRefused, status)
+// Refuse records a call of an authenticated principal that was turned away
+// outside of Decide, because it is no call or its session is not the caller's.
+// It obeys the refusal budget. status is what the caller gets.
+func (b *Broker) Refuse(ctx context.Context, c Call, reason Reason, status int) {
+	b.recordRefusal(ctx, &Decision{Call: c, Began: b.now()}, reason, status)
 }
 
 func (b *Broker) recordRefusal(ctx context.Context, d *Decision, reason Reason, status int) {

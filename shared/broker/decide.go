@@ -18,6 +18,8 @@ type Call struct {
 	MessageID   string // JSON-RPC id as text, or empty
 	Era         string // protocol revision
 	Session     string // digest of a legacy session id, or empty
+	Lasting     bool   // the answer is a stream that lasts: it takes a place of each quota
+	Lists       bool   // the answer may hold lists that are to be filtered: Decision.Sees will be asked
 	BindingName string // the binding the caller named, or empty
 	Issuers     string // digest of the issuer document in force
 }
@@ -31,6 +33,8 @@ type Decision struct {
 	Stores     []Store
 	Candidates []Candidate
 	Began      time.Time // before the first read
+
+	snapshot Snapshot
 }
 
 // DecisionLife is how long a decision may be acted on. A slower obtain decides
@@ -42,7 +46,7 @@ const DecisionLife = 2 * time.Second
 // for the record.
 func (b *Broker) decide(ctx context.Context, c Call) (*Decision, error) {
 	d := &Decision{Call: c, Began: b.now()}
-	lookup := Lookup{Route: c.Route, Principal: c.Principal.ID, Agent: c.Principal.Agent}
+	lookup := Lookup{Route: c.Route, Principal: c.Principal.ID, Agent: c.Principal.Agent, Session: c.Session, Tools: c.Lists}
 	if c.Action == CallTool && len(c.Target) <= MaxID { // no tool with a longer name can have a record
 		lookup.Tool = c.Target
 	}
@@ -53,24 +57,36 @@ func (b *Broker) decide(ctx context.Context, c Call) (*Decision, error) {
 	if err := living(&s, &c); err != nil {
 		return d, err
 	}
-	d.Server, d.Stores = *s.Server, s.Stores
+	d.Server, d.Stores, d.snapshot = *s.Server, s.Stores, s
 	found := candidates(&s, &c)
 	for _, f := range found {
 		d.Candidates = append(d.Candidates, Candidate{Binding: f.Name, Version: f.Version, Rank: rankNames[f.rank], State: f.State})
 	}
-	chosen, err := choose(found, c.BindingName, s.Server, d.Began)
-	if err != nil {
-		return d, err
+	chosen, err := permit(&s, &c, found, d.Began)
+	if chosen != nil {
+		d.Binding = *chosen
 	}
-	d.Binding = *chosen
-	if err := bothAllowed(&s, &c, found, chosen, d.Began); err != nil {
+	if err != nil {
 		return d, err
 	}
 	return d, usable(d)
 }
 
+// permit chooses among the candidates and judges the agent. Where the agent is
+// refused, the binding comes back with the refusal, for the record.
+func permit(s *Snapshot, c *Call, found []candidate, now time.Time) (*Binding, error) {
+	if s.Tool != nil && s.Tool.State != Active && s.Tool.State != Deleted {
+		return nil, refuse(ToolClosed)
+	}
+	chosen, err := choose(found, c.BindingName, s.Server, now)
+	if err != nil {
+		return nil, err
+	}
+	return chosen, bothAllowed(s, c, found, chosen, now)
+}
+
 // living requires environment and server to be positively alive, and finds no
-// marker against principal or agent and no closed record of the tool.
+// marker against principal, agent or session.
 func living(s *Snapshot, c *Call) error {
 	switch {
 	case s.Environment == nil || s.Environment.State != Active || s.Environment.Name != c.Route.Environment:
@@ -79,14 +95,14 @@ func living(s *Snapshot, c *Call) error {
 		return refuse(ServerUnknown)
 	case s.Server.State != Active:
 		return refuse(ServerClosed)
-	case s.Tool != nil && s.Tool.State != Active && s.Tool.State != Deleted:
-		return refuse(ToolClosed)
 	}
 	for _, m := range s.Markers {
 		switch {
 		case !m.Revoked:
 		case m.Kind == AgentMarker:
 			return refuse(AgentRevoked)
+		case m.Kind == SessionMarker:
+			return refuse(SessionRevoked)
 		default:
 			return refuse(PrincipalRevoked)
 		}

@@ -1,6 +1,9 @@
 package broker
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Reason is why a call was refused or failed, as the audit record says it. The
 // caller is told far less: see Refusal.
@@ -14,6 +17,10 @@ const (
 	ServerClosed      Reason = "server_closed"
 	PrincipalRevoked  Reason = "principal_revoked"
 	AgentRevoked      Reason = "agent_revoked"
+	SessionRevoked    Reason = "session_revoked"
+	SessionUnknown    Reason = "session_unknown"
+	SessionElsewhere  Reason = "session_of_another_binding"
+	LimitReached      Reason = "limit_reached"
 	AgentUnknown      Reason = "agent_unknown"
 	AgentClosed       Reason = "agent_closed"
 	AgentAboveCeiling Reason = "tool_above_agent_ceiling"
@@ -55,6 +62,9 @@ const (
 	UpstreamMalformed  Reason = "upstream_malformed"
 	AnswerWouldLeak    Reason = "secret_in_protocol_field"
 	CallerGone         Reason = "caller_gone"
+	AccessEnded        Reason = "access_ended_during_the_call"
+	TokenExpired       Reason = "token_expired_during_the_call"
+	StreamOver         Reason = "stream_time_over"
 	Internal           Reason = "internal"
 	IntentUnrecordable Reason = "intent_not_recorded"
 )
@@ -62,8 +72,9 @@ const (
 // Refusal is a decision against a call. Unknown, forbidden and revoked look
 // the same to the caller; only the record tells them apart.
 type Refusal struct {
-	Reason Reason
-	err    error
+	Reason     Reason
+	RetryAfter time.Duration // when the same call may be allowed again, if that is known
+	err        error
 }
 
 // Error names the reason; it is for records and logs, not for callers.

@@ -61,6 +61,8 @@ func (a Allow) permits(action Action, target string) bool {
 		return matchesAny(a.Prompts, target)
 	case ReadResource:
 		return a.permitsResource(target)
+	case expandResource:
+		return a.permitsTemplate(target)
 	case List, Initialize, Notify, Respond, Stream:
 		return true
 	}
