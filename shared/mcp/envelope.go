@@ -80,6 +80,8 @@ func (e *envelope) param(s *scanner, key []byte, depth int) (err error) {
 		e.task, err = s.raw(depth)
 	case "protocolVersion":
 		e.protocol, err = s.raw(depth)
+	case "capabilities":
+		_, err = s.nested(depth, e.proposed.member)
 	case "ref":
 		_, err = s.nested(depth, e.reference)
 	case "_meta":
@@ -97,7 +99,7 @@ func (e *envelope) meta(s *scanner, key []byte, depth int) (err error) {
 	case metaVersionKey:
 		e.metaVersion, err = s.raw(depth)
 	case metaCapabilitiesKey:
-		e.capabilities, err = s.raw(depth)
+		e.capabilities, err = s.nested(depth, e.declared.member)
 	default:
 		err = other(s, key, depth, metaKeys)
 	}

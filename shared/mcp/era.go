@@ -51,6 +51,7 @@ const (
 // mirrors are the headers that repeat parts of the body.
 type mirrors struct {
 	version, methodName, target string
+	session                     string
 	hasVersion, hasMethod       bool
 	hasTarget                   bool
 }
@@ -75,6 +76,8 @@ func readMirrors(h http.Header) (mirrors, *Error) {
 			m.methodName, m.hasMethod = values[0], true
 		case name == nameHeader:
 			m.target, m.hasTarget = values[0], true
+		case name == sessionHeader:
+			m.session = values[0]
 		case strings.HasPrefix(name, paramPrefix):
 			params++
 			size += len(name) + len(values[0])
@@ -91,17 +94,34 @@ func readMirrors(h http.Header) (mirrors, *Error) {
 	return m, nil
 }
 
-// era settles the protocol revision. Where the body names one as well, header
-// and body must agree, in every era.
-func (e *envelope) era(m *Message, mirrors mirrors) *Error {
+// revision settles the protocol revision by the headers alone, and takes the
+// session id where the revision has sessions. A longer one than was ever issued
+// is refused, and so is a repeated one.
+func (r mirrors) revision(m *Message) *Error {
 	m.Version = legacyDefault
-	if mirrors.hasVersion {
-		m.Version, m.declared = mirrors.version, true
+	if r.hasVersion {
+		m.Version, m.declared = r.version, true
 	}
 	if !supported(m.Version) {
 		return refuseVersion(m.Version)
 	}
 	m.Modern = m.Version >= firstModern
+	switch {
+	case m.Modern:
+	case len(r.session) > maxSession:
+		return refuse(ErrHeaderMismatch, "Mcp-Session-Id is too long.")
+	default:
+		m.Session = r.session
+	}
+	return nil
+}
+
+// era settles the protocol revision. Where the body names one as well, header
+// and body must agree, in every era.
+func (e *envelope) era(m *Message, mirrors mirrors) *Error {
+	if err := mirrors.revision(m); err != nil {
+		return err
+	}
 	if e.metaVersion != nil {
 		inBody, whole := text(e.metaVersion)
 		switch {

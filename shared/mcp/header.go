@@ -39,17 +39,18 @@ func MediaType(h http.Header) string {
 // UpstreamHeader gives the headers that go upstream with m: a list of what may
 // pass, everything else stays behind (Authorization, Cookie, Origin,
 // Forwarded, hop-by-hop headers and all that are not known). The answer is
-// asked for unencoded, because what is encoded cannot be masked. Session and
-// stream headers pass in the legacy eras only, mirrored headers in the modern
-// one only, and a header named in Connection does not pass (RFC 9110 section
-// 7.6.1). Of Accept only the two media types of MCP pass, without parameters: a
+// asked for unencoded, because what is encoded cannot be masked. Mirrored
+// headers pass in the modern era only, Last-Event-ID only for a stream within a
+// session, and a header named in Connection does not pass (RFC 9110 section
+// 7.6.1). The session id is not among them: the caller's is not the upstream's.
+// Of Accept only the two media types of MCP pass, without parameters: a
 // caller must not choose a character set or a format that cannot be masked.
 func UpstreamHeader(in http.Header, m *Message) http.Header {
-	out := http.Header{
-		"Content-Type":    {JSON},
-		"Accept-Encoding": {"identity"},
+	out := http.Header{"Accept-Encoding": {"identity"}}
+	if m.Kind != Listen && m.Kind != End {
+		out["Content-Type"] = []string{JSON}
 	}
-	if accept := acceptable(in); accept != "" {
+	if accept := acceptable(in); accept != "" && m.Kind != End {
 		out["Accept"] = []string{accept}
 	}
 	dropped := map[string]bool{}
@@ -71,8 +72,9 @@ func UpstreamHeader(in http.Header, m *Message) http.Header {
 		pass(versionHeader, false)
 	}
 	if !m.Modern {
-		pass("Mcp-Session-Id", false)
-		pass("Last-Event-Id", false)
+		if m.Session != "" && m.LastEventID != "" {
+			pass(resumeHeader, false)
+		}
 		return out
 	}
 	pass(methodHeader, false)
@@ -121,13 +123,10 @@ func acceptable(in http.Header) string {
 // CallerHeader gives the headers of an upstream's answer that reach the
 // caller. Challenges, cookies, CORS and caching rules of the upstream do not:
 // they would speak for another origin, and every answer belongs to one caller.
-func CallerHeader(in http.Header, modern bool) http.Header {
+// The session id does not either: see SessionID.
+func CallerHeader(in http.Header) http.Header {
 	out := http.Header{"Cache-Control": {"no-store"}}
-	names := []string{"Content-Type", "Retry-After", "Allow"}
-	if !modern {
-		names = append(names, "Mcp-Session-Id")
-	}
-	for _, name := range names {
+	for _, name := range []string{"Content-Type", "Retry-After", "Allow"} {
 		if values := in[name]; len(values) == 1 && fieldValue(values[0]) {
 			out[name] = []string{values[0]}
 		}

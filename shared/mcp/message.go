@@ -18,14 +18,17 @@ const (
 	maxID     = 256  // bytes of a raw id
 )
 
-// Kind is the kind of a JSON-RPC message.
+// Kind is the kind of a message.
 type Kind int
 
-// The kinds. Batches are not served.
+// The kinds: JSON-RPC messages, of which batches are not served, and the two
+// HTTP requests of the legacy eras that carry none.
 const (
 	Request      Kind = iota + 1 // expects an answer
 	Notification                 // has no id and gets no answer
 	Response                     // a legacy client's answer to a server's request
+	Listen                       // GET: a stream of what the server sends unasked
+	End                          // DELETE: the session is over
 )
 
 // Message is what a policy needs to know about one message. ID shares memory
@@ -33,11 +36,23 @@ const (
 type Message struct {
 	Kind    Kind
 	ID      json.RawMessage // raw id, a string or an integer; nil for a notification
-	Method  string          // empty for a response
+	Method  string          // empty for a response; GET and DELETE for those
 	Action  broker.Action
 	Target  string // tool or prompt name, resource URI (or template), or empty
 	Version string // protocol revision in force; 2025-03-26 where nothing says otherwise
 	Modern  bool   // the revision is 2026-07-28 or later: stateless
+	Lasting bool   // the answer is a stream that stays open: GET and subscriptions/listen
+
+	// Session is the client's Mcp-Session-Id as it was sent, at most 4096 bytes,
+	// in the legacy eras. It proves nothing. What its issuer does not know, it
+	// must answer with 404, however malformed the id is.
+	Session string
+	// LastEventID is the point at which a GET resumes, or empty.
+	LastEventID string
+	// Capabilities are what the client declares in this message (initialize, or
+	// any modern request) of: elicitation.form, elicitation.url, roots, sampling,
+	// tasks.
+	Capabilities []string
 
 	declared bool // the caller sent MCP-Protocol-Version
 	mirrored bool // the caller's Mcp-Name was checked against the body
@@ -47,9 +62,10 @@ type Message struct {
 type envelope struct {
 	jsonrpc, id, method, params, result, fault []byte
 
-	name, uri, task, protocol []byte // of params
-	metaVersion, capabilities []byte // of params._meta
-	refType, refName, refURI  []byte // of params.ref
+	name, uri, task, protocol []byte       // of params
+	metaVersion, capabilities []byte       // of params._meta
+	proposed, declared        capabilities // of params (initialize) and of params._meta
+	refType, refName, refURI  []byte       // of params.ref
 	notifications             []byte
 	resources, tasks          []byte // of params.notifications
 }
@@ -107,7 +123,16 @@ func (e *envelope) judge(h http.Header) (*Message, *Error) {
 		m.Action = broker.Respond
 		return m, nil
 	}
-	return m, e.classify(m, mirrors)
+	if err := e.classify(m, mirrors); err != nil {
+		return nil, err
+	}
+	switch {
+	case m.Modern:
+		m.Capabilities = e.declared.names()
+	case m.Method == "initialize":
+		m.Capabilities = e.proposed.names()
+	}
+	return m, nil
 }
 
 // shape tells requests, notifications and responses apart (JSON-RPC 2.0).
@@ -154,7 +179,7 @@ func (e *envelope) classify(m *Message, mirrors mirrors) *Error {
 	case known.action != broker.Notify && m.Kind != Request:
 		return refuse(ErrInvalidRequest, "This method needs an id.")
 	}
-	m.Method, m.Action = known.name, known.action
+	m.Method, m.Action, m.Lasting = known.name, known.action, known.action == broker.Stream
 	named, err := e.target(m, known.naming)
 	if err != nil {
 		return err
@@ -191,7 +216,7 @@ func (e *envelope) target(m *Message, n naming) (string, *Error) {
 		return "", nil
 	}
 	name, whole := text(raw)
-	if !whole || len(name) == 0 || len(name) > maxTarget || slices.ContainsFunc(name, control) {
+	if !whole || !usable(name) {
 		return "", refuse(ErrInvalidParams, missing)
 	}
 	named := string(name)
@@ -227,8 +252,6 @@ func fills(raw []byte) bool {
 	}
 	return raw[0] != '[' || len(bytes.TrimSpace(raw[1:len(raw)-1])) > 0
 }
-
-func control(c byte) bool { return c < 0x20 || c == 0x7f }
 
 // validID accepts a string of bounded length or an integer of at most 19
 // digits, as it stands in the message. Null, fractions, exponents and -0 are

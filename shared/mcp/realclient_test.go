@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -21,8 +22,8 @@ import (
 func TestRealClientAndServerPass(t *testing.T) {
 	for version, want := range map[string][]string{
 		"2026-07-28": {"server/discover", "tools/list", "tools/call", "prompts/get", "resources/read", "completion/complete"},
-		"2025-11-25": {"initialize", "notifications/initialized", "tools/list", "tools/call", "prompts/get", "resources/read", "completion/complete"},
-		"2025-06-18": {"initialize", "tools/call"},
+		"2025-11-25": {"initialize", "notifications/initialized", "tools/list", "tools/call", "prompts/get", "resources/read", "completion/complete", "GET", "DELETE"},
+		"2025-06-18": {"initialize", "tools/call", "GET", "DELETE"},
 	} {
 		t.Run(version, func(t *testing.T) {
 			seen := &relayed{t: t}
@@ -47,20 +48,17 @@ type relayed struct {
 	methods []string
 }
 
-// relay judges each POST and hands it on with only the allowed headers.
+// relay judges each request and hands it on with only the allowed headers. The
+// client knows its session by another id than the server.
 func (r *relayed) relay(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
-		if in.Method != http.MethodPost {
-			w.WriteHeader(http.StatusMethodNotAllowed)
-			return
-		}
 		body, err := io.ReadAll(in.Body)
 		if err != nil {
 			r.t.Error(err)
 		}
-		m, err := mcp.Parse(in.Header, body)
+		m, err := parse(in, body)
 		if err != nil {
-			r.t.Errorf("refused: %v: %s", err, body)
+			r.t.Errorf("refused: %v: %s %s", err, in.Method, body)
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
@@ -69,14 +67,36 @@ func (r *relayed) relay(next http.Handler) http.Handler {
 		r.mu.Unlock()
 		out := in.Clone(in.Context())
 		out.Header, out.Body = mcp.UpstreamHeader(in.Header, m), io.NopCloser(bytes.NewReader(body))
+		if m.Session != "" {
+			out.Header.Set("Mcp-Session-Id", strings.TrimPrefix(m.Session, "wrapped-"))
+		}
+		if m.Kind == mcp.Listen {
+			next.ServeHTTP(w, out)
+			return
+		}
 		answer := httptest.NewRecorder()
 		next.ServeHTTP(answer, out)
-		for name, values := range mcp.CallerHeader(answer.Header(), m.Modern) {
+		for name, values := range mcp.CallerHeader(answer.Header()) {
 			w.Header()[name] = values
+		}
+		if id, ok := mcp.SessionID(answer.Header()); !ok {
+			r.t.Errorf("%s: the server's session id is refused", m.Method)
+		} else if id != "" {
+			w.Header().Set("Mcp-Session-Id", "wrapped-"+id)
 		}
 		w.WriteHeader(answer.Code)
 		r.copy(w, answer, m)
 	})
+}
+
+func parse(in *http.Request, body []byte) (*mcp.Message, error) {
+	switch in.Method {
+	case http.MethodGet:
+		return mcp.ParseListen(in.Header)
+	case http.MethodDelete:
+		return mcp.ParseEnd(in.Header)
+	}
+	return mcp.Parse(in.Header, body)
 }
 
 // copy passes the answer on, event by event where it is a stream, and checks

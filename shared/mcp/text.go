@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"bytes"
+	"slices"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -108,6 +109,14 @@ func text(raw []byte) ([]byte, bool) {
 	}
 	return decode(raw[1 : len(raw)-1])
 }
+
+// usable reports whether a name is one that a call may carry: not empty, not
+// endless, without control characters.
+func usable(name []byte) bool {
+	return len(name) > 0 && len(name) <= maxTarget && !slices.ContainsFunc(name, control)
+}
+
+func control(c byte) bool { return c < 0x20 || c == 0x7f }
 
 // variant reports whether key could be read as one of the known keys without
 // being it: by a reader that ignores case, or one that stops at a control
