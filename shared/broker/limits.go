@@ -36,13 +36,16 @@ const QuotaWindow = time.Minute
 // written fails with ErrUnavailable: the caller fails closed.
 //
 // CountCall adds one call to the window that at lies in, unless Limit calls are
-// in it already; then it reports false and counts nothing. A count whose answer
-// was lost may be counted twice, never not at all.
+// in it already; then it reports false and counts nothing. A call whose answer
+// was lost may be counted once for each attempt, and at the limit be refused
+// although it was counted; it is never not counted at all.
 //
 // TakePlace takes a free place until the given time, or reports false when all
 // are taken. A place is free when nobody holds it or its time is over (with
 // ClockSkew in the holder's favour). Two holders never have the same place. The
-// same holder asking again gets the place it has.
+// same holder asking again gets the place it has, until the new time. Whoever
+// meets too many others at the free places fails with ErrUnavailable. A taken
+// place whose answer was lost is held until its time is over.
 //
 // FreePlace gives a place back; a place that somebody else holds by now is left
 // alone, without an error.

@@ -91,6 +91,11 @@ type RollingKey struct {
 // be loaded.
 const RollingKeyLife = 9 * 24 * time.Hour
 
+// Expires is when the key can no longer be loaded.
+func (k RollingKey) Expires() time.Time {
+	return time.Unix(k.Day*24*60*60, 0).UTC().Add(RollingKeyLife)
+}
+
 // RollingKeys shares rolling keys. LoadRollingKey reads consistently and gives
 // ErrNotFound for a day that has no key, or whose key is past RollingKeyLife.
 // AddRollingKey stores the key unless the day has one, and gives the key that

@@ -178,13 +178,31 @@ func (k RollingKey) Check() error {
 	return c.err
 }
 
-// Check refuses what no backend can count.
-func (q Quota) Check() error {
+// CheckCall refuses what no backend can count.
+func (q Quota) CheckCall(at time.Time) error {
 	c := rowCheck{row: "quota"}
-	c.name("environment", q.Environment)
-	c.require("subject", q.Subject != "" && len(q.Subject) <= MaxID+MaxName, "it must have 1 to 296 bytes")
-	c.text("subject", q.Subject)
-	c.require("limit", q.Limit >= 1 && q.Limit <= maxWeight, "it must lie between 1 and a million")
+	c.quota(q)
+	c.time("time", at)
+	return c.err
+}
+
+// CheckTaking refuses what no backend can keep as a taken place.
+func (q Quota) CheckTaking(holder string, now, until time.Time) error {
+	c := rowCheck{row: "place"}
+	c.quota(q)
+	c.id("holder", holder)
+	c.time("time", now)
+	c.time("end", until)
+	c.require("end", now.Before(until), "it must lie ahead")
+	return c.err
+}
+
+// Check refuses what no backend can keep as a taken place.
+func (p Place) Check() error {
+	c := rowCheck{row: "place"}
+	c.quota(p.Quota)
+	c.require("number", p.Number >= 0 && p.Number < p.Quota.Limit, "it must lie below the limit")
+	c.id("holder", p.Holder)
 	return c.err
 }
 
@@ -245,6 +263,13 @@ func (c *rowCheck) limits(l Limits) {
 	whole := func(n, most int64) bool { return n >= 0 && n <= most }
 	c.require("limits", whole(int64(l.CallsPerMinute), maxWeight) && whole(int64(l.Streams), maxWeight) &&
 		whole(l.RequestBytes, 1<<40) && whole(l.AnswerBytes, 1<<40), "they must be 0 or more, and at most a million calls or streams")
+}
+
+func (c *rowCheck) quota(q Quota) {
+	c.name("environment", q.Environment)
+	c.require("subject", q.Subject != "" && len(q.Subject) <= MaxID+MaxName, "it must have 1 to 296 bytes")
+	c.text("subject", q.Subject)
+	c.require("limit", q.Limit >= 1 && q.Limit <= maxWeight, "it must lie between 1 and a million")
 }
 
 func (c *rowCheck) text(what string, texts ...string) {

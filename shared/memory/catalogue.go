@@ -1,10 +1,7 @@
 package memory
 
 import (
-	"cmp"
 	"context"
-	"reflect"
-	"slices"
 	"time"
 
 	"bindery/shared/broker"
@@ -25,9 +22,16 @@ func (s *DB) Snapshot(ctx context.Context, l broker.Lookup) (broker.Snapshot, er
 			Shared:      s.shared[l.Route],
 			Personal:    s.personal[personalKey{l.Route, l.Principal}],
 			Agent:       s.agents[idKey{environment, l.Agent}],
-			Tool:        s.tools[bindingKey{l.Route, l.Tool}],
 		}
-		for _, at := range []markerKey{{environment, broker.PrincipalMarker, l.Principal}, {environment, broker.AgentMarker, l.Agent}} {
+		tools := s.tools[l.Route]
+		if at, found := find(tools, l.Tool, toolName); found {
+			snap.Tool = &tools[at]
+		}
+		if l.Tools {
+			snap.Tools = tools
+		}
+		for _, at := range []markerKey{{environment, broker.PrincipalMarker, l.Principal}, {environment, broker.AgentMarker, l.Agent},
+			{environment, broker.SessionMarker, l.Session}} {
 			if m := s.markers[at]; m != nil {
 				snap.Markers = append(snap.Markers, *m)
 			}
@@ -44,18 +48,13 @@ func checkLookup(l broker.Lookup) error {
 	if _, err := broker.ParseRoute(l.Route.Environment, l.Route.Server); err != nil {
 		return err
 	}
-	if l.Principal != "" {
-		if err := broker.CheckID("principal", l.Principal); err != nil {
+	for _, id := range []struct{ what, id string }{{"principal", l.Principal}, {"agent", l.Agent}, {"tool", l.Tool}, {"session", l.Session}} {
+		if id.id == "" {
+			continue
+		}
+		if err := broker.CheckID(id.what, id.id); err != nil {
 			return err
 		}
-	}
-	if l.Agent != "" {
-		if err := broker.CheckID("agent", l.Agent); err != nil {
-			return err
-		}
-	}
-	if l.Tool != "" {
-		return broker.CheckID("tool", l.Tool)
 	}
 	return nil
 }
@@ -80,27 +79,16 @@ func (s *DB) PutStore(ctx context.Context, v broker.Store) error {
 		return err
 	}
 	return s.do(ctx, PutStore, func() error {
-		list := s.stores[v.Environment]
-		at, found := slices.BinarySearchFunc(list, v.Name, func(a broker.Store, name string) int { return cmp.Compare(a.Name, name) })
-		next := v
-		next.Version++
-		next.Paths = clone(v.Paths)
-		switch {
-		case found && reflect.DeepEqual(list[at], next):
-			return nil
-		case !found && v.Version != 0 || found && !follows(list[at].Version, list[at].State, v.Version):
-			return broker.ErrConflict
-		}
-		list = slices.Clone(list)
-		if found {
-			list[at] = next
-		} else {
-			list = slices.Insert(list, at, next)
-		}
-		s.stores[v.Environment] = list
-		return nil
+		expected := v.Version
+		v.Version++
+		v.Paths = clone(v.Paths)
+		return replaceListed(s.stores, v.Environment, v.Name, storeName, v, func(now *broker.Store) bool {
+			return now == nil && expected == 0 || now != nil && follows(now.Version, now.State, expected)
+		})
 	})
 }
+
+func storeName(v broker.Store) string { return v.Name }
 
 // PutServer implements broker.CatalogueWriter.
 func (s *DB) PutServer(ctx context.Context, v broker.Server) error {
@@ -140,12 +128,14 @@ func (s *DB) PutTool(ctx context.Context, v broker.Tool) error {
 		expected := v.Version
 		v.Version++
 		v.Teams = clone(v.Teams)
-		at := bindingKey{broker.Route{Environment: v.Environment, Server: v.Server}, v.Name}
-		return replace(s.tools, at, v, func(now *broker.Tool) bool {
+		at := broker.Route{Environment: v.Environment, Server: v.Server}
+		return replaceListed(s.tools, at, v.Name, toolName, v, func(now *broker.Tool) bool {
 			return now == nil && expected == 0 || now != nil && follows(now.Version, now.State, expected)
 		})
 	})
 }
+
+func toolName(v broker.Tool) string { return v.Name }
 
 // PutMarker implements broker.Markers.
 func (s *DB) PutMarker(ctx context.Context, m broker.Marker) error {

@@ -28,19 +28,25 @@ const (
 	LoadKeys
 	ClaimFetch
 	SaveKeys
+	LoadRollingKey
+	AddRollingKey
+	CountCall
+	TakePlace
+	FreePlace
 	operations
 )
 
 var opNames = [operations]string{"read the catalogue", "put the environment", "put the store", "put the server",
 	"put the binding", "put the agent", "put the tool", "read a version of the binding", "put the marker",
 	"append the audit record", "read the sealed value", "put the sealed value", "load the issuer's keys",
-	"claim the fetch of the issuer's keys", "save the issuer's keys"}
+	"claim the fetch of the issuer's keys", "save the issuer's keys",
+	"load the rolling key", "add the rolling key", "count the call", "take a place", "free the place"}
 
 // String says what the operation does.
 func (o Op) String() string { return opNames[o] }
 
 func (o Op) reads() bool {
-	return o == Snapshot || o == BindingVersion || o == Latest || o == LoadKeys
+	return o == Snapshot || o == BindingVersion || o == Latest || o == LoadKeys || o == LoadRollingKey
 }
 
 // Fault is what happens to one call. Wait comes first, outside every lock.
@@ -62,6 +68,14 @@ func (s *DB) Inject(op Op, f ...Fault) {
 	defer s.faults.mu.Unlock()
 	s.faults.due[op] = append(s.faults.due[op], f...)
 	s.faults.armed.Add(int64(len(f)))
+}
+
+// Clear takes back the faults that are still due.
+func (s *DB) Clear() {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.due = [operations][]Fault{}
+	s.faults.armed.Store(0)
 }
 
 // Calls counts the calls of op so far, failed ones included.

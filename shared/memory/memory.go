@@ -12,9 +12,11 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,11 +37,14 @@ type DB struct {
 	personal     map[personalKey][]broker.Binding
 	versions     map[bindingKey][]broker.Binding // index: version-1; the last one is current
 	agents       map[idKey]*broker.Agent
-	tools        map[bindingKey]*broker.Tool
+	tools        map[broker.Route][]broker.Tool
 	markers      map[markerKey]*broker.Marker
 	sealed       map[idKey][]broker.SealedValue // newest first, at most two
 	keySets      map[idKey]*broker.KeySet
 	claims       map[idKey]time.Time
+	rollingKeys  map[dayKey]broker.RollingKey
+	calls        map[windowKey]int
+	places       map[placeKey]stay
 	records      map[recordKey]broker.Record
 }
 
@@ -58,6 +63,18 @@ type (
 		kind        broker.MarkerKind
 		id          string
 	}
+	dayKey struct {
+		environment string
+		day         int64
+	}
+	windowKey struct {
+		environment, subject string
+		start                int64
+	}
+	placeKey struct {
+		environment, subject string
+		number               int
+	}
 	recordKey struct {
 		receipt string
 		phase   broker.Phase
@@ -71,10 +88,12 @@ var (
 	_ broker.AuditLog        = (*DB)(nil)
 	_ broker.SealedValues    = (*DB)(nil)
 	_ broker.KeySets         = (*DB)(nil)
+	_ broker.RollingKeys     = (*DB)(nil)
+	_ broker.Quotas          = (*DB)(nil)
 )
 
-// New makes an empty DB. The clock decides only whether a key set is past
-// its life.
+// New makes an empty DB. The clock decides only whether a key set or
+// a rolling key is past its life.
 func New(now func() time.Time) *DB {
 	return &DB{
 		now:          now,
@@ -85,11 +104,14 @@ func New(now func() time.Time) *DB {
 		personal:     map[personalKey][]broker.Binding{},
 		versions:     map[bindingKey][]broker.Binding{},
 		agents:       map[idKey]*broker.Agent{},
-		tools:        map[bindingKey]*broker.Tool{},
+		tools:        map[broker.Route][]broker.Tool{},
 		markers:      map[markerKey]*broker.Marker{},
 		sealed:       map[idKey][]broker.SealedValue{},
 		keySets:      map[idKey]*broker.KeySet{},
 		claims:       map[idKey]time.Time{},
+		rollingKeys:  map[dayKey]broker.RollingKey{},
+		calls:        map[windowKey]int{},
+		places:       map[placeKey]stay{},
 		records:      map[recordKey]broker.Record{},
 	}
 }
@@ -137,6 +159,35 @@ func replace[K comparable, V any](rows map[K]*V, at K, next V, may func(current 
 		return broker.ErrConflict
 	}
 	return nil
+}
+
+// replaceListed is replace for rows that are kept in lists, sorted by name. A
+// list may be in the hands of a reader and is replaced itself.
+func replaceListed[K comparable, V any](lists map[K][]V, in K, name string, nameOf func(V) string, next V, may func(current *V) bool) error {
+	list := lists[in]
+	at, found := find(list, name, nameOf)
+	var current *V
+	if found {
+		current = &list[at]
+	}
+	switch {
+	case found && reflect.DeepEqual(*current, next):
+		return nil
+	case !may(current):
+		return broker.ErrConflict
+	}
+	list = slices.Clone(list)
+	if found {
+		list[at] = next
+	} else {
+		list = slices.Insert(list, at, next)
+	}
+	lists[in] = list
+	return nil
+}
+
+func find[V any](list []V, name string, nameOf func(V) string) (int, bool) {
+	return slices.BinarySearchFunc(list, name, func(v V, name string) int { return cmp.Compare(nameOf(v), name) })
 }
 
 // follows reports whether a row of this standing may be replaced by one that

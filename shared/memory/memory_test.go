@@ -2,6 +2,7 @@ package memory_test
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,13 +13,16 @@ import (
 )
 
 var writes = []memory.Op{memory.PutEnvironment, memory.PutStore, memory.PutServer, memory.PutBinding, memory.PutAgent,
-	memory.PutTool, memory.PutMarker, memory.Append, memory.PutSealed, memory.SaveKeys}
+	memory.PutTool, memory.PutMarker, memory.Append, memory.PutSealed, memory.SaveKeys, memory.AddRollingKey,
+	memory.CountCall, memory.TakePlace, memory.FreePlace}
+
+var reads = []memory.Op{memory.Snapshot, memory.ClaimFetch, memory.LoadKeys, memory.LoadRollingKey, memory.Latest, memory.BindingVersion}
 
 func TestMemoryKeepsEveryStorageContract(t *testing.T) {
 	storesuite.Run(t, func(t *testing.T, now func() time.Time) storesuite.Stores {
 		s := memory.New(now)
 		return storesuite.Stores{
-			Catalogue: s, Writer: s, Markers: s, Audit: s, Sealed: s, Keys: s,
+			Catalogue: s, Writer: s, Markers: s, Audit: s, Sealed: s, Keys: s, Rolling: s, Quotas: s,
 			ReadAudit: func(_ context.Context, receipt string) ([]broker.Record, error) { return s.Records(receipt), nil },
 			LoseAnswers: func(n int) func() int {
 				var left atomic.Int64
@@ -33,9 +37,10 @@ func TestMemoryKeepsEveryStorageContract(t *testing.T) {
 				return func() int { return int(left.Load()) }
 			},
 			Fail: func() func() {
-				s.Inject(memory.Snapshot, memory.Refuse())
-				s.Inject(memory.ClaimFetch, memory.Refuse())
-				return func() {}
+				for _, op := range slices.Concat(writes, reads) {
+					s.Inject(op, slices.Repeat([]memory.Fault{memory.Refuse()}, 8)...) // more than a test asks for
+				}
+				return s.Clear
 			},
 		}
 	})

@@ -18,7 +18,8 @@ type kind struct {
 
 // lookup finds the row of every kind.
 func lookup(environment string) broker.Lookup {
-	return broker.Lookup{Route: broker.Route{Environment: environment, Server: "github"}, Principal: alice, Agent: robot, Tool: tool}
+	return broker.Lookup{Route: broker.Route{Environment: environment, Server: "github"}, Principal: alice, Agent: robot, Tool: tool,
+		Session: session, Tools: true}
 }
 
 // marks are texts with which a row can be marked; an environment has no text.

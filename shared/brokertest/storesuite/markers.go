@@ -12,6 +12,7 @@ func testMarkers(t *testing.T, backend Factory) {
 	each(t, backend, map[string]func(*bench){
 		"an epoch follows the one before and no other":          testMarkerEpochs,
 		"un-revoking is a new epoch and not an absence":         testMarkerUnrevoked,
+		"a marker of a session binds that session alone":        testMarkerSession,
 		"of sixteen writers exactly one wins":                   testMarkerRace,
 		"an applied marker whose answer was lost is recognised": testMarkerLost,
 		"a marker that no decision reads is refused":            testMarkerRefused,
@@ -59,6 +60,24 @@ func testMarkerUnrevoked(b *bench) {
 	}
 }
 
+func testMarkerSession(b *bench) {
+	m := fullMarker(b.environment, broker.SessionMarker, session)
+	b.must(b.Markers.PutMarker(b.Context(), m))
+	m.Epoch, m.Reason = 2, "again"
+	b.must(b.Markers.PutMarker(b.Context(), m))
+	for _, l := range []broker.Lookup{{Route: b.route(), Session: session}, lookup(b.environment)} {
+		if d := cmp.Diff([]broker.Marker{m}, b.snapshot(l).Markers); d != "" {
+			b.Fatal(d)
+		}
+	}
+	for _, l := range []broker.Lookup{{Route: b.route()}, {Route: b.route(), Session: session + "1"},
+		{Route: b.route(), Principal: session, Agent: session}, {Route: broker.Route{Environment: b.other, Server: "github"}, Session: session}} {
+		if m := b.snapshot(l).Markers; m != nil {
+			b.Fatalf("%+v reads %+v", l, m)
+		}
+	}
+}
+
 func testMarkerRace(b *bench) {
 	for epoch := int64(1); epoch <= 2; epoch++ {
 		errs := race(racers, func(i int) error {
@@ -96,7 +115,7 @@ func testMarkerLost(b *bench) {
 
 func testMarkerRefused(b *bench) {
 	for name, spoil := range map[string]func(*broker.Marker){
-		"a kind that is not read": func(m *broker.Marker) { m.Kind = "session" },
+		"a kind that is not read": func(m *broker.Marker) { m.Kind = "server" },
 		"no kind":                 func(m *broker.Marker) { m.Kind = "" },
 		"no id":                   func(m *broker.Marker) { m.ID = "" },
 		"no environment":          func(m *broker.Marker) { m.Environment = "" },
@@ -116,6 +135,8 @@ func testMarkerApart(b *bench) {
 	b.must(b.Markers.PutMarker(b.Context(), fullMarker(b.other, broker.PrincipalMarker, alice)))
 	b.must(b.Markers.PutMarker(b.Context(), fullMarker(b.environment, broker.AgentMarker, alice)))
 	b.must(b.Markers.PutMarker(b.Context(), fullMarker(b.environment, broker.PrincipalMarker, robot)))
+	b.must(b.Markers.PutMarker(b.Context(), fullMarker(b.environment, broker.SessionMarker, alice)))
+	b.must(b.Markers.PutMarker(b.Context(), fullMarker(b.other, broker.SessionMarker, session)))
 	if m := b.markers(); m != nil {
 		b.Fatalf("markers about others are read: %+v", m)
 	}

@@ -13,6 +13,8 @@ const (
 	alice = "p-alice"
 	robot = "okta:robot/v1#a%2F"
 	tool  = "repos/create#now%"
+
+	session = "s-digest/1#"
 )
 
 func reference(s string) broker.Reference {
@@ -30,6 +32,7 @@ func fullServer(environment string) broker.Server {
 		Propagate: []broker.Propagation{{Attribute: "email", Header: "X-User"}},
 		Networks:  []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fc00::/8")},
 		Timeout:   1500*time.Millisecond + 1,
+		Limits:    broker.Limits{CallsPerMinute: 600, Streams: 70, RequestBytes: 1 << 33, AnswerBytes: 1<<34 + 1},
 	}
 }
 
@@ -50,7 +53,8 @@ func fullStore(environment string) broker.Store {
 }
 
 func fullAgent(environment string) broker.Agent {
-	return broker.Agent{Environment: environment, ID: robot, State: broker.Active, Team: "team-bots", Ceiling: broker.High}
+	return broker.Agent{Environment: environment, ID: robot, State: broker.Active, Team: "team-bots", Ceiling: broker.High,
+		Limits: broker.Limits{CallsPerMinute: 60, Streams: 7, RequestBytes: 1 << 20, AnswerBytes: 1<<21 + 1}}
 }
 
 func fullTool(environment string) broker.Tool {

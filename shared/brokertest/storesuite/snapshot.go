@@ -3,6 +3,7 @@ package storesuite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ func testSnapshot(t *testing.T, backend Factory) {
 		"every field of every row comes back":            testSnapshotWhole,
 		"what is not there is nil":                       testSnapshotEmpty,
 		"only what was looked up is read":                testSnapshotNarrow,
+		"all tools of the server, and of no other":       testSnapshotTools,
 		"ids with separators do not meet":                testSnapshotSeparators,
 		"a lookup that no row could answer is refused":   testSnapshotInvalid,
 		"a backend that cannot be asked gives nothing":   testSnapshotUnavailable,
@@ -38,22 +40,24 @@ func fill(b *bench, environment string) broker.Snapshot {
 	e := broker.Environment{Name: environment, State: broker.Active}
 	store, server, agent, record := fullStore(environment), fullServer(environment), fullAgent(environment), fullTool(environment)
 	shared, personal := fullBinding(environment, "shared", group), fullBinding(environment, "personal", broker.Actor{Principal: alice, Agent: robot})
-	markers := []broker.Marker{fullMarker(environment, broker.PrincipalMarker, alice), fullMarker(environment, broker.AgentMarker, robot)}
+	markers := []broker.Marker{fullMarker(environment, broker.PrincipalMarker, alice), fullMarker(environment, broker.AgentMarker, robot),
+		fullMarker(environment, broker.SessionMarker, session)}
 	for _, err := range []error{b.Writer.PutEnvironment(ctx, e), b.Writer.PutStore(ctx, store), b.Writer.PutServer(ctx, server),
 		b.Writer.PutAgent(ctx, agent), b.Writer.PutTool(ctx, record), b.Writer.PutBinding(ctx, shared), b.Writer.PutBinding(ctx, personal),
-		b.Markers.PutMarker(ctx, markers[0]), b.Markers.PutMarker(ctx, markers[1])} {
+		b.Markers.PutMarker(ctx, markers[0]), b.Markers.PutMarker(ctx, markers[1]), b.Markers.PutMarker(ctx, markers[2])} {
 		b.must(err)
 	}
 	for _, version := range []*int64{&e.Version, &store.Version, &server.Version, &agent.Version, &record.Version, &shared.Version, &personal.Version} {
 		*version = 1
 	}
 	return broker.Snapshot{Environment: &e, Stores: []broker.Store{store}, Server: &server, Shared: []broker.Binding{shared},
-		Personal: []broker.Binding{personal}, Agent: &agent, Tool: &record, Markers: markers}
+		Personal: []broker.Binding{personal}, Agent: &agent, Tool: &record, Tools: []broker.Tool{record}, Markers: markers}
 }
 
 func testSnapshotWhole(b *bench) {
 	want := fill(b, b.environment)
-	for _, row := range []any{*want.Environment, want.Stores[0], *want.Server, *want.Agent, *want.Tool, want.Shared[0], want.Markers[0]} {
+	for _, row := range []any{*want.Environment, want.Stores[0], *want.Server, *want.Agent, *want.Tool, want.Shared[0], want.Markers[0],
+		want.Server.Limits, want.Agent.Limits} {
 		v := reflect.ValueOf(row)
 		for i := range v.NumField() {
 			if v.Field(i).IsZero() {
@@ -83,12 +87,47 @@ func testSnapshotNarrow(b *bench) {
 	if s.Environment == nil || s.Server == nil || len(s.Stores) != 1 || len(s.Shared) != 1 {
 		b.Fatalf("the route's own rows are missing: %+v", s)
 	}
-	if s.Personal != nil || s.Agent != nil || s.Tool != nil || s.Markers != nil {
+	if s.Personal != nil || s.Agent != nil || s.Tool != nil || s.Tools != nil || s.Markers != nil {
 		b.Fatalf("more than the route was read: %+v", s)
 	}
-	s = b.snapshot(broker.Lookup{Route: b.route(), Principal: robot, Agent: alice, Tool: "other"})
-	if s.Personal != nil || s.Agent != nil || s.Tool != nil || s.Markers != nil {
+	s = b.snapshot(broker.Lookup{Route: b.route(), Principal: robot, Agent: alice, Tool: "other", Session: alice})
+	if s.Personal != nil || s.Agent != nil || s.Tool != nil || s.Tools != nil || s.Markers != nil {
 		b.Fatalf("rows of others were read: %+v", s)
+	}
+}
+
+// testSnapshotTools stores more than a megabyte, which is what a query gives
+// at once. A tool that was deleted is among them: to a list it must be known.
+func testSnapshotTools(b *bench) {
+	const many = 40
+	long := make([]string, 31)
+	for i := range long {
+		long[i] = strings.Repeat("x", 1000)
+	}
+	want := map[string]broker.State{}
+	for i := range many {
+		v := fullTool(b.environment)
+		v.Name, v.Teams = fmt.Sprintf("tool/%d", i), long
+		b.must(b.Writer.PutTool(b.Context(), v))
+		want[v.Name] = broker.Active
+		if i%10 == 0 {
+			v.Version, v.State = 1, broker.Deleted
+			b.must(b.Writer.PutTool(b.Context(), v))
+			want[v.Name] = broker.Deleted
+		}
+	}
+	elsewhere, next := fullTool(b.other), fullTool(b.environment)
+	next.Server = "github-2"
+	b.must(errors.Join(b.Writer.PutTool(b.Context(), elsewhere), b.Writer.PutTool(b.Context(), next)))
+	got := map[string]broker.State{}
+	for _, v := range b.snapshot(broker.Lookup{Route: b.route(), Tools: true}).Tools {
+		got[v.Name] = v.State
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		b.Fatal(d)
+	}
+	if s := b.snapshot(broker.Lookup{Route: b.route(), Tool: "tool/1"}); s.Tool == nil || s.Tools != nil {
+		b.Fatalf("a call of one tool reads %d", len(s.Tools))
 	}
 }
 
@@ -101,11 +140,12 @@ func testSnapshotSeparators(b *bench) {
 		b.must(b.Writer.PutTool(b.Context(), record))
 		b.must(b.Writer.PutBinding(b.Context(), card))
 		b.must(b.Markers.PutMarker(b.Context(), fullMarker(b.environment, broker.PrincipalMarker, id)))
+		b.must(b.Markers.PutMarker(b.Context(), fullMarker(b.environment, broker.SessionMarker, id)))
 	}
 	for _, id := range ids {
-		s := b.snapshot(broker.Lookup{Route: b.route(), Principal: id, Agent: id, Tool: id})
+		s := b.snapshot(broker.Lookup{Route: b.route(), Principal: id, Agent: id, Tool: id, Session: id})
 		if s.Agent == nil || s.Agent.ID != id || s.Tool == nil || s.Tool.Name != id ||
-			len(s.Personal) != 1 || s.Personal[0].Actor.Principal != id || len(s.Markers) != 1 || s.Markers[0].ID != id {
+			len(s.Personal) != 1 || s.Personal[0].Actor.Principal != id || len(s.Markers) != 2 || s.Markers[0].ID != id || s.Markers[1].ID != id {
 			b.Fatalf("%q reads %+v", id, s)
 		}
 	}
@@ -117,6 +157,7 @@ func testSnapshotInvalid(b *bench) {
 		{}, {Route: broker.Route{Environment: b.environment}}, {Route: broker.Route{Environment: "A/b", Server: "github"}},
 		{Route: broker.Route{Environment: b.environment, Server: "github/x"}},
 		{Route: b.route(), Principal: long}, {Route: b.route(), Agent: long}, {Route: b.route(), Tool: long}, {Route: b.route(), Tool: "\xff"},
+		{Route: b.route(), Session: long}, {Route: b.route(), Session: "\xff", Tools: true},
 	} {
 		s, err := b.Catalogue.Snapshot(b.Context(), l)
 		b.wants(err, broker.ErrInvalid)

@@ -30,6 +30,8 @@ type Stores struct {
 	Audit     broker.AuditLog
 	Sealed    broker.SealedValues
 	Keys      broker.KeySets
+	Rolling   broker.RollingKeys
+	Quotas    broker.Quotas
 
 	// ReadAudit gives a receipt's records, intent before outcome.
 	ReadAudit func(ctx context.Context, receipt string) ([]broker.Record, error)
@@ -58,6 +60,9 @@ func Run(t *testing.T, backend Factory) {
 		{"audit", testAudit},
 		{"sealed values", testSealed},
 		{"issuer keys", testKeySets},
+		{"rolling keys", testRolling},
+		{"calls", testCalls},
+		{"places", testPlaces},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, backend) })
 	}
