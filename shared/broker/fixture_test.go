@@ -31,10 +31,18 @@ type world struct {
 	attachErr error
 	now       time.Time
 	nonces    int
+
+	lookup     broker.Lookup // of the last read
+	allowances broker.Allowances
+	counted    []string // subjects
+	spent      string   // a subject that is over its limit
+	quotaErr   error
+	freed      []string
 }
 
-func (w *world) Snapshot(context.Context, broker.Lookup) (broker.Snapshot, error) {
+func (w *world) Snapshot(_ context.Context, l broker.Lookup) (broker.Snapshot, error) {
 	w.reads++
+	w.lookup = l
 	return w.snapshot, w.readErr
 }
 
@@ -52,12 +60,31 @@ func (w *world) Append(_ context.Context, r broker.Record) error {
 
 func (w *world) Obtain(context.Context, broker.Ask) (broker.Credential, error) { return w.obtain() }
 
+func (w *world) CountCall(_ context.Context, q broker.Quota, _ time.Time) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counted = append(w.counted, q.Subject)
+	return q.Subject != w.spent, w.quotaErr
+}
+
+func (w *world) TakePlace(ctx context.Context, q broker.Quota, holder string, now, _ time.Time) (broker.Place, bool, error) {
+	free, err := w.CountCall(ctx, q, now)
+	return broker.Place{Quota: q, Holder: holder}, free, err
+}
+
+func (w *world) FreePlace(_ context.Context, p broker.Place) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.freed = append(w.freed, p.Quota.Subject)
+	return nil
+}
+
 func (w *world) broker() *broker.Broker {
 	return broker.New(broker.Parts{
 		Catalogue: w, Audit: w, Sources: map[broker.SourceKind]broker.Source{broker.Static: w},
 		Now:    func() time.Time { return w.now },
-		Status: func(error) int { return 499 },
-		Nonce:  func() string { w.nonces++; return fmt.Sprintf("nonce-%d", w.nonces) },
+		Status: func(error) int { return 499 }, Quotas: w, Allowances: w.allowances, StreamTime: time.Minute,
+		Nonce: func() string { w.nonces++; return fmt.Sprintf("nonce-%d", w.nonces) },
 	})
 }
 
