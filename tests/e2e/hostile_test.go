@@ -3,181 +3,209 @@
 package e2e
 
 import (
-	"encoding/base64"
-	"encoding/hex"
+	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
-	"net/url"
+	"net/http"
+	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"bindery/shared/broker"
+	"bindery/shared/brokertest/idp"
 )
 
-// trick is a way in which an upstream misbehaves, and what has to come of it.
-type trick struct {
-	do     func(c net.Conn, key string) // all that is written, on the bare connection
+// wire is a request as it goes over the socket, in the parts that an attack
+// spoils. It starts as a valid call of the tool "whoami".
+type wire struct {
+	era   string
+	token string // of a principal that sends nothing else
+	path  string // of the server
+
+	line    string   // request line
+	header  []string // lines, without the length
+	body    string
+	unsized bool // nothing is said of the body's length
+	cut     bool // the sender leaves after its last byte
+	slow    bool // each byte of the body travels alone
+}
+
+// set replaces a header, or adds it.
+func (w *wire) set(name, value string) {
+	w.drop(name)
+	w.add(name + ": " + value)
+}
+
+func (w *wire) drop(name string) {
+	w.header = slices.DeleteFunc(w.header, func(line string) bool {
+		got, _, _ := strings.Cut(line, ":")
+		return strings.EqualFold(got, name)
+	})
+}
+
+func (w *wire) add(lines ...string) { w.header = append(w.header, lines...) }
+
+// text is all bytes of the request.
+func (w *wire) text() string {
+	header := w.header
+	if !w.unsized {
+		header = append(slices.Clone(header), fmt.Sprintf("Content-Length: %d", len(w.body)))
+	}
+	return w.line + "\r\n" + strings.Join(header, "\r\n") + "\r\n\r\n" + w.body
+}
+
+// write sends the request. It may be answered, and hung up on, before its end.
+func (w *wire) write(c net.Conn) {
+	all := w.text()
+	if w.slow {
+		_, _ = io.WriteString(c, all[:len(all)-len(w.body)])
+		for _, b := range []byte(w.body) {
+			_, _ = c.Write([]byte{b})
+		}
+		return
+	}
+	_, _ = io.WriteString(c, all)
+}
+
+// attack is a way to spoil a request, and what has to come of it.
+type attack struct {
+	spoil  func(*wire)
 	status int
-	body   string // must be in the answer
-	reason broker.Reason
-	masked int
-	quick  bool // the server's row allows only a moment
-	whole  bool // body is all of the answer
+	code   int    // of the JSON-RPC error; 0: what is not even HTTP gets no such answer
+	legacy int    // status in the legacy era, where that differs
+	only   string // the era that it is an attack in; both, if empty
 }
 
-const (
-	jsonHead = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-	sseHead  = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-	chunked  = "Transfer-Encoding: chunked\r\n\r\n"
-	toTheEnd = "Connection: close\r\n\r\n"
-	progress = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":1,\"progress\":1}}\n\n"
-	masked   = "[masked:card]"
-)
-
-// writes is a whole answer.
-func writes(head, body string) func(net.Conn, string) {
-	return func(c net.Conn, _ string) { _, _ = io.WriteString(c, head+body) }
+// recorded reports whether the attack leaves a refusal: somebody known sent
+// what is not a call.
+func (a attack) recorded() bool {
+	return !slices.Contains([]int{0, notFoundCode, noTokenCode, badTokenCode}, a.code)
 }
 
-// echoes answers with the credential, spelled by a function, as a text of JSON.
-func echoes(head string, spell func(string) string) func(net.Conn, string) {
-	return func(c net.Conn, key string) {
-		_, _ = io.WriteString(c, head+`{"jsonrpc":"2.0","id":1,"result":{"t":"before `+spell(key)+` after"}}`)
+// Codes of the error table that leave no record.
+const notFoundCode, noTokenCode, badTokenCode = 14040, 14010, 14011
+
+// siege is a deployment with one server, and an issuer that gives every attack
+// a principal of its own: the budget of refusals holds nobody's record back.
+type siege struct {
+	*deployment
+	era    string
+	issuer *idp.Server
+	u      *upstream
+}
+
+func besiege(t *testing.T, era string) *siege {
+	s := &siege{era: era, issuer: idp.New(t)}
+	s.deployment = deploy(t, func(p *plan) {
+		p.issuers = []any{issuer(p.env, map[string]any{"issuer": s.issuer.Issuer(), "algorithms": []string{"ES256"}, "agents": "ignored"})}
+	})
+	s.u = s.upstream(echo())
+	s.simple(s.u)
+	return s
+}
+
+// valid is a call that somebody may make.
+func (s *siege) valid(who string) *wire {
+	w := &wire{era: s.era, path: "/mcp/" + s.env + "/notes", body: toolCall(s.era)}
+	w.token = s.issuer.Sign("k1", nil, map[string]any{"iss": s.issuer.Issuer(), "sub": who, "aud": audience, "groups": []string{"g-dev"},
+		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix()})
+	w.line = "POST " + w.path + " HTTP/1.1"
+	w.header = []string{"Host: " + strings.TrimPrefix(s.url, "http://"), "Authorization: Bearer " + w.token, "Content-Type: application/json",
+		"Accept: application/json, text/event-stream", "MCP-Protocol-Version: " + s.era}
+	if s.era == modern {
+		w.add("Mcp-Method: tools/call", "Mcp-Name: whoami")
 	}
+	return w
 }
 
-func quoted(s string) string { return strings.Trim(object("", s)[4:], `"}`) }
-
-// dribbles writes a text in chunks of one byte each.
-func dribbles(head string, body func(key string) string) func(net.Conn, string) {
-	return func(c net.Conn, key string) {
-		_, _ = io.WriteString(c, head+chunked)
-		for _, b := range []byte(body(key)) {
-			_, _ = fmt.Fprintf(c, "1\r\n%c\r\n", b)
-			time.Sleep(50 * time.Microsecond) // so that they travel apart
+// deliver writes a request on a connection of its own and reads the answer.
+func (s *siege) deliver(t *testing.T, w *wire) answer {
+	t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	must(t, err)
+	defer c.Close()
+	must(t, c.SetDeadline(time.Now().Add(pending)))
+	w.write(c)
+	if w.cut {
+		must(t, c.(*net.TCPConn).CloseWrite())
+	}
+	method, _, _ := strings.Cut(w.line, " ")
+	from := bufio.NewReader(c)
+	for {
+		r, err := http.ReadResponse(from, &http.Request{Method: method})
+		must(t, err)
+		if r.StatusCode == http.StatusContinue {
+			continue
 		}
-		_, _ = io.WriteString(c, "0\r\n\r\n")
+		body, err := io.ReadAll(r.Body)
+		must(t, err)
+		return answer{r.StatusCode, r.Header, string(body), r.Header.Get("Bindery-Receipt")}
 	}
 }
 
-// hangs writes something and then nothing, until the other side hangs up.
-func hangs(start string) func(net.Conn, string) {
-	return func(c net.Conn, _ string) {
-		_, _ = io.WriteString(c, start)
-		_, _ = io.Copy(io.Discard, c)
+// repelled requires the one right refusal, nothing at the upstream, and a
+// record where somebody known is to blame.
+func (s *siege) repelled(t *testing.T, name string, a attack) {
+	t.Helper()
+	w := s.valid(name)
+	a.spoil(w)
+	got, status := s.deliver(t, w), a.status
+	if s.era == legacy && a.legacy != 0 {
+		status = a.legacy
 	}
-}
-
-// drips writes something and then a byte now and then, for as long as it can.
-func drips(start string) func(net.Conn, string) {
-	return func(c net.Conn, _ string) {
-		_, err := io.WriteString(c, start)
-		for err == nil {
-			time.Sleep(10 * time.Millisecond)
-			_, err = io.WriteString(c, "x")
+	var fault struct{ Error struct{ Code int } }
+	_ = json.Unmarshal([]byte(got.body), &fault) // what is no JSON has no code
+	if got.status != status || fault.Error.Code != a.code {
+		t.Errorf("answered %d %.200s, want %d with code %d", got.status, got.body, status, a.code)
+	}
+	s.u.untouched(t)
+	if strings.Contains(got.body, "smuggled") || strings.Contains(got.body, w.token) {
+		t.Errorf("the answer repeats the request: %.200s", got.body)
+	}
+	switch {
+	case a.recorded():
+		if r := s.refused(got, broker.MessageRefused); r.Status != got.status {
+			t.Errorf("recorded status %d", r.Status)
 		}
+	case got.receipt != "":
+		t.Error("there is a receipt without a record")
 	}
 }
 
-func floods(head, unit string) func(net.Conn, string) {
-	return func(c net.Conn, _ string) {
-		_, err := io.WriteString(c, head)
-		megabyte := strings.Repeat(unit, 1<<20/len(unit))
-		for sent := 0; sent < 50 && err == nil; sent++ {
-			_, err = io.WriteString(c, megabyte)
-		}
-	}
-}
-
-// echoTricks give the credential away in what a caller may read.
-func echoTricks() map[string]trick {
-	escaped := func(s string) string { return strings.Trim(fmt.Sprintf("%+q", s), `"`) }
-	unicode := func(s string) (all string) {
-		for _, b := range []byte(s) {
-			all += fmt.Sprintf(`\u%04X`, b)
-		}
-		return all
-	}
-	return map[string]trick{
-		"raw in JSON":        {do: echoes(jsonHead+toTheEnd, quoted), status: 200, body: "before " + masked + " after", masked: 1},
-		"in escapes":         {do: echoes(jsonHead+toTheEnd, unicode), status: 200, body: "before " + masked + " after", masked: 1},
-		"escaped by another": {do: echoes(jsonHead+toTheEnd, escaped), status: 200, body: "before " + masked + " after", masked: 1},
-		"in base64":          {do: echoes(jsonHead+toTheEnd, func(s string) string { return base64.StdEncoding.EncodeToString([]byte("u:" + s)) }), status: 200, body: masked, masked: 1},
-		"in base64url":       {do: echoes(jsonHead+toTheEnd, func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte("ab" + s + "z")) }), status: 200, body: masked, masked: 1},
-		"in hex":             {do: echoes(jsonHead+toTheEnd, func(s string) string { return hex.EncodeToString([]byte(s)) }), status: 200, body: masked, masked: 1},
-		"percent-encoded":    {do: echoes(jsonHead+toTheEnd, url.QueryEscape), status: 200, body: masked, masked: 1},
-		"in a plain error":   {do: echoes("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"+toTheEnd, func(s string) string { return s }), status: 400, body: masked, masked: 1},
-		"in an event's name": {do: func(c net.Conn, key string) {
-			_, _ = io.WriteString(c, sseHead+toTheEnd+"event: "+key+"\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n")
-		}, status: 200, body: "event: " + masked + "\ndata: {", masked: 1},
-		"in an event's id": {do: func(c net.Conn, key string) {
-			_, _ = io.WriteString(c, sseHead+toTheEnd+"id: "+key+"\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n")
-		}, status: 200, body: `"code":15028`, reason: broker.AnswerWouldLeak},
-		"byte by byte": {do: dribbles(jsonHead, func(key string) string { return `{"jsonrpc":"2.0","id":1,"result":{"t":"` + quoted(key) + `"}}` }), status: 200, body: `{"t":"` + masked + `"}`, masked: 1},
-		"in events byte by byte": {do: dribbles(sseHead, func(key string) string {
-			return ": " + key + "\n\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"t\":\"" + quoted(key) + "\"}}\n\n"
-		}), status: 200, body: ": " + masked + "\n\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"t\":\"" + masked + "\"}}\n\n", masked: 2},
-		"over lines of an event": {do: func(c net.Conn, key string) {
-			_, _ = io.WriteString(c, sseHead+toTheEnd+"data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"t\":\"x\"},\ndata: \"x\":\""+quoted(key)+"\"}\n\n")
-		}, status: 200, body: masked, masked: 1},
-		"in a header": {do: func(c net.Conn, key string) {
-			_, _ = io.WriteString(c, jsonHead+"Allow: "+key+"\r\nX-Debug: "+key+"\r\nSet-Cookie: k="+key+"\r\n"+toTheEnd+`{"jsonrpc":"2.0","id":1,"result":{}}`)
-		}, status: 200, body: `"result":{}`, masked: 1},
-		"in the session id": {do: func(c net.Conn, key string) {
-			_, _ = io.WriteString(c, jsonHead+"Mcp-Session-Id: s"+key+"\r\n"+toTheEnd+`{"jsonrpc":"2.0","id":1,"result":{}}`)
-		}, status: 502, body: `"code":15028`, reason: broker.AnswerWouldLeak},
-		"in the message's id": {do: func(c net.Conn, key string) {
-			_, _ = io.WriteString(c, jsonHead+toTheEnd+`{"jsonrpc":"2.0","id":"`+quoted(key)+`","result":{}}`)
-		}, status: 502, body: `"code":15028`, reason: broker.AnswerWouldLeak},
-		"in the status line": {do: func(c net.Conn, key string) {
-			_, _ = io.WriteString(c, "HTTP/1.1 2x0 "+key+"\r\n"+toTheEnd)
-		}, status: 502, body: unreachable, reason: broker.UpstreamUnreached},
-		"in a trailer": {do: func(c net.Conn, key string) {
-			_, _ = io.WriteString(c, jsonHead+"Trailer: X-Key\r\n"+chunked+"24\r\n"+`{"jsonrpc":"2.0","id":1,"result":{}}`+"\r\n0\r\nX-Key: "+key+"\r\n\r\n")
-		}, status: 200, body: `"result":{}`},
-		"in a broken trailer": {do: func(c net.Conn, key string) {
-			_, _ = io.WriteString(c, jsonHead+chunked+"24\r\n"+`{"jsonrpc":"2.0","id":1,"result":{}}`+"\r\n0\r\n"+key+"\r\n\r\n")
-		}, status: 502, body: `"code":15027`, reason: broker.UpstreamBroke},
-		"in early hints": {do: func(c net.Conn, key string) {
-			_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: <"+key+">\r\n\r\n"+jsonHead+toTheEnd+`{"jsonrpc":"2.0","id":1,"result":{}}`)
-		}, status: 200, body: `"result":{}`},
-	}
-}
-
-// brokenTricks are answers that are none, or too much, or never end.
-func brokenTricks() map[string]trick {
-	late := func(do func(net.Conn, string), status int, body string) trick {
-		return trick{do: do, status: status, body: body, reason: broker.UpstreamTimeout, quick: true}
-	}
-	whole := `{"jsonrpc":"2.0","id":1,"result":{}}`
-	return map[string]trick{
-		"hangs before headers":    late(hangs(""), 504, `"code":15040`),
-		"hangs in its headers":    late(hangs("HTTP/1.1 200 OK\r\nContent-"), 504, `"code":15040`),
-		"hangs in its body":       late(hangs(jsonHead+"Content-Length: 500\r\n\r\n{\"jsonrpc\""), 504, `"code":15040`),
-		"hangs in its stream":     late(hangs(sseHead+toTheEnd+progress), 200, progress+"event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":15040"),
-		"hangs after the answer":  {do: hangs(sseHead + toTheEnd + "data: " + whole + "\n\n"), status: 200, body: "data: " + whole + "\n\n", reason: broker.UpstreamTimeout, quick: true, whole: true},
-		"breaks after the answer": {do: writes(sseHead, chunked+"2c\r\ndata: "+whole+"\n\n\r\nzz\r\n"), status: 200, body: "data: " + whole + "\n\n", reason: broker.UpstreamBroke, whole: true},
-		"drips its headers":       late(drips("HTTP/1.1 200 OK\r\nX-Slow: "), 504, `"code":15040`),
-		"drips its body":          late(drips(jsonHead+toTheEnd), 504, `"code":15040`),
-		"drips its stream":        late(drips(sseHead+toTheEnd+progress+"data: "), 200, progress+"event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":15040"),
-		"sends 50 MB":             {do: floods(jsonHead+toTheEnd, "x"), status: 502, body: `"code":15024`, reason: broker.UpstreamTooLarge},
-		"sends an event of 50 MB": {do: floods(sseHead+toTheEnd+progress+"data: ", "x"), status: 200, body: progress + "event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":15024", reason: broker.UpstreamTooLarge},
-		"sends 50 MB of headers":  {do: floods("HTTP/1.1 200 OK\r\n", "X-Filler: xxxxxxxxxxxxxxx\r\n"), status: 502, body: unreachable, reason: broker.UpstreamUnreached},
-		"sends hints without end": {do: floods("", "HTTP/1.1 103 Early Hints\r\n\r\n"), status: 502, body: unreachable, reason: broker.UpstreamUnreached},
-		"closes at once":          {do: writes("", ""), status: 502, body: unreachable, reason: broker.UpstreamUnreached},
-		"closes in its body":      {do: writes(jsonHead, "Content-Length: 500\r\n\r\n{\"jsonrpc\""), status: 502, body: `"code":15027`, reason: broker.UpstreamBroke},
-		"closes in its stream":    {do: writes(sseHead, toTheEnd+progress+"data: {\"half"), status: 200, body: progress + "event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":15027", reason: broker.UpstreamBroke},
-		"breaks its chunks":       {do: writes(jsonHead, chunked+"5\r\n{\"a\":\r\nzz\r\nmore"), status: 502, body: `"code":15027`, reason: broker.UpstreamBroke},
-		"breaks a stream's chunk": {do: writes(sseHead, chunked+"ffffffffffffffffff\r\n"), status: 200, body: `"code":15027`, reason: broker.UpstreamBroke},
-		"speaks no HTTP":          {do: writes("SSH-2.0-OpenSSH_9.9\r\n", ""), status: 502, body: unreachable, reason: broker.UpstreamUnreached},
-		"answers 401":             {do: writes("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=theirs\r\n", "Content-Length: 2\r\n\r\n{}"), status: 502, body: `"code":15025`, reason: broker.UpstreamAuth},
-		"answers 403 in HTML":     {do: writes("HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\n", "Content-Length: 2\r\n\r\nno"), status: 403, body: `"code":15030`, reason: broker.UpstreamDenied},
-		"answers 500 in HTML":     {do: writes("HTTP/1.1 500 Oops\r\nContent-Type: text/html\r\n", "Content-Length: 5\r\n\r\nstack"), status: 502, body: `"code":15026`, reason: broker.UpstreamFailed},
-		"switches protocols":      {do: writes("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", whole), status: 502, body: unreachable, reason: broker.UpstreamUnreached},
-		"answers 042":             {do: writes("HTTP/1.1 042 Nothing\r\nContent-Type: application/json\r\n", toTheEnd+whole), status: 502, body: `"code":15026`, reason: broker.UpstreamMalformed},
-		"answers 999":             {do: writes("HTTP/1.1 999 Nothing\r\nContent-Type: application/json\r\n", toTheEnd+whole), status: 502, body: `"code":15026`, reason: broker.UpstreamMalformed},
-		"sends gzip":              {do: writes(jsonHead+"Content-Encoding: gzip\r\n", toTheEnd+"\x1f\x8b\x08"), status: 502, body: `"code":15023`, reason: broker.UpstreamEncoded},
-		"sends brotli in events":  {do: writes(sseHead+"Content-Encoding: identity, br\r\n", toTheEnd+"data: "), status: 502, body: `"code":15023`, reason: broker.UpstreamEncoded},
+// TestHostileRequestsAreRefusedAndReachNobody, in both eras, each with the
+// status and code of the error table. The call that they are made of goes
+// through when the siege is over, and is the first that the upstream gets.
+func TestHostileRequestsAreRefusedAndReachNobody(t *testing.T) {
+	t.Parallel()
+	for _, era := range []string{legacy, modern} {
+		t.Run(era, func(t *testing.T) {
+			t.Parallel()
+			s, records := besiege(t, era), 2
+			for group, attacks := range map[string]map[string]attack{"keys": hostileKeys(), "text": hostileText(), "values": hostileValues(),
+				"sizes": hostileSizes(), "headers": hostileHeaders(), "mirrors": hostileMirrors(), "tokens": hostileTokens(),
+				"framing": hostileFraming(), "routes": hostileRoutes()} {
+				for _, name := range slices.Sorted(maps.Keys(attacks)) {
+					a := attacks[name]
+					if a.only != "" && a.only != era {
+						continue
+					}
+					if a.recorded() {
+						records++
+					}
+					t.Run(group+"/"+name, func(t *testing.T) { s.repelled(t, group+"/"+name, a) })
+				}
+			}
+			s.deliver(t, s.valid("friend")).want(t, http.StatusOK, "[masked:dev-notes]")
+			if got := s.u.arrivals(); len(got) != 1 || got[0].body != toolCall(era) {
+				t.Errorf("the upstream got %d requests, want the valid call alone", len(got))
+			}
+			if n := s.audited(); n != records {
+				t.Errorf("%d records, want %d", n, records)
+			}
+		})
 	}
 }
