@@ -1,5 +1,7 @@
 package mcp
 
+import "math/bits"
+
 // capabilities are what a client declared that it can do, of a fixed list.
 type capabilities uint8
 
@@ -16,7 +18,7 @@ func (c capabilities) names() []string {
 	if c == 0 {
 		return nil
 	}
-	names := make([]string, 0, 5)
+	names := make([]string, 0, bits.OnesCount8(uint8(c)))
 	for i, name := range [...]string{"elicitation.form", "elicitation.url", "roots", "sampling", "tasks"} {
 		if c&(1<<i) != 0 {
 			names = append(names, name)

@@ -19,12 +19,30 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden parts of testdata/parse")
+var update = flag.Bool("update", false, "rewrite the golden parts of testdata")
 
 // TestParseConversations runs each testdata/parse/*.txtar: a file holds pairs
-// of NAME.request (headers, blank line, body) and NAME.want (the judgement).
+// of a request and NAME.want (the judgement). A POST is NAME.request (headers,
+// blank line, body); of NAME.get and NAME.delete there are headers only.
 func TestParseConversations(t *testing.T) {
-	files, err := filepath.Glob("testdata/parse/*.txtar")
+	golden(t, "testdata/parse/*.txtar", func(f txtar.File) (name, got string) {
+		for suffix, parse := range map[string]func(http.Header, []byte) (*mcp.Message, error){
+			".request": mcp.Parse,
+			".get":     func(h http.Header, _ []byte) (*mcp.Message, error) { return mcp.ParseListen(h) },
+			".delete":  func(h http.Header, _ []byte) (*mcp.Message, error) { return mcp.ParseEnd(h) },
+		} {
+			if name, found := strings.CutSuffix(f.Name, suffix); found {
+				return name, judge(t, f.Data, parse)
+			}
+		}
+		return "", ""
+	})
+}
+
+// golden compares what run gives for each file of the archives with the file
+// NAME.want beside it. Files for which run gives no name are passed over.
+func golden(t *testing.T, pattern string, run func(f txtar.File) (name, got string)) {
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no conversations: %v", err)
 	}
@@ -40,11 +58,10 @@ func TestParseConversations(t *testing.T) {
 			want[f.Name] = string(f.Data)
 		}
 		for _, f := range archive.Files {
-			name, isRequest := strings.CutSuffix(f.Name, ".request")
-			if !isRequest {
+			name, got := run(f)
+			if name == "" {
 				continue
 			}
-			got := judge(t, f.Data)
 			out.Files = append(out.Files, f, txtar.File{Name: name + ".want", Data: []byte(got)})
 			t.Run(filepath.Base(file)+"/"+name, func(t *testing.T) {
 				if diff := cmp.Diff(want[name+".want"], got); diff != "" && !*update {
@@ -60,8 +77,8 @@ func TestParseConversations(t *testing.T) {
 	}
 }
 
-// judge renders what Parse says about a request written as text.
-func judge(t *testing.T, request []byte) string {
+// judge renders what is said about a request written as text.
+func judge(t *testing.T, request []byte, parse func(http.Header, []byte) (*mcp.Message, error)) string {
 	t.Helper()
 	reader := bufio.NewReader(bytes.NewReader(request))
 	header, err := textproto.NewReader(reader).ReadMIMEHeader()
@@ -72,7 +89,7 @@ func judge(t *testing.T, request []byte) string {
 	if _, err := body.ReadFrom(reader); err != nil {
 		t.Fatal(err)
 	}
-	m, err := mcp.Parse(http.Header(header), bytes.TrimSuffix(body.Bytes(), []byte("\n")))
+	m, err := parse(http.Header(header), bytes.TrimSuffix(body.Bytes(), []byte("\n")))
 	if err != nil {
 		var refusal *mcp.Error
 		if !errors.As(err, &refusal) {
@@ -80,7 +97,18 @@ func judge(t *testing.T, request []byte) string {
 		}
 		return fmt.Sprintf("refused: HTTP %d\n%s\n", refusal.Status, refusal.Body())
 	}
-	kind := map[mcp.Kind]string{mcp.Request: "request", mcp.Notification: "notification", mcp.Response: "response"}[m.Kind]
-	return fmt.Sprintf("%s id=%s method=%q action=%s target=%q version=%s modern=%v\n",
+	kind := map[mcp.Kind]string{mcp.Request: "request", mcp.Notification: "notification", mcp.Response: "response",
+		mcp.Listen: "listen", mcp.End: "end"}[m.Kind]
+	said := fmt.Sprintf("%s id=%s method=%q action=%s target=%q version=%s modern=%v",
 		kind, m.ID, m.Method, m.Action, m.Target, m.Version, m.Modern)
+	if m.Lasting {
+		said += " lasting"
+	}
+	if m.Session+m.LastEventID != "" {
+		said += fmt.Sprintf(" session=%q last-event-id=%q", m.Session, m.LastEventID)
+	}
+	if m.Capabilities != nil {
+		said += fmt.Sprintf(" capabilities=%v", m.Capabilities)
+	}
+	return said + "\n"
 }
