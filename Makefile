@@ -6,24 +6,28 @@ LDFLAGS := -s -w
 LAMBDA  := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -tags lambda.norpc -ldflags="$(LDFLAGS)"
 BENCH   ?= .
 # A binary of its own, run in place of the shell: signals reach it, and it says how it ended.
-LOCAL   := test -x .local/bin/local || echo "  compiling (a minute or two the first time)"; \
-	$(GO) build -o .local/bin/local ./infra/local && exec .local/bin/local
+PROGRAM  = test -x .local/bin/$(1) || echo "  compiling (a minute or two the first time)"; \
+	$(GO) build -o .local/bin/$(1) ./infra/$(1) && exec .local/bin/$(1)
 COUNT   ?= 3
+RUNS    ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check bench build build-ProxyFunction clean
+.PHONY: help run demo test conformance check bench build build-ProxyFunction clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: ## the whole broker on this machine: one governed call shown, then it keeps serving (PORT=8080)
-	@$(LOCAL)
+	@$(call PROGRAM,local)
 
 demo: ## the same call, checked on every side, without staying up
-	@$(LOCAL) -once
+	@$(call PROGRAM,local) -once
 
 test: ## every test, on real parts: DynamoDB Local, moto, OpenID provider, MCP servers
 	@GO=$(GO) infra/test.sh
+
+conformance: ## the official MCP suite, directly and through Bindery: equal counts (RUNS=10)
+	@$(call PROGRAM,conformance) -runs $(RUNS)
 
 check: ## formatting, linters, vulnerabilities, secrets in the tree, the template
 	@infra/check.sh

@@ -137,3 +137,19 @@ func (t tool) run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// npmInstall writes a package's files into dir and installs what its lock file
+// pins. No script of a package runs.
+func npmInstall(ctx context.Context, dir, what string, files map[string]string) error {
+	if _, err := exec.LookPath("npm"); err != nil {
+		return fmt.Errorf("%w: npm was not found: install Node 20 or newer with npm", ErrRuntime)
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			return fmt.Errorf("%w: writing %s of %s: %w", ErrInstall, name, what, err)
+		}
+	}
+	npm := tool{dir: dir, doing: "installing " + what + " from the npm registry", advice: tryAgain,
+		argv: []string{"npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"}}
+	return npm.run(ctx)
+}

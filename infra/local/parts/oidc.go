@@ -5,9 +5,7 @@ import (
 	_ "embed" // the pinned provider
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -194,16 +192,7 @@ func nodeMajor(version string) (int, bool) {
 }
 
 func installOIDC(ctx context.Context, p Progress, dir string) error {
-	if _, err := exec.LookPath("npm"); err != nil {
-		return fmt.Errorf("%w: npm was not found: install Node 20 or newer with npm", ErrRuntime)
-	}
 	p.say("oidc-provider: installing the pinned release from the npm registry (about 1 MB to download, once)")
-	for name, content := range map[string]string{"package.json": oidcPackage, "package-lock.json": oidcLock, "op.mjs": oidcProgram} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
-			return fmt.Errorf("%w: writing %s of the OpenID provider: %w", ErrInstall, name, err)
-		}
-	}
-	npm := tool{dir: dir, doing: "installing oidc-provider from the npm registry", advice: tryAgain,
-		argv: []string{"npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"}}
-	return npm.run(ctx)
+	return npmInstall(ctx, dir, "oidc-provider",
+		map[string]string{"package.json": oidcPackage, "package-lock.json": oidcLock, "op.mjs": oidcProgram})
 }
