@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"bindery/shared/broker"
 	"bindery/shared/mask"
 	"bindery/shared/mcp"
 	"bindery/shared/secret"
@@ -42,7 +43,8 @@ func relayed(t *testing.T, masker *mask.Masker, kind string, body io.Reader) str
 	t.Helper()
 	w := httptest.NewRecorder()
 	x := &exchange{
-		Handler: &Handler{maxAnswer: 1 << 20, log: slog.New(slog.DiscardHandler)}, w: w, masker: masker,
+		Handler: &Handler{log: slog.New(slog.DiscardHandler)}, w: w, masker: masker, maxAnswer: 1 << 20,
+		release: &broker.Release{Decision: &broker.Decision{}},
 		message: &mcp.Message{Kind: mcp.Request, ID: json.RawMessage("7"), Version: "2025-11-25"},
 	}
 	x.answer(context.Background(), &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(body)})

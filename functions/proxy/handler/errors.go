@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
+	"time"
 
 	"bindery/shared/broker"
 	"bindery/shared/egress"
 	"bindery/shared/identity"
 	"bindery/shared/mcp"
+	"bindery/shared/session"
 )
 
 // Problem is one row of the error table: what a caller is told. Nothing else
@@ -21,63 +24,88 @@ type Problem struct {
 	Code   int    // JSON-RPC
 	Text   string
 	Retry  bool // the same call may succeed later: Retry-After is set
+
+	after time.Duration // for Retry-After; 0 means a second
 }
 
 // The error table. Unknown, forbidden and revoked are one row on purpose.
 var (
-	notRoute       = Problem{"not_found", 404, 14040, "no such address", false}
-	noToken        = Problem{"unauthorized", 401, 14010, "a bearer token is required", false}
-	badToken       = Problem{"invalid_token", 401, 14011, "the token was not accepted", false}
-	smallScope     = Problem{"insufficient_scope", 403, 14031, "the token lacks a required scope", false}
-	noIssuer       = Problem{"issuer_unavailable", 503, 15031, "tokens cannot be checked at the moment", true}
-	notPost        = Problem{"method_not_allowed", 405, 14050, "only POST is served here", false}
-	tooLarge       = Problem{"request_too_large", 413, 14130, "the request body is larger than 4 MiB", false}
-	brokenBody     = Problem{"request_broken", 400, 14000, "the request body could not be read", false}
-	forbidden      = Problem{"forbidden", 403, 14030, "not allowed, or no such server", false}
-	undecided      = Problem{"decision_unavailable", 503, 15032, "the call could not be decided, try again", true}
-	unrecorded     = Problem{"audit_unavailable", 503, 15033, "the call could not be recorded, so it was not made", true}
-	noCredential   = Problem{"credential_unavailable", 503, 15034, "the credential could not be obtained at the moment", true}
-	badCredential  = Problem{"credential_failed", 502, 15020, "the credential could not be obtained", false}
-	unreached      = Problem{"upstream_unreachable", 502, 15021, "the upstream could not be reached", true}
-	slow           = Problem{"upstream_timeout", 504, 15040, "the upstream did not answer in time", true}
-	redirected     = Problem{"upstream_redirect", 502, 15022, "the upstream answered with a redirect, which is never followed", false}
-	encoded        = Problem{"upstream_encoding", 502, 15023, "the upstream answered in an encoding that was not asked for", false}
-	answerLarge    = Problem{"upstream_too_large", 502, 15024, "the upstream's answer is larger than allowed", false}
-	upstreamAuth   = Problem{"upstream_refused_credential", 502, 15025, "the upstream did not accept the credential", false}
-	upstreamDenied = Problem{"upstream_forbidden", 403, 15030, "the upstream itself refused this call", false}
-	upstreamFailed = Problem{"upstream_failed", 502, 15026, "the upstream failed", true}
-	brokeOff       = Problem{"upstream_broke_off", 502, 15027, "the upstream ended its answer early", true}
-	notMCP         = Problem{"upstream_malformed", 502, 15029, "the upstream's answer is not MCP", false}
-	wouldLeak      = Problem{"answer_withheld", 502, 15028, "the upstream's answer was withheld: it carried a secret where masking would break it", false}
-	internal       = Problem{"internal", 500, 15000, "internal error", false}
+	notRoute       = Problem{Name: "not_found", Status: 404, Code: 14040, Text: "no such address"}
+	foreignHost    = Problem{Name: "foreign_host", Status: 403, Code: 14034, Text: "this host name is not served here"}
+	foreignOrigin  = Problem{Name: "foreign_origin", Status: 403, Code: 14035, Text: "pages of this origin may not call"}
+	noToken        = Problem{Name: "unauthorized", Status: 401, Code: 14010, Text: "a bearer token is required"}
+	badToken       = Problem{Name: "invalid_token", Status: 401, Code: 14011, Text: "the token was not accepted"}
+	smallScope     = Problem{Name: "insufficient_scope", Status: 403, Code: 14031, Text: "the token lacks a required scope"}
+	noIssuer       = Problem{Name: "issuer_unavailable", Status: 503, Code: 15031, Text: "tokens cannot be checked at the moment", Retry: true}
+	notServed      = Problem{Name: "method_not_allowed", Status: 405, Code: 14050, Text: "this method is not served here"}
+	tooLarge       = Problem{Name: "request_too_large", Status: 413, Code: 14130, Text: "the request body is larger than 4 MiB"}
+	overSize       = Problem{Name: "request_over_limit", Status: 413, Code: 14131, Text: "the request body is larger than this caller, agent or server may use"}
+	brokenBody     = Problem{Name: "request_broken", Status: 400, Code: 14000, Text: "the request body could not be read"}
+	unwantedBody   = Problem{Name: "body_not_allowed", Status: 400, Code: 14001, Text: "GET and DELETE have no body"}
+	resumeAlone    = Problem{Name: "resume_without_session", Status: 400, Code: 14002, Text: "Last-Event-ID needs the session it belongs to"}
+	noSession      = Problem{Name: "session_unknown", Status: 404, Code: 14041, Text: "no such session: begin a new one"}
+	otherSession   = Problem{Name: "session_of_another_binding", Status: 403, Code: 14033, Text: "this session was begun under another binding: begin one of its own for this call"}
+	limited        = Problem{Name: "limit_reached", Status: 429, Code: 14290, Text: "a limit on calls or streams is reached, try again", Retry: true}
+	forbidden      = Problem{Name: "forbidden", Status: 403, Code: 14030, Text: "not allowed, or no such server"}
+	accessEnded    = Problem{Name: "access_ended", Status: 403, Code: 14032, Text: "access ended while the call was under way"}
+	undecided      = Problem{Name: "decision_unavailable", Status: 503, Code: 15032, Text: "the call could not be decided, try again", Retry: true}
+	unrecorded     = Problem{Name: "audit_unavailable", Status: 503, Code: 15033, Text: "the call could not be recorded, so it was not made", Retry: true}
+	noCredential   = Problem{Name: "credential_unavailable", Status: 503, Code: 15034, Text: "the credential could not be obtained at the moment", Retry: true}
+	badCredential  = Problem{Name: "credential_failed", Status: 502, Code: 15020, Text: "the credential could not be obtained"}
+	unreached      = Problem{Name: "upstream_unreachable", Status: 502, Code: 15021, Text: "the upstream could not be reached", Retry: true}
+	slow           = Problem{Name: "upstream_timeout", Status: 504, Code: 15040, Text: "the upstream did not answer in time", Retry: true}
+	streamOver     = Problem{Name: "stream_time_over", Status: 504, Code: 15041, Text: "the time of this stream is over: open it again", Retry: true}
+	redirected     = Problem{Name: "upstream_redirect", Status: 502, Code: 15022, Text: "the upstream answered with a redirect, which is never followed"}
+	encoded        = Problem{Name: "upstream_encoding", Status: 502, Code: 15023, Text: "the upstream answered in an encoding that was not asked for"}
+	answerLarge    = Problem{Name: "upstream_too_large", Status: 502, Code: 15024, Text: "the upstream's answer is larger than allowed"}
+	upstreamAuth   = Problem{Name: "upstream_refused_credential", Status: 502, Code: 15025, Text: "the upstream did not accept the credential"}
+	upstreamDenied = Problem{Name: "upstream_forbidden", Status: 403, Code: 15030, Text: "the upstream itself refused this call"}
+	upstreamFailed = Problem{Name: "upstream_failed", Status: 502, Code: 15026, Text: "the upstream failed", Retry: true}
+	brokeOff       = Problem{Name: "upstream_broke_off", Status: 502, Code: 15027, Text: "the upstream ended its answer early", Retry: true}
+	notMCP         = Problem{Name: "upstream_malformed", Status: 502, Code: 15029, Text: "the upstream's answer is not MCP"}
+	wouldLeak      = Problem{Name: "answer_withheld", Status: 502, Code: 15028, Text: "the upstream's answer was withheld: it carried a secret where masking would break it"}
+	internal       = Problem{Name: "internal", Status: 500, Code: 15000, Text: "internal error"}
 )
 
 // Problems lists the table; the copy in docs/errors.md is tested against it.
 func Problems() []Problem {
-	return []Problem{notRoute, noToken, badToken, smallScope, noIssuer, notPost, tooLarge, brokenBody, forbidden, undecided,
-		unrecorded, noCredential, badCredential, unreached, slow, redirected, encoded, answerLarge, upstreamAuth,
+	return []Problem{notRoute, foreignHost, foreignOrigin, noToken, badToken, smallScope, noIssuer, notServed, tooLarge, overSize,
+		brokenBody, unwantedBody, resumeAlone, noSession, otherSession, limited, forbidden, accessEnded, undecided,
+		unrecorded, noCredential, badCredential, unreached, slow, streamOver, redirected, encoded, answerLarge, upstreamAuth,
 		upstreamDenied, upstreamFailed, brokeOff, notMCP, wouldLeak, internal}
+}
+
+// rows maps the faults of a request that name their row by themselves.
+var rows = []struct {
+	fault error
+	row   Problem
+}{
+	{identity.ErrMissingToken, noToken},
+	{identity.ErrInsufficientScope, smallScope},
+	{identity.ErrIssuerUnavailable, noIssuer},
+	{identity.ErrInvalidToken, badToken},
+	{egress.ErrTooLarge, tooLarge},
+	{errBody, brokenBody},
+	{errUnwanted, unwantedBody},
+	{errNotServed, notServed},
+	{errResume, resumeAlone},
+	{errOverSize, overSize},
+	{session.ErrUnknown, noSession},
+	{errSessionElsewhere, otherSession},
+	{broker.ErrUnrecorded, unrecorded},
 }
 
 // problemOf maps a fault of admit, Decide or Obtain to its row.
 func problemOf(err error) Problem {
+	for _, r := range rows {
+		if errors.Is(err, r.fault) {
+			return r.row
+		}
+	}
 	var refusal *broker.Refusal
 	switch {
-	case errors.Is(err, identity.ErrMissingToken):
-		return noToken
-	case errors.Is(err, identity.ErrInsufficientScope):
-		return smallScope
-	case errors.Is(err, identity.ErrIssuerUnavailable):
-		return noIssuer
-	case errors.Is(err, identity.ErrInvalidToken):
-		return badToken
-	case errors.Is(err, broker.ErrUnrecorded):
-		return unrecorded
 	case errors.As(err, &refusal):
-		if refusal.Reason == broker.CatalogueUnread || refusal.Reason == broker.DecisionOutdated {
-			return undecided
-		}
-		return forbidden
+		return refused(refusal)
 	case errors.Is(err, broker.ErrSecretMissing), errors.Is(err, broker.ErrSecretMalformed),
 		errors.Is(err, broker.ErrStoreDenied), errors.Is(err, broker.ErrKeyUnavailable):
 		return badCredential // also when storing the outcome failed for a passing reason
@@ -85,6 +113,21 @@ func problemOf(err error) Problem {
 		return noCredential
 	}
 	return internal
+}
+
+// refused maps a refusal. All but these few look the same to a caller.
+func refused(r *broker.Refusal) Problem {
+	switch r.Reason {
+	case broker.CatalogueUnread, broker.DecisionOutdated:
+		return undecided
+	case broker.SessionRevoked:
+		return noSession
+	case broker.LimitReached:
+		problem := limited
+		problem.after = r.RetryAfter
+		return problem
+	}
+	return forbidden
 }
 
 // statusOf is the status of a fault's row, for the record.
@@ -108,7 +151,13 @@ func breakOf(ctx context.Context, err error) failure {
 
 // failureOf maps an error of the upstream's transport.
 func failureOf(ctx context.Context, err error) failure {
-	switch {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errAccessEnded):
+		return failure{accessEnded, broker.AccessEnded}
+	case errors.Is(cause, errTokenExpired):
+		return failure{accessEnded, broker.TokenExpired}
+	case errors.Is(cause, errStreamOver):
+		return failure{streamOver, broker.StreamOver}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return failure{slow, broker.UpstreamTimeout}
 	case errors.Is(ctx.Err(), context.Canceled):
@@ -124,10 +173,15 @@ func failureOf(ctx context.Context, err error) failure {
 // write answers with a row: as a JSON-RPC error, carrying the request's id
 // when it is known.
 func (p Problem) write(w http.ResponseWriter, id json.RawMessage) {
+	text := p.Text
 	if p.Retry {
-		w.Header().Set("Retry-After", "1")
+		seconds := strconv.Itoa(max(1, int((p.after+time.Second-1)/time.Second)))
+		w.Header().Set("Retry-After", seconds)
+		if p.after > 0 {
+			text += " in " + seconds + " s" // where a header is not shown to whoever could wait
+		}
 	}
-	writeError(w, p.Status, mcp.ErrorBody(id, p.Code, p.Text))
+	writeError(w, p.Status, mcp.ErrorBody(id, p.Code, text))
 }
 
 func writeError(w http.ResponseWriter, status int, body []byte) {

@@ -73,6 +73,9 @@ func invoke(t *testing.T, f *fixture, file string) []byte {
 	if receipt := http.Header(answer.MultiValueHeaders).Get("Bindery-Receipt"); receipt != "" {
 		out = []byte(strings.ReplaceAll(string(out), receipt, "RECEIPT"))
 	}
+	if session := http.Header(answer.MultiValueHeaders).Get("Mcp-Session-Id"); session != "" {
+		out = []byte(strings.ReplaceAll(string(out), session, "SESSION"))
+	}
 	return append([]byte(strings.ReplaceAll(string(out), f.issuer.Issuer(), "https://login.example.com")), '\n')
 }
 
@@ -80,6 +83,12 @@ func invoke(t *testing.T, f *fixture, file string) []byte {
 // notifications with 202.
 func echoMethod() transport {
 	return func(r *http.Request) (*http.Response, error) {
+		switch r.Method {
+		case http.MethodGet:
+			return respond(http.StatusOK, "text/event-stream", "id: 1\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n")(r)
+		case http.MethodDelete:
+			return respond(http.StatusNoContent, "", "")(r)
+		}
 		body, _ := io.ReadAll(r.Body)
 		var message struct {
 			ID     json.RawMessage `json:"id"`

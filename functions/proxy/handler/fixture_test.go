@@ -20,6 +20,7 @@ import (
 	"bindery/shared/mask"
 	"bindery/shared/memory"
 	"bindery/shared/secret"
+	"bindery/shared/session"
 )
 
 const (
@@ -57,6 +58,8 @@ type fixture struct {
 	issuer *idp.Server
 	vault  *vault
 	log    *strings.Builder
+
+	sources map[broker.SourceKind]broker.Source
 }
 
 // transport turns a function into the upstream.
@@ -84,14 +87,18 @@ func newFixture(tb testing.TB, upstream http.RoundTripper, cached bool) *fixture
 		tb.Fatal(err)
 	}
 	static := credential.NewStatic(map[string]broker.SecretStore{"aws-sm": f.vault}, mask.Check)
-	sources := map[broker.SourceKind]broker.Source{broker.Static: static}
+	f.sources = map[broker.SourceKind]broker.Source{broker.Static: static}
 	f.Handler = &Handler{
 		environment: "prod", issuers: document.Digest(), verifier: verifier,
-		broker:    broker.New(broker.Parts{Catalogue: f.tables, Audit: f.tables, Sources: sources, Now: time.Now, Nonce: rand.Text, Status: statusOf}),
-		upstreams: stubUpstreams{&http.Client{Transport: upstream, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}},
-		timeout:   time.Minute, maxAnswer: 1 << 20, now: time.Now, log: slog.New(slog.NewJSONHandler(f.log, nil)),
+		broker: broker.New(broker.Parts{Catalogue: f.tables, Audit: f.tables, Sources: f.sources, Now: time.Now, Nonce: rand.Text, Status: statusOf,
+			Quotas: f.tables, StreamTime: time.Minute}),
+		sessions:      session.New(f.tables, plainSealer{}, "prod", time.Now),
+		door:          door{hosts: []string{"mcp.example.com"}, origins: []string{publicURL, "https://app.example.com"}},
+		streamTimeout: time.Minute,
+		upstreams:     stubUpstreams{&http.Client{Transport: upstream, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}},
+		timeout:       time.Minute, maxAnswer: 1 << 20, now: time.Now, log: slog.New(slog.NewJSONHandler(f.log, nil)),
 	}
-	f.seed(tb, sources)
+	f.seed(tb)
 	return f
 }
 
@@ -107,9 +114,9 @@ func document(tb testing.TB, issuer string) []byte {
 	return text
 }
 
-func (f *fixture) seed(tb testing.TB, sources map[broker.SourceKind]broker.Source) {
+func (f *fixture) seed(tb testing.TB) {
 	tb.Helper()
-	r := &broker.Registry{Writer: f.tables, Reader: f.tables, Sources: sources, CheckServer: credential.CheckServer, TryAttach: credential.Try}
+	r := &broker.Registry{Writer: f.tables, Reader: f.tables, Sources: f.sources, CheckServer: credential.CheckServer, TryAttach: credential.Try}
 	reference, err := broker.ParseReference("aws-sm:prod/github#token")
 	if err != nil {
 		tb.Fatal(err)
@@ -141,7 +148,7 @@ func (f *fixture) token(tb testing.TB) string {
 const callBody = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"create_issue","arguments":{"title":"A bug","body":"It does not work."}}}`
 
 func (f *fixture) request(token, body string) *http.Request {
-	r := httptest.NewRequest(http.MethodPost, route, strings.NewReader(body))
+	r := httptest.NewRequest(http.MethodPost, publicURL+route, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json, text/event-stream")

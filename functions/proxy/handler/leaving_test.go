@@ -66,6 +66,7 @@ func firstEvent(t *testing.T, f *fixture, address string, modern bool) (receipt 
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Host = "mcp.example.com"
 	r.Header = f.request(f.token(t), "").Header
 	if modern {
 		r.Header.Set("Mcp-Protocol-Version", "2026-07-28")

@@ -84,6 +84,7 @@ func measure(b *testing.B, address, token string) float64 {
 		if err != nil {
 			b.Fatal(err)
 		}
+		r.Host = "mcp.example.com"
 		r.Header.Set("Authorization", "Bearer "+token)
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Mcp-Protocol-Version", "2025-11-25")

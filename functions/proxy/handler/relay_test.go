@@ -201,6 +201,7 @@ func TestACallerWhoStopsReadingDoesNotPreventTheOutcome(t *testing.T) {
 	f := newFixture(t, respond(200, "application/json", smallAnswer), true)
 	f.timeout = 100 * time.Millisecond
 	event := events.APIGatewayProxyRequest{HTTPMethod: http.MethodPost, Path: route, Body: callBody, MultiValueHeaders: f.request(f.token(t), "").Header}
+	event.MultiValueHeaders["Host"] = []string{"mcp.example.com"}
 	answer, err := lambdahttp.StreamHandler(f, slog.New(slog.DiscardHandler))(t.Context(), event)
 	if err != nil {
 		t.Fatal(err)

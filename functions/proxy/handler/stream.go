@@ -16,49 +16,56 @@ import (
 // in its place, because clients otherwise wait for ever; a legacy stream with
 // event ids may end early by its own rules and is left alone.
 func (x *exchange) stream(ctx context.Context, response *http.Response) {
-	if !x.header(response) {
-		x.fail(failure{wouldLeak, broker.AnswerWouldLeak})
+	if f := x.header(ctx, response); f != nil {
+		x.fail(*f)
 		return
 	}
 	x.result.Reason, x.result.Status = "", response.StatusCode
 	x.w.WriteHeader(response.StatusCode)
-	flush := http.NewResponseController(x.w)
-	_ = flush.Flush()
+	_ = http.NewResponseController(x.w).Flush()
+	out := newLive(x.w, x.silentlyAbandoned)
+	defer out.stop()
 
 	events := mcp.NewEventReader(response.Body, int(x.maxAnswer))
 	answered, resumable := x.message.Kind != mcp.Request, false
 	for {
 		event, err := events.Next()
 		if err != nil {
-			x.end(ctx, err, answered, resumable && !x.message.Modern)
-			break
+			x.end(ctx, out, err, answered, resumable && !x.message.Modern)
+			return
 		}
-		out, ok := x.event(&event)
-		if !ok {
-			x.last(failure{wouldLeak, broker.AnswerWouldLeak}, answered)
-			break
+		text, f := x.event(&event)
+		if f != nil {
+			x.last(out, *f, answered)
+			return
 		}
 		answered = answered || mcp.IsResponseTo(event.Data(), x.message.ID)
 		resumable = resumable || event.HasID()
-		_, err = x.w.Write(out)
-		if err == nil {
-			err = flush.Flush()
-		}
-		if err != nil {
+		if out.write(text) != nil {
 			x.abandoned(events)
 			return
 		}
 	}
-	_ = flush.Flush()
 }
 
-// abandoned ends a stream that nobody reads any more. In the legacy era that
-// does not cancel the call, so the upstream is heard out, within the call's
-// time; in the modern era it does.
+// heardOut reports whether the upstream is listened to until its end although
+// nobody reads any more: in the legacy era leaving does not cancel a call. It
+// cancels a modern one, and a stream without an answer of its own has no end
+// worth waiting for.
+func (x *exchange) heardOut() bool { return !x.message.Modern && x.message.Kind != mcp.Listen }
+
+// abandoned ends a stream that nobody reads any more.
 func (x *exchange) abandoned(events *mcp.EventReader) {
 	x.result.Reason = broker.CallerGone
-	for err := error(nil); err == nil && !x.message.Modern; {
+	for err := error(nil); err == nil && x.heardOut(); {
 		_, err = events.Next()
+	}
+}
+
+// silentlyAbandoned is the same, found out while the upstream is silent.
+func (x *exchange) silentlyAbandoned() {
+	if !x.heardOut() {
+		x.leave(errCallerGone)
 	}
 }
 
@@ -66,38 +73,45 @@ func (x *exchange) abandoned(events *mcp.EventReader) {
 // they came. Otherwise its data is masked as the JSON text it is, and then
 // what stands around it: a secret that a line break inside the event splits
 // shows only in the joined data, one in a comment only outside.
-func (x *exchange) event(event *mcp.Event) (out []byte, ok bool) {
+func (x *exchange) event(event *mcp.Event) (out []byte, f *failure) {
+	edited, changed, err := x.message.EditResult(event.Data(), x.sees())
+	if err != nil {
+		return nil, &failure{notMCP, broker.UpstreamMalformed}
+	}
+	if changed {
+		event = &mcp.Event{Raw: event.WithData(edited)}
+	}
 	out, found := x.masker.Bytes(event.Raw)
 	if found == 0 && event.DataLines() <= 1 {
-		return out, true
+		return out, nil
 	}
 	data := event.Data()
 	masked, inData := x.masker.Bytes(data)
 	if found == 0 && inData == 0 {
-		return event.Raw, true
+		return event.Raw, nil
 	}
 	out, around := x.masker.Bytes(event.WithData(masked))
 	if around > 0 && event.HasID() || inData > 0 && x.leaks(data) {
-		return nil, false // an event id is what a client resumes with
+		return nil, &failure{wouldLeak, broker.AnswerWouldLeak} // an event id is what a client resumes with
 	}
 	x.result.Masked += inData + around
-	return out, true
+	return out, nil
 }
 
 // end handles the end of the upstream's stream.
-func (x *exchange) end(ctx context.Context, err error, answered, resumable bool) {
+func (x *exchange) end(ctx context.Context, out *live, err error, answered, resumable bool) {
 	if errors.Is(err, io.EOF) && (answered || resumable) {
 		return
 	}
-	x.last(breakOf(ctx, err), answered)
+	x.last(out, breakOf(ctx, err), answered)
 }
 
 // last writes the synthetic error that takes the answer's place. A message
 // that waits for no answer, or has its answer already, gets none: two answers
 // to one request are none a client could trust.
-func (x *exchange) last(f failure, answered bool) {
+func (x *exchange) last(out *live, f failure, answered bool) {
 	x.result.Reason = f.reason
 	if !answered {
-		_, _ = x.w.Write(mcp.ErrorEvent(x.message.ID, f.problem.Code, f.problem.Text))
+		_ = out.write(mcp.ErrorEvent(x.message.ID, f.problem.Code, f.problem.Text))
 	}
 }

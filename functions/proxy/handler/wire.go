@@ -20,6 +20,7 @@ import (
 	"bindery/shared/lambdahttp"
 	"bindery/shared/mask"
 	"bindery/shared/seal"
+	"bindery/shared/session"
 	"bindery/shared/stores/awssm"
 	"bindery/shared/stores/sealed"
 )
@@ -88,10 +89,13 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 		environment: c.Environment,
 		issuers:     document.Digest(),
 		broker: broker.New(broker.Parts{Catalogue: p.DB, Audit: p.DB, Sources: p.Sources,
-			Now: time.Now, Nonce: rand.Text, Status: statusOf}),
+			Now: time.Now, Nonce: rand.Text, Status: statusOf,
+			Quotas: p.DB, Allowances: broker.Allowances(c.Limits), StreamTime: c.StreamTimeout + deadlineMargin}),
 		verifier:  verifier,
 		upstreams: upstreams{egress.NewPool(egress.Policy{Loopback: c.Local}, upstreamPools), egress.Policy{Loopback: c.Local}},
-		timeout:   c.CallTimeout, maxAnswer: maxAnswer(c),
+		sessions:  session.New(p.DB, p.Sealer, c.Environment, time.Now),
+		door:      door{c.Hosts, c.Origins, c.Local},
+		timeout:   c.CallTimeout, streamTimeout: c.StreamTimeout, maxAnswer: maxAnswer(c),
 		now: time.Now, log: log,
 	}, nil
 }

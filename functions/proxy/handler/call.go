@@ -1,0 +1,175 @@
+package handler
+
+import (
+	"crypto/rand"
+	"errors"
+	"net/http"
+
+	"github.com/oklog/ulid/v2"
+
+	"bindery/shared/broker"
+	"bindery/shared/credential"
+	"bindery/shared/egress"
+	"bindery/shared/identity"
+	"bindery/shared/lambdahttp"
+	"bindery/shared/mcp"
+)
+
+// bindingHeader is where a caller names which of its own bindings to use.
+const bindingHeader = "Bindery-Binding"
+
+// inbound is what a caller sent, read whole and judged.
+type inbound struct {
+	message *mcp.Message
+	body    []byte
+}
+
+// mcp serves one call: admit, decide, obtain, relay, settle.
+func (h *Handler) mcp(w http.ResponseWriter, r *http.Request, route broker.Route) {
+	principal, err := h.verifier.Verify(r.Context(), r, route)
+	if err != nil {
+		h.challenge(w, route, err)
+		return
+	}
+	call := broker.Call{
+		Receipt: ulid.MustNew(ulid.Timestamp(h.now()), rand.Reader).String(), RequestID: lambdahttp.RequestID(r.Context()),
+		Route: route, Principal: principal, Issuers: h.issuers, Method: r.Method[:min(len(r.Method), broker.MaxName)],
+	}
+	w.Header().Set(credential.ReceiptHeader, call.Receipt)
+	in, ok := h.read(w, r, &call)
+	if !ok {
+		return
+	}
+	decision, err := h.broker.Decide(r.Context(), call)
+	if err != nil {
+		h.fail(w, call, in.message, err)
+		return
+	}
+	refuse := func(reason broker.Reason, err error) {
+		h.broker.Refuse(r.Context(), call, reason, statusOf(err))
+		h.fail(w, call, in.message, err)
+	}
+	if most, _ := h.broker.Sizes(decision); most > 0 && int64(len(in.body)) > most {
+		refuse(broker.LimitReached, errOverSize)
+		return
+	}
+	session, err := h.unwrap(r.Context(), decision, in.message)
+	if err != nil {
+		refuse(sessionReason(err), err)
+		return
+	}
+	release, err := h.broker.Obtain(r.Context(), decision)
+	if err != nil {
+		h.fail(w, call, in.message, err)
+		return
+	}
+	h.relay(w, r, release, in, session)
+}
+
+// challenge answers a request without an acceptable token. Nothing is written
+// to a table for it: whoever has no identity must not cost anything.
+func (h *Handler) challenge(w http.ResponseWriter, route broker.Route, err error) {
+	problem := problemOf(err)
+	if problem.Status == http.StatusUnauthorized || problem.Status == http.StatusForbidden {
+		w.Header().Set("WWW-Authenticate", h.verifier.Challenge(route, err))
+	}
+	h.log.Info("not authenticated", "server", route.Server, "problem", problem.Name, "cause", identity.ReasonOf(err))
+	problem.write(w, nil)
+}
+
+// read reads the whole request and judges it as one MCP message, the stream of
+// a session, or its end.
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, call *broker.Call) (*inbound, bool) {
+	in, err := h.judge(r)
+	if err != nil {
+		h.refuse(w, r, call, err)
+		return nil, false
+	}
+	message := in.message
+	call.Action, call.Method, call.Target = message.Action, message.Method, message.Target
+	call.MessageID, call.Era, call.Lasting = string(message.ID), message.Version, message.Lasting
+	call.Lists = message.Action == broker.List || message.Kind == mcp.Listen
+	if call.BindingName = r.Header.Get(bindingHeader); call.BindingName != "" && broker.CheckName("binding", call.BindingName) != nil {
+		call.BindingName = "(no name)" // no binding is called that, and the record stays small
+	}
+	if message.Session != "" {
+		call.Session = broker.Digest("session", message.Session)
+	}
+	if message.LastEventID != "" && message.Session == "" {
+		h.refuse(w, r, call, errResume)
+		return nil, false
+	}
+	return in, true
+}
+
+// Requests that are turned away by a row of the error table.
+var (
+	errNotServed = errors.New("method not served")
+	errBody      = errors.New("body not read")
+	errUnwanted  = errors.New("a body where there is none")
+	errResume    = errors.New("an event id without its session")
+	errOverSize  = errors.New("body over the caller's limit")
+)
+
+// judge reads the request. Its errors are *mcp.Error, egress.ErrTooLarge, or
+// those above.
+func (h *Handler) judge(r *http.Request) (in *inbound, err error) {
+	in = &inbound{}
+	streams := h.streamTimeout > 0
+	if r.Method == http.MethodPost {
+		if in.body, err = egress.ReadBounded(r.Body, mcp.MaxRequest); err != nil {
+			return nil, errors.Join(errBody, err)
+		}
+		in.message, err = mcp.Parse(r.Header, in.body)
+		if err == nil && in.message.Lasting && !streams {
+			err = errNotServed
+		}
+		return in, err
+	}
+	if body, err := egress.ReadBounded(r.Body, 1); err != nil || len(body) > 0 {
+		return nil, errUnwanted
+	}
+	switch {
+	case r.Method == http.MethodGet && streams:
+		in.message, err = mcp.ParseListen(r.Header)
+	case r.Method == http.MethodDelete:
+		in.message, err = mcp.ParseEnd(r.Header)
+	default:
+		err = errNotServed
+	}
+	return in, err
+}
+
+// refuse records and answers what is no call.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, call *broker.Call, err error) {
+	problem := problemOf(err)
+	status, body := problem.Status, []byte(nil)
+	var fault *mcp.Error
+	if errors.As(err, &fault) {
+		status, body = fault.Status, fault.Body()
+	}
+	if status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", h.served())
+	}
+	h.broker.Refuse(r.Context(), *call, broker.MessageRefused, status)
+	if body != nil {
+		writeError(w, status, body)
+		return
+	}
+	problem.write(w, nil)
+}
+
+// served lists the methods of a route for Allow.
+func (h *Handler) served() string {
+	if h.streamTimeout > 0 {
+		return routeMethods
+	}
+	return "POST, DELETE"
+}
+
+// fail answers a call that was refused or could not get its credential.
+func (h *Handler) fail(w http.ResponseWriter, call broker.Call, message *mcp.Message, err error) {
+	problem := problemOf(err)
+	h.log.Info("call refused", "receipt", call.Receipt, "server", call.Route.Server, "problem", problem.Name, "cause", err.Error())
+	problem.write(w, message.ID)
+}

@@ -1,0 +1,109 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"bindery/shared/broker"
+	"bindery/shared/mcp"
+)
+
+const (
+	recheckEvery   = 5 * time.Second  // a call that is still under way is decided again
+	recheckTime    = 4 * time.Second  // for one such decision
+	unreadAllowed  = 3                // decisions in a row that could not be read
+	keepAliveEvery = 15 * time.Second // of silence: half of what an edge endpoint waits
+)
+
+// Why a call that was allowed ends before its answer is complete.
+var (
+	errAccessEnded  = errors.New("access ended")
+	errTokenExpired = errors.New("the token expired")
+	errStreamOver   = errors.New("the stream's time is over")
+	errCallerGone   = errors.New("the caller is gone")
+)
+
+// watch decides a call again every few seconds for as long as it runs, so that
+// a revocation ends what is open and not only what comes next. When the
+// catalogue cannot be read several times in a row, the call ends as well.
+func (x *exchange) watch(ctx context.Context, end context.CancelCauseFunc) (stop func() bool) {
+	return time.AfterFunc(recheckEvery, func() {
+		for unread := 0; ctx.Err() == nil; pause(ctx, recheckEvery) {
+			var refusal *broker.Refusal
+			switch err := x.recheck(ctx); {
+			case err == nil:
+				unread = 0
+			case errors.As(err, &refusal) && refusal.Reason == broker.CatalogueUnread && unread+1 < unreadAllowed:
+				unread++
+			default:
+				end(errAccessEnded)
+			}
+		}
+	}).Stop
+}
+
+func (x *exchange) recheck(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, recheckTime)
+	defer cancel()
+	return x.broker.Recheck(ctx, x.release.Decision)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// live writes a stream to the caller, each piece at once, and a comment when
+// nothing has been written for a while, so that nothing between the two takes
+// the connection for dead. It is safe for concurrent use.
+type live struct {
+	w    http.ResponseWriter
+	gone func() // called when the comment could not be written
+
+	mu    sync.Mutex
+	timer *time.Timer // nil: stopped
+}
+
+func newLive(w http.ResponseWriter, gone func()) *live {
+	l := &live{w: w, gone: gone}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.timer = time.AfterFunc(keepAliveEvery, l.beat)
+	return l
+}
+
+func (l *live) write(p []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.put(p)
+}
+
+func (l *live) put(p []byte) error {
+	if l.timer != nil {
+		l.timer.Reset(keepAliveEvery)
+	}
+	if _, err := l.w.Write(p); err != nil {
+		return err
+	}
+	return http.NewResponseController(l.w).Flush()
+}
+
+func (l *live) beat() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer != nil && l.put([]byte(mcp.KeepAlive)) != nil {
+		l.gone()
+	}
+}
+
+func (l *live) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.timer.Stop()
+	l.timer = nil
+}

@@ -1,0 +1,151 @@
+package handler
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bindery/shared/broker"
+	"bindery/shared/memory"
+)
+
+// known is a verifier that knows one caller, without an issuer.
+type known struct{ broker.Principal }
+
+func (k known) Verify(context.Context, *http.Request, broker.Route) (broker.Principal, error) {
+	return k.Principal, nil
+}
+func (known) Metadata(broker.Route) []byte         { return nil }
+func (known) Challenge(broker.Route, error) string { return "" }
+
+// held is an upstream whose stream a test writes, on the test's clock.
+type held struct {
+	*io.PipeWriter
+	left chan struct{} // closed when the call was given up
+}
+
+// heldStream gives a fixture whose caller needs no issuer, and its upstream.
+// The bubble's clock starts long before the fixture's.
+func heldStream(t *testing.T, f *fixture, life time.Duration) *held {
+	t.Helper()
+	body, w := io.Pipe()
+	h := &held{w, make(chan struct{})}
+	f.upstreams = stubUpstreams{&http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+		go func() {
+			<-r.Context().Done()
+			close(h.left)
+			_ = w.CloseWithError(context.Cause(r.Context()))
+		}()
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: body, Request: r}, nil
+	})}}
+	f.verifier = known{broker.Principal{ID: "p-alice", Kind: broker.User, Groups: []string{"dev"}, Expires: time.Now().Add(life)}}
+	return h
+}
+
+func (f *fixture) serve(method, body string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	r := f.request("t", body)
+	r.Method = method
+	f.ServeHTTP(w, r)
+	return w
+}
+
+func TestASilentStreamIsKeptAlive(t *testing.T) {
+	f := newFixture(t, nil, true)
+	f.timeout, f.streamTimeout = 50*time.Second, 50*time.Second
+	synctest.Test(t, func(t *testing.T) {
+		h := heldStream(t, f, time.Hour)
+		go func() {
+			time.Sleep(40 * time.Second)
+			_, _ = io.WriteString(h, "data: "+smallAnswer+"\n\n")
+			_ = h.Close()
+		}()
+		w := f.serve(http.MethodPost, callBody)
+		if want := ":\n\n:\n\ndata: " + smallAnswer + "\n\n"; w.Body.String() != want {
+			t.Errorf("got %q, want %q", w.Body, want)
+		}
+	})
+}
+
+// TestARevocationReachesAnOpenStream within seconds, not at its end.
+func TestARevocationReachesAnOpenStream(t *testing.T) {
+	for name, c := range map[string]struct {
+		method, body, want string
+	}{
+		"a call":   {http.MethodPost, callBody, `"id":7,"error":{"code":14032`},
+		"a stream": {http.MethodGet, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, nil, true)
+			synctest.Test(t, func(t *testing.T) {
+				h, began := heldStream(t, f, time.Hour), time.Now()
+				go func() {
+					time.Sleep(7 * time.Second)
+					_ = f.tables.PutMarker(context.Background(), broker.Marker{Environment: "prod", Kind: broker.PrincipalMarker, ID: "p-alice",
+						Epoch: 1, Revoked: true, At: time.Now(), By: "test", Reason: "test"})
+				}()
+				w := f.serve(c.method, c.body)
+				<-h.left
+				if open := time.Since(began); open < 7*time.Second || open > 7*time.Second+recheckEvery {
+					t.Errorf("it stayed open for %v", open)
+				}
+				if !strings.Contains(w.Body.String(), c.want) || c.want == "" && w.Body.Len() > 0 {
+					t.Errorf("it ended with %q", w.Body)
+				}
+				if r := f.lastRecord(t, w); r.Reason != broker.AccessEnded {
+					t.Errorf("recorded %s", r.Reason)
+				}
+			})
+		})
+	}
+}
+
+// TestAnUnreadableCatalogueEndsAStreamAfterAWhile: failing closed, but not on
+// one lost answer.
+func TestAnUnreadableCatalogueEndsAStreamAfterAWhile(t *testing.T) {
+	for failures, want := range map[int]broker.Reason{unreadAllowed - 1: broker.StreamOver, unreadAllowed: broker.AccessEnded} {
+		f := newFixture(t, nil, true)
+		synctest.Test(t, func(t *testing.T) {
+			heldStream(t, f, time.Hour)
+			go func() {
+				time.Sleep(time.Second)
+				f.tables.Inject(memory.Snapshot, slices.Repeat([]memory.Fault{memory.Refuse()}, failures)...)
+			}()
+			w := f.serve(http.MethodGet, "")
+			if r := f.lastRecord(t, w); r.Reason != want {
+				t.Errorf("%d failures: recorded %s, want %s", failures, r.Reason, want)
+			}
+		})
+	}
+}
+
+func TestAStreamEndsWithItsTimeAndWithItsToken(t *testing.T) {
+	for name, c := range map[string]struct {
+		life, open time.Duration
+		want       broker.Reason
+	}{
+		"its time":  {time.Hour, time.Minute, broker.StreamOver},
+		"its token": {20 * time.Second, 20 * time.Second, broker.TokenExpired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, nil, true)
+			synctest.Test(t, func(t *testing.T) {
+				heldStream(t, f, c.life)
+				began := time.Now()
+				w := f.serve(http.MethodGet, "")
+				if open := time.Since(began); open != c.open {
+					t.Errorf("it stayed open for %v", open)
+				}
+				if r := f.lastRecord(t, w); r.Reason != c.want || w.Code != http.StatusOK || strings.Contains(w.Body.String(), "error") {
+					t.Errorf("recorded %s, %d %q", r.Reason, w.Code, w.Body)
+				}
+			})
+		})
+	}
+}
