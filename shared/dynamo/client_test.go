@@ -35,6 +35,10 @@ func lookup(environment string) broker.Lookup {
 	return broker.Lookup{Route: route(environment), Principal: "p-alice", Agent: "okta:robot", Tool: "create"}
 }
 
+func quota(environment string, limit int) broker.Quota {
+	return broker.Quota{Environment: environment, Subject: "principal/p-alice", Limit: limit}
+}
+
 func server(environment string) broker.Server {
 	return broker.Server{Environment: environment, Name: "github", State: broker.Active, URL: "https://mcp.example.com/v1"}
 }

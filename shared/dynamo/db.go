@@ -26,7 +26,7 @@ type Tables struct {
 type DB struct {
 	client *dynamodb.Client
 	tables Tables
-	now    func() time.Time // decides only whether a key set is past its life
+	now    func() time.Time // decides only whether a key set or a rolling key is past its life
 	shard  func() int       // which copy of an environment's rows to read
 }
 
@@ -37,6 +37,8 @@ var (
 	_ broker.AuditLog        = (*DB)(nil)
 	_ broker.SealedValues    = (*DB)(nil)
 	_ broker.KeySets         = (*DB)(nil)
+	_ broker.RollingKeys     = (*DB)(nil)
+	_ broker.Quotas          = (*DB)(nil)
 )
 
 // New makes a DB. The client should have been made with Configure.

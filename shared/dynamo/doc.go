@@ -6,7 +6,8 @@
 // how many others there are. A change is a conditional write of one item (a
 // binding is a transaction over its few items), and a write whose answer was
 // lost is recognised when it is repeated, because what is stored is what would
-// have been stored.
+// have been stored. Counting calls is the exception: repeated, it may count
+// again.
 //
 // The package never caches, never reads eventually consistently, never takes
 // an unread page or an undecodable row for an absence, never writes without a

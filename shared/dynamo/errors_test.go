@@ -22,6 +22,10 @@ func operations(s *dynamo.DB) map[string]func(context.Context) error {
 	env := "prod"
 	return map[string]func(context.Context) error{
 		"Snapshot": func(ctx context.Context) error { _, err := s.Snapshot(ctx, lookup(env)); return err },
+		"Snapshot of tools": func(ctx context.Context) error {
+			_, err := s.Snapshot(ctx, broker.Lookup{Route: route(env), Session: "digest", Tools: true})
+			return err
+		},
 		"PutEnvironment": func(ctx context.Context) error {
 			return s.PutEnvironment(ctx, broker.Environment{Name: env, State: broker.Active})
 		},
@@ -48,6 +52,19 @@ func operations(s *dynamo.DB) map[string]func(context.Context) error {
 		"LoadKeys":  func(ctx context.Context) error { _, err := s.LoadKeys(ctx, env, "https://issuer"); return err },
 		"SaveKeys": func(ctx context.Context) error {
 			return s.SaveKeys(ctx, broker.KeySet{Environment: env, Issuer: "https://issuer", Sealed: []byte{1}, Fetched: noon})
+		},
+		"LoadRollingKey": func(ctx context.Context) error { _, err := s.LoadRollingKey(ctx, env, 20513); return err },
+		"AddRollingKey": func(ctx context.Context) error {
+			_, err := s.AddRollingKey(ctx, broker.RollingKey{Environment: env, Day: 20513, Sealed: []byte{1}})
+			return err
+		},
+		"CountCall": func(ctx context.Context) error { _, err := s.CountCall(ctx, quota(env, 1), noon); return err },
+		"TakePlace": func(ctx context.Context) error {
+			_, _, err := s.TakePlace(ctx, quota(env, 1), "r-1", noon, noon.Add(time.Minute))
+			return err
+		},
+		"FreePlace": func(ctx context.Context) error {
+			return s.FreePlace(ctx, broker.Place{Quota: quota(env, 1), Holder: "r-1"})
 		},
 		"ClaimFetch": func(ctx context.Context) error {
 			_, err := s.ClaimFetch(ctx, env, "https://issuer", noon, noon.Add(-time.Minute))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -29,10 +30,17 @@ import (
 //	grants       sealed/{environment}/{id}                value                     sealed value     with the version before it
 //	transient    issuer-keys/{environment}/{issuer}       set                       key set          TTL attribute expires
 //	             issuer-keys/{environment}/{issuer}       claim                     claim            TTL attribute expires
+//	             rolling-key/{environment}                {day}                     rolling key      TTL attribute expires
+//	             quota/{environment}/{subject}/calls      {window start}            counter          TTL attribute expires
+//	             quota/{environment}/{subject}/places     {number}                  place            TTL attribute expires
 //	audit        {receipt}                                {phase}                   broker.Record, under its JSON names
 //
 // One decision reads server/, personal/ and one shard of env/ by Query, and
-// agent/, tool/ and two of marker/ by BatchGetItem.
+// agent/, tool/ and up to three of marker/ by BatchGetItem. The decision about a
+// list of tools reads all of tool/{environment}/{server} by one more Query.
+//
+// Places are not with the calls, so that taking one does not read the windows
+// that TTL has not deleted yet.
 
 // schema is the version of every row's shape, the audit record's excepted.
 const schema = 1
@@ -102,9 +110,9 @@ func agentKey(environment, id string) key {
 	return key{join("agent", environment), join("id", id)}
 }
 
-func toolKey(r broker.Route, name string) key {
-	return key{join("tool", r.Environment, r.Server), join("name", name)}
-}
+func toolPartition(r broker.Route) string { return join("tool", r.Environment, r.Server) }
+
+func toolKey(r broker.Route, name string) key { return key{toolPartition(r), join("name", name)} }
 
 func markerKey(environment string, kind broker.MarkerKind, id string) key {
 	return key{join("marker", environment, string(kind), id), "marker"}
@@ -120,6 +128,25 @@ func keySetKey(environment, issuer string) key {
 
 func claimKey(environment, issuer string) key {
 	return key{join("issuer-keys", environment, issuer), "claim"}
+}
+
+// rollingKeyKey pads the day so that days sort.
+func rollingKeyKey(environment string, day int64) key {
+	return key{join("rolling-key", environment), fmt.Sprintf("%06d", day)}
+}
+
+// windowKey is where the calls of the window are counted that at lies in.
+func windowKey(q broker.Quota, at time.Time) key {
+	start := at.Truncate(broker.QuotaWindow).Unix()
+	return key{join("quota", q.Environment, q.Subject, "calls"), strconv.FormatInt(start, 10)}
+}
+
+func placesPartition(environment, subject string) string {
+	return join("quota", environment, subject, "places")
+}
+
+func placeKey(environment, subject string, number int) key {
+	return key{placesPartition(environment, subject), strconv.Itoa(number)}
 }
 
 func auditKey(r broker.Record) key { return key{r.Receipt, string(r.Phase)} }

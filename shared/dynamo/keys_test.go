@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"bindery/shared/broker"
 )
@@ -22,6 +23,12 @@ func everyKey(a, b, c string) map[string]key {
 		fmt.Sprintf("agent %q %q", a, b):           agentKey(a, b),
 		fmt.Sprintf("marker %q p %q", a, b):        markerKey(a, broker.PrincipalMarker, b),
 		fmt.Sprintf("marker %q a %q", a, b):        markerKey(a, broker.AgentMarker, b),
+		fmt.Sprintf("marker %q s %q", a, b):        markerKey(a, broker.SessionMarker, b),
+		fmt.Sprintf("set %q %q", a, b):             keySetKey(a, b),
+		fmt.Sprintf("claim %q %q", a, b):           claimKey(a, b),
+		fmt.Sprintf("rolling %q", a):               rollingKeyKey(a, 20513),
+		fmt.Sprintf("window %q %q", a, b):          windowKey(broker.Quota{Environment: a, Subject: b}, time.Unix(0, 0)),
+		fmt.Sprintf("place %q %q", a, b):           placeKey(a, b, 0),
 	}
 	if b != "" { // without a principal it is the shared binding
 		keys[fmt.Sprintf("personal %q s %q %q", a, b, c)] = bindingKey(broker.Route{Environment: a, Server: "s"}, b, c)
@@ -73,7 +80,7 @@ func TestTheLongestIdsFitIntoAKey(t *testing.T) {
 	name, id := strings.Repeat("n", broker.MaxName), strings.Repeat("é", broker.MaxID/2)
 	r := broker.Route{Environment: name, Server: name}
 	for _, k := range []key{toolKey(r, id), agentKey(name, id), bindingKey(r, id, name), markerKey(name, broker.PrincipalMarker, id),
-		sealedKey(name, id), claimKey(name, id), versionKey(r, name, 1<<53)} {
+		sealedKey(name, id), claimKey(name, id), versionKey(r, name, 1<<53), placeKey(name, id+name, 1_000_000)} {
 		if len(k.pk) > 2048 || len(k.sk) > 1024 {
 			t.Fatalf("%d bytes of pk and %d of sk are more than DynamoDB takes", len(k.pk), len(k.sk))
 		}

@@ -13,8 +13,9 @@ import (
 	"bindery/shared/broker"
 )
 
-// claimSlack is how much longer a claim is kept than it is asked about.
-const claimSlack = time.Hour
+// slack is how much longer a claim, a counter or a place is kept than it is
+// asked about.
+const slack = time.Hour
 
 // keySetRow and claimRow carry expires, the table's TTL attribute. DynamoDB
 // deletes late, so the times are compared here as well.
@@ -104,7 +105,7 @@ func (s *DB) ClaimFetch(ctx context.Context, environment, issuer string, now, no
 			return false, nil
 		}
 	}
-	mine := claimRow{at.item(), stamp(now), rand.Text(), expiry(now, now.Sub(notSince)+claimSlack)}
+	mine := claimRow{at.item(), stamp(now), rand.Text(), expiry(now, now.Sub(notSince)+slack)}
 	item, err := encode(doing, mine)
 	if err != nil {
 		return false, err

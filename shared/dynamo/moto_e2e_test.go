@@ -18,13 +18,13 @@ import (
 	"bindery/shared/dynamo"
 )
 
-// isolate puts a gate in front of moto: a transaction passes alone, everything
-// else side by side.
+// isolate puts a gate in front of moto: a transaction or an update passes
+// alone, everything else side by side.
 func isolate(t *testing.T, url string) string {
 	t.Helper()
 	var lock sync.RWMutex
 	gate := faultproxy.New(t, url)
-	gate.Inject(faultproxy.Rule{Operations: []string{"TransactWriteItems"}, Times: -1, Effect: faultproxy.While(&lock)})
+	gate.Inject(faultproxy.Rule{Operations: []string{"TransactWriteItems", "UpdateItem"}, Times: -1, Effect: faultproxy.While(&lock)})
 	gate.Inject(faultproxy.Rule{Times: -1, Effect: faultproxy.While(lock.RLocker())})
 	return gate.URL
 }
@@ -40,6 +40,9 @@ func motoDiffers(t *testing.T, url string) {
 	})
 	t.Run("a transaction takes longer the more rows its table has", func(t *testing.T) {
 		motoCopiesTables(t, c, differing.Audit)
+	})
+	t.Run("updates side by side pass a condition that only one of them can", func(t *testing.T) {
+		motoCountsTooFar(t, c, differing.Transient)
 	})
 	t.Run("a transaction's token is ignored", func(t *testing.T) {
 		in := transaction(differing.Catalogue, "token-1", put(differing.Catalogue, "a", "attribute_not_exists(pk)"))
@@ -135,4 +138,29 @@ func writeBeside(t *testing.T, c *dynamodb.Client, table string, round int, writ
 			return
 		}
 	}
+}
+
+// motoCountsTooFar has sixteen updates count to one. Moto looks at a condition
+// and applies the update later, with no lock around both.
+func motoCountsTooFar(t *testing.T, c *dynamodb.Client, table string) {
+	for round, last := 0, time.Now().Add(30*time.Second); time.Now().Before(last); round++ {
+		var side sync.WaitGroup
+		var passed atomic.Int64
+		for range 16 {
+			side.Go(func() {
+				_, err := c.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{TableName: aws.String(table),
+					Key:              row{"pk": text("counter"), "sk": text(fmt.Sprint(round))},
+					UpdateExpression: aws.String("ADD calls :one"), ConditionExpression: aws.String("attribute_not_exists(pk)"),
+					ExpressionAttributeValues: row{":one": number("1")}})
+				if err == nil {
+					passed.Add(1)
+				}
+			})
+		}
+		side.Wait()
+		if passed.Load() > 1 {
+			return
+		}
+	}
+	t.Fatal("moto locks updates now: take them out of the gate")
 }

@@ -122,6 +122,16 @@ type serverRow struct {
 	Propagate   []propagationRow `dynamodbav:"propagate,omitempty"`
 	Networks    []string         `dynamodbav:"networks,omitempty"`
 	Timeout     time.Duration    `dynamodbav:"timeout_ns,omitempty"`
+	limitsRow
+}
+
+// limitsRow is part of the rows of servers and agents. What is not there is
+// zero: no limit of its own.
+type limitsRow struct {
+	CallsPerMinute int   `dynamodbav:"calls_per_minute,omitempty"`
+	Streams        int   `dynamodbav:"streams,omitempty"`
+	RequestBytes   int64 `dynamodbav:"request_bytes,omitempty"`
+	AnswerBytes    int64 `dynamodbav:"answer_bytes,omitempty"`
 }
 
 type attachmentRow struct {
@@ -138,7 +148,7 @@ type propagationRow struct {
 func newServerRow(v broker.Server) serverRow {
 	r := serverRow{item: serverKey(broker.Route{Environment: v.Environment, Server: v.Name}).item(),
 		Environment: v.Environment, Name: v.Name, Version: v.Version, State: string(v.State),
-		Owner: v.Owner, URL: v.URL, Timeout: v.Timeout}
+		Owner: v.Owner, URL: v.URL, Timeout: v.Timeout, limitsRow: limitsRow(v.Limits)}
 	for _, a := range v.Attach {
 		r.Attach = append(r.Attach, attachmentRow(a))
 	}
@@ -153,7 +163,7 @@ func newServerRow(v broker.Server) serverRow {
 
 func (r serverRow) value() (broker.Server, error) {
 	v := broker.Server{Environment: r.Environment, Name: r.Name, Version: r.Version, State: broker.State(r.State),
-		Owner: r.Owner, URL: r.URL, Timeout: r.Timeout}
+		Owner: r.Owner, URL: r.URL, Timeout: r.Timeout, Limits: broker.Limits(r.limitsRow)}
 	for _, a := range r.Attach {
 		v.Attach = append(v.Attach, broker.Attachment(a))
 	}
@@ -178,15 +188,16 @@ type agentRow struct {
 	State       string `dynamodbav:"state"`
 	Team        string `dynamodbav:"team,omitempty"`
 	Ceiling     int    `dynamodbav:"ceiling"`
+	limitsRow
 }
 
 func newAgentRow(v broker.Agent) agentRow {
-	return agentRow{agentKey(v.Environment, v.ID).item(), v.Environment, v.ID, v.Version, string(v.State), v.Team, int(v.Ceiling)}
+	return agentRow{agentKey(v.Environment, v.ID).item(), v.Environment, v.ID, v.Version, string(v.State), v.Team, int(v.Ceiling), limitsRow(v.Limits)}
 }
 
 func (r agentRow) value() (broker.Agent, error) {
 	return versioned(broker.Agent{Environment: r.Environment, ID: r.ID, Version: r.Version, State: broker.State(r.State),
-		Team: r.Team, Ceiling: broker.Risk(r.Ceiling)}, r.Version)
+		Team: r.Team, Ceiling: broker.Risk(r.Ceiling), Limits: broker.Limits(r.limitsRow)}, r.Version)
 }
 
 type toolRow struct {

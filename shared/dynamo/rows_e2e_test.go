@@ -135,6 +135,11 @@ func testTrips(t *testing.T, e endpoint) {
 		"LoadKeys":       {1, func() error { _, _ = s.LoadKeys(t.Context(), env, "none"); return nil }},
 		"Append":         {1, func() error { return s.Append(t.Context(), record(env, "nonce")) }},
 		"PutMarker":      {1, func() error { return s.PutMarker(t.Context(), marker(env, broker.PrincipalMarker, "p-bob")) }},
+		"LoadRollingKey": {1, func() error { _, _ = s.LoadRollingKey(t.Context(), env, 1); return nil }},
+		"AddRollingKey":  {1, func() error { return add(s, rollingKey(env, "first")) }},
+		"CountCall":      {1, func() error { _, err := s.CountCall(t.Context(), quota(env, 1), noon); return err }},
+		"TakePlace":      {2, func() error { return take(s, quota(env, 20), "r-1") }},
+		"FreePlace":      {1, func() error { return s.FreePlace(t.Context(), broker.Place{Quota: quota(env, 1), Holder: "nobody"}) }},
 		"PutBinding":     {2, func() error { return s.PutBinding(t.Context(), binding(env, "card", broker.Actor{Anyone: true})) }},
 		"BindingVersion": {1, func() error { _, err := s.BindingVersion(t.Context(), route(env), "shared-0", 1); return err }},
 	} {
@@ -144,17 +149,21 @@ func testTrips(t *testing.T, e endpoint) {
 			t.Fatalf("%s costs %d requests, want %d", name, n, trip.requests)
 		}
 	}
-	proxy.ResetCounts()
-	var arrived sync.WaitGroup
-	arrived.Add(4)
-	proxy.Inject(faultproxy.Rule{Times: 4, Effect: faultproxy.Gate(func() { arrived.Done(); arrived.Wait() })})
-	got, err := s.Snapshot(t.Context(), lookup(env))
-	must(t, err)
-	if queries, batches, all := proxy.Count("Query"), proxy.Count("BatchGetItem"), proxy.Count(""); queries != 3 || batches != 1 || all != 4 {
-		t.Fatalf("a decision's reads are %d queries and %d batches of %d requests", queries, batches, all)
-	}
-	if len(got.Shared) != 4 {
-		t.Fatalf("%d shared bindings", len(got.Shared))
+	list := lookup(env)
+	list.Tools, list.Session = true, "digest"
+	for queries, l := range map[int]broker.Lookup{3: lookup(env), 4: list} {
+		proxy.ResetCounts()
+		var arrived sync.WaitGroup
+		arrived.Add(queries + 1)
+		proxy.Inject(faultproxy.Rule{Times: queries + 1, Effect: faultproxy.Gate(func() { arrived.Done(); arrived.Wait() })})
+		got, err := s.Snapshot(t.Context(), l)
+		must(t, err)
+		if n, batches, all := proxy.Count("Query"), proxy.Count("BatchGetItem"), proxy.Count(""); n != queries || batches != 1 || all != queries+1 {
+			t.Fatalf("a decision's reads are %d queries and %d batches of %d requests", n, batches, all)
+		}
+		if len(got.Shared) != 4 || len(got.Tools) != queries-3 {
+			t.Fatalf("%d shared bindings and %d tools", len(got.Shared), len(got.Tools))
+		}
 	}
 }
 

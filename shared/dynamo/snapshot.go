@@ -10,7 +10,7 @@ import (
 )
 
 // Snapshot implements broker.Catalogue: three queries and one batch read side
-// by side. An id longer than broker.MaxID is refused with ErrInvalid before
+// by side, and one more query where all tools are asked for. An id longer than broker.MaxID is refused with ErrInvalid before
 // anything is read. Without a principal no personal bindings are read.
 func (s *DB) Snapshot(ctx context.Context, l broker.Lookup) (broker.Snapshot, error) {
 	if err := checkLookup(l); err != nil {
@@ -24,7 +24,10 @@ func (s *DB) Snapshot(ctx context.Context, l broker.Lookup) (broker.Snapshot, er
 	if l.Principal != "" {
 		reads = append(reads, func(ctx context.Context) error { return s.readPersonal(ctx, l, &snap) })
 	}
-	if l.Principal != "" || l.Agent != "" || l.Tool != "" {
+	if l.Tools {
+		reads = append(reads, func(ctx context.Context) error { return s.readTools(ctx, l, &snap) })
+	}
+	if l.Principal != "" || l.Agent != "" || l.Tool != "" || l.Session != "" {
 		reads = append(reads, func(ctx context.Context) error { return s.readSingles(ctx, l, &snap) })
 	}
 	if err := together(ctx, reads); err != nil {
@@ -37,7 +40,7 @@ func checkLookup(l broker.Lookup) error {
 	if _, err := broker.ParseRoute(l.Route.Environment, l.Route.Server); err != nil {
 		return err
 	}
-	for _, id := range []struct{ what, id string }{{"principal", l.Principal}, {"agent", l.Agent}, {"tool", l.Tool}} {
+	for _, id := range []struct{ what, id string }{{"principal", l.Principal}, {"agent", l.Agent}, {"tool", l.Tool}, {"session", l.Session}} {
 		if id.id == "" {
 			continue
 		}
@@ -113,6 +116,18 @@ func (s *DB) readPersonal(ctx context.Context, l broker.Lookup, snap *broker.Sna
 	})
 }
 
+func (s *DB) readTools(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
+	return s.query(ctx, "read the tools", s.tables.Catalogue, toolPartition(l.Route), func(_ string, a attributes) error {
+		v, err := decode(a, toolRow.value, keyOfTool)
+		snap.Tools = append(snap.Tools, v)
+		return err
+	})
+}
+
+func keyOfTool(v broker.Tool) key {
+	return toolKey(broker.Route{Environment: v.Environment, Server: v.Server}, v.Name)
+}
+
 // readSingles reads agent, tool and markers in one batch.
 func (s *DB) readSingles(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
 	environment := l.Route.Environment
@@ -128,6 +143,9 @@ func (s *DB) readSingles(ctx context.Context, l broker.Lookup, snap *broker.Snap
 	if l.Principal != "" {
 		want[s.tables.Revocations] = append(want[s.tables.Revocations], markerKey(environment, broker.PrincipalMarker, l.Principal))
 	}
+	if l.Session != "" {
+		want[s.tables.Revocations] = append(want[s.tables.Revocations], markerKey(environment, broker.SessionMarker, l.Session))
+	}
 	return s.batch(ctx, "read agent, tool and markers", want, func(k key, a attributes) error {
 		switch {
 		case k == agent:
@@ -135,9 +153,7 @@ func (s *DB) readSingles(ctx context.Context, l broker.Lookup, snap *broker.Snap
 			snap.Agent = &v
 			return err
 		case k == tool:
-			v, err := decode(a, toolRow.value, func(v broker.Tool) key {
-				return toolKey(broker.Route{Environment: v.Environment, Server: v.Server}, v.Name)
-			})
+			v, err := decode(a, toolRow.value, keyOfTool)
 			snap.Tool = &v
 			return err
 		case k.sk == "marker":

@@ -74,6 +74,11 @@ func runAll(t *testing.T, e endpoint) {
 		"garbled answers":    testGarbled,
 		"audit reader":       testAuditReader,
 		"cost of a decision": testCostOfDecision,
+		"rows before limits": testRowsBeforeLimits,
+		"pages of tools":     testPagesOfTools,
+		"transient rows":     testTransientRows,
+		"expiry":             testExpiry,
+		"contended places":   testContendedPlaces,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, e) })
 	}
@@ -90,12 +95,12 @@ func (e endpoint) behind(t *testing.T, now func() time.Time) (*dynamo.DB, *fault
 func (e endpoint) stores(t *testing.T, now func() time.Time) storesuite.Stores {
 	s, proxy, mine := e.behind(t, now)
 	return storesuite.Stores{
-		Catalogue: s, Writer: s, Markers: s, Audit: s, Sealed: s, Keys: s,
+		Catalogue: s, Writer: s, Markers: s, Audit: s, Sealed: s, Keys: s, Rolling: s, Quotas: s,
 		ReadAudit: func(ctx context.Context, receipt string) ([]broker.Record, error) {
 			return dynamo.ReadAudit(ctx, client(proxy.URL), mine.Audit, receipt)
 		},
 		LoseAnswers: func(n int) func() int {
-			return proxy.Inject(faultproxy.Rule{Operations: []string{"PutItem", "TransactWriteItems"}, Times: n, Effect: faultproxy.DropAnswer()})
+			return proxy.Inject(faultproxy.Rule{Operations: []string{"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"}, Times: n, Effect: faultproxy.DropAnswer()})
 		},
 		Fail: func() func() {
 			proxy.Inject(faultproxy.Rule{Times: -1, Effect: faultproxy.ServerError()})
