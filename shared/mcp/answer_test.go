@@ -137,6 +137,8 @@ func TestErrorBodyIsValidWhateverTheID(t *testing.T) {
 func FuzzProtected(f *testing.F) {
 	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"result":{"nextCursor":"c","x":[{"taskId":[1,"\ud800"]}]}}`))
 	f.Add([]byte(`{"Id":{"a":1e9},"params":{"requestId":null}}`))
+	f.Add([]byte(`{"i\u0064":1,"ıd":2,"result":{"nextCurſor":"c","TOOLS":[{"TaskID":"t"}],"next\u0000Cursor":"d"}}`))
+	f.Add([]byte(`{"id":-0,"ID":1e400,"result":{"cacheScope":"public","tools":[{"name":"a","name":"b"}]}}`))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		spans, err := mcp.Protected(msg)
 		if err != nil {

@@ -9,11 +9,15 @@
 // only by case, text that is not UTF-8, names with half a surrogate pair,
 // batches, trailing bytes, headers that contradict the body.
 //
+// ParseListen and ParseEnd do the same for GET and DELETE, which have no body.
+//
 // The other direction is EventReader, which cuts a stream into server-sent
-// events exactly as they came, and Protected, which names the places of an
-// answer where a masked value would break the protocol.
+// events exactly as they came; EditResult, which cuts out of a list what the
+// caller may not use, and refuses an answer that two readers could understand
+// differently; and Protected, which names the places of an answer where a
+// masked value would break the protocol.
 //
 // The package never translates between protocol eras, never opens a
-// connection, never looks inside arguments or results, and never repeats a
-// caller's bytes in an error.
+// connection, never looks inside arguments or content, and never repeats a
+// caller's or an upstream's bytes in an error.
 package mcp

@@ -234,9 +234,13 @@ func once(key []byte, known []string, seen *uint) error {
 		*seen |= 1 << i
 		return nil
 	}
-	unreadable := func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) }
 	if bytes.ContainsFunc(key, unreadable) || folds(key, known) {
 		return errKey
 	}
 	return nil
+}
+
+// unreadable are the characters at which readers stop, or which they drop.
+func unreadable(r rune) bool {
+	return r < ' ' || r > '~' && (r == utf8.RuneError || unicode.IsControl(r))
 }

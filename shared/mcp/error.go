@@ -7,9 +7,10 @@ import (
 	"strconv"
 )
 
-// Why Parse refused a message. Match with errors.Is.
+// Why a message was refused. Match with errors.Is.
 var (
-	// ErrMediaType: the body is not announced as JSON in UTF-8. HTTP 415.
+	// ErrMediaType: the body is not announced as JSON in UTF-8, HTTP 415, or a
+	// GET does not accept a stream, HTTP 406.
 	ErrMediaType = errors.New("mcp: media type refused")
 	// ErrParse: not one JSON document in UTF-8, or too deep. -32700.
 	ErrParse = errors.New("mcp: not JSON")
@@ -17,7 +18,8 @@ var (
 	ErrInvalidRequest = errors.New("mcp: invalid request")
 	// ErrInvalidParams: a parameter that must be judged is missing or malformed. -32602.
 	ErrInvalidParams = errors.New("mcp: invalid parameters")
-	// ErrMethodUnknown: no action belongs to the method. -32601.
+	// ErrMethodUnknown: no action belongs to the method. -32601. HTTP 405 where it
+	// is GET or DELETE in a revision that has neither.
 	ErrMethodUnknown = errors.New("mcp: unknown method")
 	// ErrHeaderMismatch: headers are ambiguous or contradict the body. -32020.
 	ErrHeaderMismatch = errors.New("mcp: header mismatch")

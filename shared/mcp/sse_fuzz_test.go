@@ -12,7 +12,8 @@ import (
 )
 
 func FuzzEventReader(f *testing.F) {
-	for _, seed := range []string{"data: a\r\n\r\ndata: b\r\r\n: c\n\n", "\ufeffid: 1\ndata\n\r\n", ":x\r:y\n\r\ndata: z", "\r\r\n\n"} {
+	for _, seed := range []string{"data: a\r\n\r\ndata: b\r\r\n: c\n\n", "\ufeffid: 1\ndata\n\r\n", ":x\r:y\n\r\ndata: z", "\r\r\n\n",
+		":\n\nid: 1\ndata: a\n\n:\n\n", "data\x00: a\n\nDATA: b\n\ndata : c\n\nid: a\x00b\ndata:  d\n\n", "data: a\u2028data: b\n\n\ufeffdata: c\n\n"} {
 		f.Add([]byte(seed), uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, stream []byte, chunk uint8) {
