@@ -15,6 +15,7 @@ var mayReveal = map[string]string{
 	"shared/seal":       "encrypts the bytes",
 	"shared/credential": "writes the bytes into the upstream request",
 	"shared/identity":   "opens a shared key set, which is sealed for its integrity and holds public keys",
+	"shared/session":    "puts the opened key of a day into AES",
 	"infra/local/parts": "logs in at the local identity provider as a browser would; ships nowhere",
 }
 
