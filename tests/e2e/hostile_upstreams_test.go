@@ -107,35 +107,53 @@ func bare(do func(c net.Conn, key string)) http.HandlerFunc {
 // record, and nothing leaks (which the end of the deployment checks).
 func TestHostileUpstreams(t *testing.T) {
 	t.Parallel()
-	d := deploy(t)
-	_, reference := d.secret("shared")
-	tricks := echoTricks()
-	maps.Copy(tricks, brokenTricks())
-	for name, c := range tricks {
-		t.Run(name, func(t *testing.T) {
-			server := strings.ToLower(strings.NewReplacer(" ", "-", "'", "").Replace(name))
-			u := d.upstream(bare(c.do))
-			d.server(server, u.URL, func(s *broker.Server) {
-				if c.quick {
-					s.Timeout = 150 * time.Millisecond
-				}
-			})
-			d.bind(d.card(server, "card", group("dev"), reference))
-			a := d.post(alice, server)
-			a.want(t, c.status, c.body)
-			if c.whole && a.body != c.body {
-				t.Errorf("more than the answer was relayed: %q", a.body)
+	all := echoTricks()
+	for _, more := range []map[string]trick{brokenTricks(), streamTricks(), headTricks()} {
+		maps.Copy(all, more)
+	}
+	for era, tricks := range map[string]map[string]trick{legacy: all, modern: streamTricks()} {
+		t.Run(era, func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t)
+			var c trick
+			u := d.upstream(func(w http.ResponseWriter, r *http.Request) { bare(c.do)(w, r) })
+			_, reference := d.secret("shared")
+			for name, patience := range map[string]time.Duration{"patient": 20 * time.Second, "quick": 150 * time.Millisecond} {
+				d.server(name, u.URL, func(s *broker.Server) { s.Timeout = patience })
+				d.bind(d.card(name, "card", group("dev"), reference))
 			}
-			r := d.ended(a, c.reason)
-			if r.Masked != c.masked || r.Status != c.status {
-				t.Errorf("recorded %d masked and status %d", r.Masked, r.Status)
-			}
-			if a.header.Get("X-Debug")+a.header.Get("Set-Cookie")+a.header.Get("Link")+a.header.Get("WWW-Authenticate") != "" {
-				t.Errorf("the upstream's own headers reached the caller: %v", a.header)
-			}
-			if n := len(u.arrivals()); n != 1 {
-				t.Errorf("the upstream got %d requests", n)
+			for name := range tricks {
+				c = tricks[name]
+				t.Run(name, func(t *testing.T) { d.survives(t, u, era, c) })
 			}
 		})
+	}
+}
+
+// survives calls a server that plays a trick.
+func (d *deployment) survives(t *testing.T, u *upstream, era string, c trick) {
+	t.Helper()
+	before, server := len(u.arrivals()), "patient"
+	if c.quick {
+		server = "quick"
+	}
+	a := d.send(d.request(alice, server, era, toolCall(era)))
+	a.want(t, c.status, c.body)
+	if c.whole && a.body != c.body {
+		t.Errorf("relayed %q, want %q", a.body, c.body)
+	}
+	if r := d.ended(a, c.reason); r.Masked != c.masked || r.Status != c.status {
+		t.Errorf("recorded %d masked and status %d", r.Masked, r.Status)
+	}
+	for _, name := range []string{"X-Debug", "Set-Cookie", "Link", "WWW-Authenticate", "Location", "Bindery-Mode", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials"} {
+		if a.header.Get(name) != "" {
+			t.Errorf("the upstream's own %s reached the caller", name)
+		}
+	}
+	if kept := a.header.Get("Bindery-Receipt") + a.header.Get("Mcp-Session-Id"); strings.Contains(kept, "forged") {
+		t.Errorf("a forged header reached the caller")
+	}
+	if n := len(u.arrivals()) - before; n != 1 {
+		t.Errorf("the upstream got %d requests", n)
 	}
 }
