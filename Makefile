@@ -2,6 +2,7 @@
 
 GO      ?= go
 BUILD   := build
+FUNCTIONS := proxy authorizer
 LDFLAGS := -s -w
 LAMBDA  := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -tags lambda.norpc -ldflags="$(LDFLAGS)"
 BENCH   ?= .
@@ -12,7 +13,7 @@ COUNT   ?= 3
 RUNS    ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance check bench build build-ProxyFunction clean
+.PHONY: help run demo test conformance check bench build build-ProxyFunction build-AuthorizerFunction clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -39,12 +40,14 @@ bench: ## benchmarks of the hot path (BENCH=pattern COUNT=3), cold start and siz
 	@$(GO) tool benchstat $(if $(BASE),$(BASE)) $(BUILD)/bench.txt
 
 build: ## the functions for AWS Lambda, arm64 and x86-64, into build/
-	GOARCH=arm64 $(LAMBDA) -o $(BUILD)/arm64/proxy/bootstrap ./functions/proxy
-	GOARCH=amd64 $(LAMBDA) -o $(BUILD)/x86_64/proxy/bootstrap ./functions/proxy
-	@ls -l $(BUILD)/*/proxy/bootstrap | awk '{ printf "  %-32s %.1f MB\n", $$9, $$5 / 1e6 }'
+	@for f in $(FUNCTIONS); do for a in arm64:arm64 amd64:x86_64; do \
+		echo "GOARCH=$${a%:*} $(LAMBDA) ./functions/$$f" && GOARCH=$${a%:*} $(LAMBDA) -o $(BUILD)/$${a#*:}/$$f/bootstrap ./functions/$$f || exit 1; done; done
+	@ls -l $(BUILD)/*/*/bootstrap | awk '{ printf "  %-32s %.1f MB\n", $$9, $$5 / 1e6 }'
 
-build-ProxyFunction: # called by `sam build`
-	GOARCH=$(if $(filter x86_64,$(LAMBDA_ARCH)),amd64,arm64) $(LAMBDA) -o $(ARTIFACTS_DIR)/bootstrap ./functions/proxy
+build-ProxyFunction: FUNCTION := proxy
+build-AuthorizerFunction: FUNCTION := authorizer
+build-ProxyFunction build-AuthorizerFunction: # called by `sam build`
+	GOARCH=$(if $(filter x86_64,$(LAMBDA_ARCH)),amd64,arm64) $(LAMBDA) -o $(ARTIFACTS_DIR)/bootstrap ./functions/$(FUNCTION)
 	@if [ -f issuers.json ]; then cp issuers.json $(ARTIFACTS_DIR)/; else echo "issuers.json is missing: the function starts only if BINDERY_ISSUERS holds the document itself" >&2; fi
 
 clean: ## what was built and installed into this folder

@@ -28,8 +28,19 @@ func TestTemplateExpanded(t *testing.T) {
 			same(t, name, r.get(t, "Properties").text("StageName"), "live")
 		}
 	}
-	same(t, "roles", sorted(roles), []string{"CodeDeployServiceRole", "ProxyRole"})
+	same(t, "roles", sorted(roles), []string{"AuthorizerRole", "CodeDeployServiceRole", "ProxyRole"})
 	body := expanded.resource(t, "Api").get(t, "Properties", "Body")
+	for path := range body.at("paths") {
+		for method := range body.at("paths").at(path) {
+			needs := method != "options" && strings.HasPrefix(path, "/mcp/")
+			if asks := body.at("paths").at(path).at(method)["security"] != nil; asks != needs {
+				t.Errorf("%s %s: the authorizer is asked: %t", method, path, asks)
+			}
+		}
+	}
+	if body.at("components")["securitySchemes"] == nil || len(body.at("x-amazon-apigateway-gateway-responses")) != len(answers(t)) {
+		t.Error("authorizer or gateway responses were lost")
+	}
 	same(t, "bytes as they are", body["x-amazon-apigateway-binary-media-types"], any([]any{"*/*"}))
 	same(t, "no second address", body["servers"], any([]any{object{"x-amazon-apigateway-endpoint-configuration": object{
 		"disableExecuteApiEndpoint": object{"Fn::If": []any{"HasDomain", true, false}}}}}))
@@ -71,8 +82,8 @@ func unstreamed(expanded object) (findings []string) {
 			}
 		}
 	}
-	if methods != 4 {
-		findings = append(findings, "the API does not have its four methods")
+	if methods != 6 {
+		findings = append(findings, "the API does not have its six methods")
 	}
 	return findings
 }

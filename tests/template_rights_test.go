@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // statements gives those of a policy document, the conditional ones too.
@@ -19,11 +21,12 @@ func statements(document object) (list []object) {
 	return list
 }
 
-func proxyStatements(t *testing.T) map[string]object {
+// rights gives the statements of a role by their names.
+func rights(t *testing.T, name string) map[string]object {
 	t.Helper()
-	role := readTemplate(t).resource(t, "ProxyRole").get(t, "Properties")
+	role := readTemplate(t).resource(t, name).get(t, "Properties")
 	if role["ManagedPolicyArns"] != nil || len(role.list("Policies")) != 1 {
-		t.Fatal("the proxy's rights are not in one place")
+		t.Fatalf("the rights of %s are not in one place", name)
 	}
 	found := map[string]object{}
 	for _, s := range statements(role.list("Policies")[0].(object).get(t, "PolicyDocument")) {
@@ -32,31 +35,65 @@ func proxyStatements(t *testing.T) map[string]object {
 	return found
 }
 
-// TestTemplateProxyRights is the table of what the proxy may do. Its use of the
+// TestTemplateRights is the table of what each function may do. Their use of the
 // KMS key stands in the key's own policy.
-func TestTemplateProxyRights(t *testing.T) {
-	want := map[string][]string{
-		"ReadCatalogue":    {"dynamodb:BatchGetItem", "dynamodb:Query"},
-		"ReadRevocations":  {"dynamodb:BatchGetItem"},
-		"ReadSealedValues": {"dynamodb:GetItem"},
-		"ShareIssuerKeys":  {"dynamodb:GetItem", "dynamodb:PutItem"},
-		"AppendAudit":      {"dynamodb:PutItem"},
-		"ReadSecrets":      {"secretsmanager:GetSecretValue"},
-		"DecryptSecrets":   {"kms:Decrypt"},
-		"WriteLog":         {"logs:CreateLogStream", "logs:PutLogEvents"},
-		"WriteTrace":       {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
-	}
-	got := map[string][]string{}
-	for sid, s := range proxyStatements(t) {
-		got[sid] = s.texts("Action")
-		if s["Effect"] != "Allow" || s["NotAction"] != nil || s["NotResource"] != nil {
-			t.Errorf("%s is not a plain permission", sid)
+func TestTemplateRights(t *testing.T) {
+	for role, want := range map[string]map[string][]string{
+		"ProxyRole": {
+			"ReadCatalogue":    {"dynamodb:BatchGetItem", "dynamodb:Query"},
+			"ReadRevocations":  {"dynamodb:BatchGetItem"},
+			"ReadSealedValues": {"dynamodb:GetItem"},
+			"ShareIssuerKeys":  {"dynamodb:GetItem", "dynamodb:PutItem"},
+			"RollSessionKeys":  {"dynamodb:GetItem", "dynamodb:PutItem"},
+			"CountUse":         {"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"},
+			"AppendAudit":      {"dynamodb:PutItem"},
+			"ReadSecrets":      {"secretsmanager:GetSecretValue"},
+			"DecryptSecrets":   {"kms:Decrypt"},
+			"WriteLog":         {"logs:CreateLogStream", "logs:PutLogEvents"},
+			"WriteTrace":       {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
+		},
+		"AuthorizerRole": {
+			"ShareIssuerKeys": {"dynamodb:GetItem", "dynamodb:PutItem"},
+			"WriteLog":        {"logs:CreateLogStream", "logs:PutLogEvents"},
+			"WriteTrace":      {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
+		},
+	} {
+		got := map[string][]string{}
+		for sid, s := range rights(t, role) {
+			got[sid] = s.texts("Action")
+			if s["Effect"] != "Allow" || s["NotAction"] != nil || s["NotResource"] != nil {
+				t.Errorf("%s is not a plain permission", sid)
+			}
+			if slices.Contains(s.list("Resource"), any("*")) && sid != "WriteTrace" {
+				t.Errorf("%s names every resource", sid)
+			}
 		}
-		if slices.Contains(s.list("Resource"), any("*")) && sid != "WriteTrace" {
-			t.Errorf("%s names every resource", sid)
+		same(t, "rights of "+role, got, want)
+	}
+}
+
+// TestTemplateBoundsTransientRows: each statement reaches rows of one kind, of
+// this environment.
+func TestTemplateBoundsTransientRows(t *testing.T) {
+	seen := 0
+	for _, role := range []string{"ProxyRole", "AuthorizerRole"} {
+		for sid, s := range rights(t, role) {
+			if diff := cmp.Diff([]any{object{"Fn::GetAtt": []any{"TransientTable", "Arn"}}}, s.list("Resource")); diff != "" {
+				continue
+			}
+			seen++
+			bound := map[string][2]string{
+				"ShareIssuerKeys": {"ForAllValues:StringLike", "issuer-keys/${Environment}/*"},
+				"RollSessionKeys": {"ForAllValues:StringEquals", "rolling-key/${Environment}"},
+				"CountUse":        {"ForAllValues:StringLike", "quota/${Environment}/*"},
+			}[sid]
+			same(t, role+" "+sid, s["Condition"], any(object{
+				bound[0]: object{"dynamodb:LeadingKeys": []any{object{"Fn::Sub": bound[1]}}},
+				"Null":   object{"dynamodb:LeadingKeys": "false"},
+			}))
 		}
 	}
-	same(t, "rights of the proxy", got, want)
+	same(t, "statements about transient rows", seen, 4)
 }
 
 // TestTemplateGrantsNoUnusedVerb: what the code does not call is not allowed.
@@ -75,7 +112,7 @@ func TestTemplateGrantsNoUnusedVerb(t *testing.T) {
 			return true
 		})
 	}
-	for sid, s := range proxyStatements(t) {
+	for sid, s := range rights(t, "ProxyRole") {
 		for _, action := range s.texts("Action") {
 			service, verb, _ := strings.Cut(action, ":")
 			if (service == "dynamodb" || service == "secretsmanager") && !called[verb] {
@@ -87,8 +124,8 @@ func TestTemplateGrantsNoUnusedVerb(t *testing.T) {
 
 // TestTemplateBoundsSecrets: by path, by the secret's own tag, by version.
 func TestTemplateBoundsSecrets(t *testing.T) {
-	rights := proxyStatements(t)
-	read := rights["ReadSecrets"]
+	proxy := rights(t, "ProxyRole")
+	read := proxy["ReadSecrets"]
 	same(t, "secrets", read["Condition"], any(object{
 		"StringEquals":         object{"secretsmanager:ResourceTag/bindery-environment": object{"Ref": "Environment"}},
 		"StringEqualsIfExists": object{"secretsmanager:VersionStage": []any{"AWSCURRENT", "AWSPREVIOUS"}},
@@ -96,50 +133,43 @@ func TestTemplateBoundsSecrets(t *testing.T) {
 	path := object{"Path": object{"Fn::If": []any{"HasSecretsPath", object{"Ref": "SecretsPath"}, object{"Fn::Sub": "${Environment}/"}}}}
 	secrets := object{"Fn::Sub": []any{"arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${Path}*", path}}
 	same(t, "secrets", read["Resource"], any(secrets))
-	same(t, "their key", rights["DecryptSecrets"]["Condition"], any(object{
+	same(t, "their key", proxy["DecryptSecrets"]["Condition"], any(object{
 		"StringEquals": object{"kms:ViaService": object{"Fn::Sub": "secretsmanager.${AWS::Region}.${AWS::URLSuffix}"}},
 		"StringLike":   object{"kms:EncryptionContext:SecretARN": secrets},
 	}))
-	same(t, "shared issuer keys", rights["ShareIssuerKeys"]["Condition"], any(object{
-		"ForAllValues:StringLike": object{"dynamodb:LeadingKeys": []any{object{"Fn::Sub": "issuer-keys/${Environment}/*"}}},
-		"Null":                    object{"dynamodb:LeadingKeys": "false"},
-	}))
 }
 
-// TestTemplateKeyIsUsedByTheProxyAlone: administrators cannot open what is
-// sealed, and what is sealed for another environment or purpose does not open.
-func TestTemplateKeyIsUsedByTheProxyAlone(t *testing.T) {
+// TestTemplateKeyIsUsedByTheFunctionsAlone: administrators cannot open what is
+// sealed, what is sealed for another environment or purpose does not open, and
+// the authorizer opens no value.
+func TestTemplateKeyIsUsedByTheFunctionsAlone(t *testing.T) {
 	key := readTemplate(t).resource(t, "ValuesKey")
 	same(t, "kept", key["DeletionPolicy"].(string)+key["UpdateReplacePolicy"].(string), any("RetainRetain"))
 	same(t, "rotation", key.get(t, "Properties")["EnableKeyRotation"], any(true))
-	bound := func(purpose any) object {
-		return object{"StringEquals": object{
-			"kms:EncryptionContext:bindery:environment": object{"Ref": "Environment"},
-			"kms:EncryptionContext:bindery:purpose":     purpose,
-		}}
+	want := map[string]any{
+		"ProxyRole kms:Decrypt":              []any{"issuer-keys", "session-key", "value"},
+		"ProxyRole kms:GenerateDataKey":      []any{"issuer-keys", "session-key"},
+		"AuthorizerRole kms:Decrypt":         "issuer-keys",
+		"AuthorizerRole kms:GenerateDataKey": "issuer-keys",
 	}
-	conditions := map[string]object{
-		"kms:Decrypt":         bound([]any{"issuer-keys", "value"}),
-		"kms:GenerateDataKey": bound("issuer-keys"),
-	}
-	proxy := object{"AWS": object{"Fn::GetAtt": []any{"ProxyRole", "Arn"}}}
+	got := map[string]any{}
 	for _, s := range statements(key.get(t, "Properties", "KeyPolicy")) {
 		for _, action := range s.texts("Action") {
-			condition, use := conditions[action]
-			switch {
-			case use:
-				same(t, action, s["Principal"], any(proxy))
-				same(t, action, s["Condition"], any(condition))
-				delete(conditions, action)
-			case strings.Contains(action, "*") || slices.ContainsFunc([]string{"crypt", "DataKey", "CreateGrant", "Sign", "Mac", "Import"},
-				func(verb string) bool { return strings.Contains(action, verb) }):
-				t.Errorf("%s: %s uses the key", s.text("Sid"), action)
+			if !slices.ContainsFunc([]string{"*", "crypt", "DataKey", "CreateGrant", "Sign", "Mac", "Import"},
+				func(verb string) bool { return strings.Contains(action, verb) }) {
+				continue
 			}
+			role, _ := s.at("Principal").at("AWS")["Fn::GetAtt"].([]any)
+			equals := s.at("Condition").at("StringEquals")
+			if len(role) != 2 || len(s.at("Condition")) != 1 || len(equals) != 2 {
+				t.Errorf("%s: %s uses the key", s.text("Sid"), action)
+				continue
+			}
+			same(t, s.text("Sid"), equals["kms:EncryptionContext:bindery:environment"], any(object{"Ref": "Environment"}))
+			got[textOf(role[0])+" "+action] = equals["kms:EncryptionContext:bindery:purpose"]
 		}
 	}
-	if len(conditions) > 0 {
-		t.Errorf("the key policy does not allow what the proxy needs: %v", conditions)
-	}
+	same(t, "use of the key", got, want)
 }
 
 // TestTemplateTables: what every table has, and what only one has.

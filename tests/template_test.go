@@ -18,19 +18,37 @@ import (
 // other: the same names, and the same defaults where a parameter has one.
 func TestTemplateSetsEverySetting(t *testing.T) {
 	template := readTemplate(t)
-	variables := template.resource(t, "ProxyFunction").get(t, "Properties", "Environment", "Variables")
-	want := []string{"AWS_ENDPOINT_URL"} // the AWS SDK's own
-	for _, s := range config.Settings() {
-		want = append(want, s.Name)
-		parameter := template.get(t, "Parameters").at(variables.at(s.Name).text("Ref"))
-		if fallback, has := parameter["Default"]; has && !s.Required && textOf(fallback) != s.Default {
-			t.Errorf("%s: the template's default is %q, the function's %q", s.Name, textOf(fallback), s.Default)
+	parameters := template.get(t, "Parameters")
+	for function, reads := range map[string]func(config.Setting) bool{
+		"ProxyFunction":      func(config.Setting) bool { return true },
+		"AuthorizerFunction": func(s config.Setting) bool { return s.Authorizer },
+	} {
+		variables := template.resource(t, function).get(t, "Properties", "Environment", "Variables")
+		want := []string{"AWS_ENDPOINT_URL"} // the AWS SDK's own
+		for _, s := range config.Settings() {
+			if !reads(s) {
+				continue
+			}
+			want = append(want, s.Name)
+			parameter := parameters.at(variables.at(s.Name).text("Ref"))
+			if fallback, has := parameter["Default"]; has && !s.Required && textOf(fallback) != s.Default {
+				t.Errorf("%s: the template's default is %q, the function's %q", s.Name, textOf(fallback), s.Default)
+			}
+			if fallback, has := parameter["Default"]; has && s.Required && fallback == "" {
+				t.Errorf("%s is required, and the template deploys without it", s.Name)
+			}
 		}
-		if fallback, has := parameter["Default"]; has && s.Required && fallback == "" {
-			t.Errorf("%s is required, and the template deploys without it", s.Name)
-		}
+		same(t, "environment variables of "+function, variables.keys(), sorted(want))
 	}
-	same(t, "environment variables of the proxy", variables.keys(), sorted(want))
+}
+
+// TestTemplateFunctionsJudgeTokensAlike: what both read has one value.
+func TestTemplateFunctionsJudgeTokensAlike(t *testing.T) {
+	template := readTemplate(t)
+	proxy := template.resource(t, "ProxyFunction").get(t, "Properties", "Environment", "Variables")
+	for name, value := range template.resource(t, "AuthorizerFunction").get(t, "Properties", "Environment", "Variables") {
+		same(t, name, value, proxy[name])
+	}
 }
 
 // TestTemplateOutlivesTheUpstreamCall: the outcome of a call or stream that took
@@ -66,6 +84,8 @@ func TestTemplateRoutes(t *testing.T) {
 		"DELETE /mcp/{environment}/{server}",
 		"GET /.well-known/oauth-protected-resource/mcp/{environment}/{server}",
 		"GET /mcp/{environment}/{server}",
+		"OPTIONS /.well-known/oauth-protected-resource/mcp/{environment}/{server}",
+		"OPTIONS /mcp/{environment}/{server}",
 		"POST /mcp/{environment}/{server}",
 	})
 }
@@ -102,24 +122,27 @@ func TestTemplateApiKeepsSecretsOutOfLogs(t *testing.T) {
 	}
 }
 
-func TestTemplateFunction(t *testing.T) {
+func TestTemplateFunctions(t *testing.T) {
 	template := readTemplate(t)
-	function := template.resource(t, "ProxyFunction")
-	same(t, "build", function.get(t, "Metadata")["BuildMethod"], any("makefile"))
-	properties := function.get(t, "Properties")
-	for name, want := range map[string]any{
-		"Runtime":                       "provided.al2023",
-		"Handler":                       "bootstrap",
-		"Architectures":                 []any{object{"Ref": "Architecture"}},
-		"Tracing":                       "Active",
-		"LoggingConfig":                 object{"LogFormat": "JSON", "LogGroup": object{"Ref": "ProxyLog"}},
-		"Role":                          object{"Fn::GetAtt": []any{"ProxyRole", "Arn"}},
-		"AutoPublishAlias":              "live",
-		"AutoPublishAliasAllProperties": true,
-	} {
-		same(t, name, properties[name], want)
+	for _, name := range []string{"Proxy", "Authorizer"} {
+		function := template.resource(t, name+"Function")
+		same(t, "build", function.get(t, "Metadata")["BuildMethod"], any("makefile"))
+		properties := function.get(t, "Properties")
+		for property, want := range map[string]any{
+			"Runtime":       "provided.al2023",
+			"Handler":       "bootstrap",
+			"Architectures": []any{object{"Ref": "Architecture"}},
+			"Tracing":       "Active",
+			"LoggingConfig": object{"LogFormat": "JSON", "LogGroup": object{"Ref": name + "Log"}},
+			"Role":          object{"Fn::GetAtt": []any{name + "Role", "Arn"}},
+		} {
+			same(t, name+" "+property, properties[property], want)
+		}
 	}
-	for _, log := range []string{"ProxyLog", "AccessLog"} {
+	proxy := template.resource(t, "ProxyFunction").get(t, "Properties")
+	same(t, "alias", proxy["AutoPublishAlias"], any("live"))
+	same(t, "a setting is a version", proxy["AutoPublishAliasAllProperties"], any(true))
+	for _, log := range []string{"ProxyLog", "AuthorizerLog", "AccessLog"} {
 		same(t, log, template.resource(t, log).get(t, "Properties")["RetentionInDays"], any(object{"Ref": "LogRetentionDays"}))
 	}
 }

@@ -18,10 +18,11 @@ import (
 // Setting documents one variable; the table in docs/settings.md and the template
 // are tested against Settings.
 type Setting struct {
-	Name     string
-	Required bool
-	Default  string
-	Help     string
+	Name       string
+	Required   bool
+	Default    string
+	Authorizer bool // functions/authorizer reads it too
+	Help       string
 }
 
 // Names of the variables.
@@ -46,27 +47,28 @@ const (
 	Local            = "BINDERY_LOCAL"
 )
 
-// Settings lists every variable that Load reads, in the order of the docs.
+// Settings lists every variable that Load reads, in the order of the docs;
+// LoadAuthorizer reads those that say so.
 func Settings() []Setting {
 	return []Setting{
-		{Environment, true, "", "name of the one environment this deployment serves"},
-		{PublicURL, true, "", "https://host under which clients reach Bindery; base of every resource URL"},
-		{Issuers, true, "", "issuer document: inline JSON, or the absolute path of a file"},
-		{CatalogueTable, true, "", "DynamoDB table of servers, bindings, agents, tools, stores"},
-		{RevocationsTable, true, "", "DynamoDB table of revocation markers"},
-		{GrantsTable, true, "", "DynamoDB table of sealed values"},
-		{TransientTable, true, "", "DynamoDB table of short-lived rows"},
-		{AuditTable, true, "", "DynamoDB table of audit records"},
-		{ValuesKey, true, "", "KMS key of sealed values and shared issuer keys: id, ARN or alias ARN"},
-		{ResponseMode, false, "stream", "stream, or buffered where the platform cannot stream"},
-		{CallTimeout, false, "60s", "longest upstream call, 1s to 14m"},
-		{StreamTimeout, false, "5m", "longest lasting stream (GET, subscriptions/listen), 10s to 14m; 0: none"},
-		{MaxAnswerBytes, false, "10485760", "largest JSON answer or single event from an upstream, in bytes"},
-		{UseLimits, false, "principal:streams=20;agent:streams=200;server:streams=500", "what one principal, agent or server may use"},
-		{Hosts, false, "", "comma-separated further names (host or host:port) in the Host header of requests"},
-		{Origins, false, "", "comma-separated web origins whose pages may call, such as https://app.example.com"},
-		{PrivateNetworks, false, "", "comma-separated private CIDRs in which issuers may live"},
-		{Local, false, "false", "true allows plain http to loopback; refused inside Lambda, except under sam local"},
+		{Environment, true, "", true, "name of the one environment this deployment serves"},
+		{PublicURL, true, "", true, "https://host under which clients reach Bindery; base of every resource URL"},
+		{Issuers, true, "", true, "issuer document: inline JSON, or the absolute path of a file"},
+		{CatalogueTable, true, "", false, "DynamoDB table of servers, bindings, agents, tools, stores"},
+		{RevocationsTable, true, "", false, "DynamoDB table of revocation markers"},
+		{GrantsTable, true, "", false, "DynamoDB table of sealed values"},
+		{TransientTable, true, "", true, "DynamoDB table of short-lived rows"},
+		{AuditTable, true, "", false, "DynamoDB table of audit records"},
+		{ValuesKey, true, "", true, "KMS key of sealed values, shared issuer keys, session keys: id, ARN or alias ARN"},
+		{ResponseMode, false, "stream", false, "stream, or buffered where the platform cannot stream"},
+		{CallTimeout, false, "60s", false, "longest upstream call, 1s to 14m"},
+		{StreamTimeout, false, "5m", false, "longest lasting stream (GET, subscriptions/listen), 10s to 14m; 0: none"},
+		{MaxAnswerBytes, false, "10485760", false, "largest JSON answer or single event from an upstream, in bytes"},
+		{UseLimits, false, "principal:streams=20;agent:streams=200;server:streams=500", false, "what one principal, agent or server may use"},
+		{Hosts, false, "", false, "comma-separated further names (host or host:port) in the Host header of requests"},
+		{Origins, false, "", false, "comma-separated web origins whose pages may call, such as https://app.example.com"},
+		{PrivateNetworks, false, "", true, "comma-separated private CIDRs in which issuers may live"},
+		{Local, false, "false", true, "true allows plain http to loopback; refused inside Lambda, except under sam local"},
 	}
 }
 
@@ -102,34 +104,17 @@ type Limits struct {
 
 // Load reads the process environment through getenv (os.Getenv in production).
 func Load(getenv func(string) string) (Config, error) {
-	l := &loader{getenv: getenv, defaults: map[string]Setting{}}
-	for _, s := range Settings() {
-		l.defaults[s.Name] = s
-	}
-	c := Config{
-		Environment: l.text(Environment),
-		PublicURL:   l.publicURL(),
-		Issuers:     l.document(Issuers),
-		Tables: Tables{l.text(CatalogueTable), l.text(RevocationsTable), l.text(GrantsTable),
-			l.text(TransientTable), l.text(AuditTable)},
-		ValuesKey:       l.text(ValuesKey),
-		Stream:          l.oneOf(ResponseMode, "stream", "buffered") == "stream",
-		CallTimeout:     l.duration(CallTimeout, time.Second, 14*time.Minute),
-		StreamTimeout:   l.durationOrNone(StreamTimeout, 10*time.Second, 14*time.Minute),
-		MaxAnswerBytes:  l.number(MaxAnswerBytes, 1<<10, 1<<30),
-		Limits:          l.limits(),
-		PrivateNetworks: l.networks(PrivateNetworks),
-		Local:           l.oneOf(Local, "false", "true") == "true",
-	}
+	l := newLoader(getenv)
+	c := l.shared()
+	c.Tables = Tables{l.text(CatalogueTable), l.text(RevocationsTable), l.text(GrantsTable), c.Tables.Transient, l.text(AuditTable)}
+	c.Stream = l.oneOf(ResponseMode, "stream", "buffered") == "stream"
+	c.CallTimeout = l.duration(CallTimeout, time.Second, 14*time.Minute)
+	c.StreamTimeout = l.durationOrNone(StreamTimeout, 10*time.Second, 14*time.Minute)
+	c.MaxAnswerBytes = l.number(MaxAnswerBytes, 1<<10, 1<<30)
+	c.Limits = l.limits()
 	c.Hosts, c.Origins = l.hosts(c.PublicURL), l.origins(c.PublicURL)
 	if !c.Stream {
 		c.StreamTimeout = 0 // nothing of a stream arrives before its end
-	}
-	if c.Environment != "" {
-		l.check(Environment, broker.CheckName("environment", c.Environment))
-	}
-	if getenv("AWS_LAMBDA_FUNCTION_NAME") != "" && getenv("AWS_SAM_LOCAL") != "true" {
-		l.insideLambda(c)
 	}
 	if mb, err := strconv.ParseInt(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 32); err == nil {
 		c.Memory = mb << 20
@@ -137,10 +122,38 @@ func Load(getenv func(string) string) (Config, error) {
 	if c.Memory > 0 && c.MaxAnswerBytes > c.Memory/MemoryPerAnswer {
 		l.fault(MaxAnswerBytes, fmt.Sprintf("must be at most 1/%d of the function's memory", MemoryPerAnswer))
 	}
+	return c, errors.Join(l.faults...)
+}
+
+// LoadAuthorizer reads those settings that functions/authorizer needs; the
+// rest of Config stays empty.
+func LoadAuthorizer(getenv func(string) string) (Config, error) {
+	l := newLoader(getenv)
+	c := l.shared()
+	return c, errors.Join(l.faults...)
+}
+
+// shared reads what every function that judges tokens needs.
+func (l *loader) shared() Config {
+	c := Config{
+		Environment:     l.text(Environment),
+		PublicURL:       l.publicURL(),
+		Issuers:         l.document(Issuers),
+		Tables:          Tables{Transient: l.text(TransientTable)},
+		ValuesKey:       l.text(ValuesKey),
+		PrivateNetworks: l.networks(PrivateNetworks),
+		Local:           l.oneOf(Local, "false", "true") == "true",
+	}
+	if c.Environment != "" {
+		l.check(Environment, broker.CheckName("environment", c.Environment))
+	}
+	if l.getenv("AWS_LAMBDA_FUNCTION_NAME") != "" && l.getenv("AWS_SAM_LOCAL") != "true" {
+		l.insideLambda(c)
+	}
 	if strings.HasPrefix(c.PublicURL, "http:") && !c.Local {
 		l.fault(PublicURL, "must be https")
 	}
-	return c, errors.Join(l.faults...)
+	return c
 }
 
 // MemoryPerAnswer is how much memory the largest answer may need, as a multiple

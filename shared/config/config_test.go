@@ -122,6 +122,27 @@ func TestIssuersFromFile(t *testing.T) {
 	}
 }
 
+// TestAuthorizerReadsWhatTheTableSays: all of it, and nothing else.
+func TestAuthorizerReadsWhatTheTableSays(t *testing.T) {
+	read := map[string]bool{}
+	env := complete()
+	_, err := config.LoadAuthorizer(func(name string) string {
+		read[name] = true
+		return env[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range config.Settings() {
+		if s.Authorizer != read[s.Name] {
+			t.Errorf("%s: the table says %t, LoadAuthorizer reads it: %t", s.Name, s.Authorizer, read[s.Name])
+		}
+	}
+	if _, err = config.LoadAuthorizer(func(string) string { return "" }); err == nil {
+		t.Error("starts without any setting")
+	}
+}
+
 func TestEverySettingIsNamedOnce(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range config.Settings() {

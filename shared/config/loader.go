@@ -19,6 +19,14 @@ type loader struct {
 	faults   []error
 }
 
+func newLoader(getenv func(string) string) *loader {
+	l := &loader{getenv: getenv, defaults: map[string]Setting{}}
+	for _, s := range Settings() {
+		l.defaults[s.Name] = s
+	}
+	return l
+}
+
 func (l *loader) fault(name, what string) {
 	l.faults = append(l.faults, fmt.Errorf("%s %s (%s)", name, what, l.defaults[name].Help))
 }
