@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"bindery/shared/mcp"
 
@@ -115,9 +114,9 @@ func TestEveryPatternOfCutsLeavesAList(t *testing.T) {
 	}
 }
 
-// TestCostlyAnswersAreEditedQuickly: no answer makes editing quadratic or
-// recurse without end. The bound is generous.
-func TestCostlyAnswersAreEditedQuickly(t *testing.T) {
+// TestCostlyAnswersAreEdited: no answer makes editing quadratic or recurse
+// without end; at these sizes neither would come back.
+func TestCostlyAnswersAreEdited(t *testing.T) {
 	list := func(element string, n int) string {
 		return `{"result":{"tools":[` + strings.TrimSuffix(strings.Repeat(element+",", n), ",") + `]}}`
 	}
@@ -135,12 +134,8 @@ func TestCostlyAnswersAreEditedQuickly(t *testing.T) {
 		"endless lists":  {`{"result":{` + strings.Repeat(`"tools":[],`, 300_000) + `"x":0}}`, true},
 		"endless spaces": {`{"result":` + strings.Repeat(" ", 4_000_000) + `{}}`, false},
 	} {
-		began := time.Now()
 		if _, _, err := m.EditResult([]byte(c.answer), allowed()); (err != nil) != c.refused {
 			t.Errorf("%s: %v", name, err)
-		}
-		if took := time.Since(began); took > 2*time.Second {
-			t.Errorf("%s: %v for %d bytes", name, took, len(c.answer))
 		}
 	}
 }

@@ -49,7 +49,7 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	}
-	for _, spelling := range []string{"nam\u212a", "na\u0000me", "\u0131d", "\ufeffname", "name ", "NAME", "_Meta", "capabilitie\u017f"} {
+	for _, spelling := range []string{"nam\u212a", `na\u0000me`, "\u0131d", "\ufeffname", "name ", "NAME", "_Meta", "capabilitie\u017f"} {
 		f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","` + spelling + `":"b"}}`))
 		f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"},"` + spelling + `":{"name":"b"}}`))
 	}
