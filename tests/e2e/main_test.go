@@ -42,9 +42,11 @@ const shellAgent, reporterAgent = issuerName + ":" + shell, issuerName + ":" + r
 // The parts that all tests share, because they are slow to start.
 var shared struct {
 	moto, everything *parts.Process
+	stateless        *parts.Process // the official server of the current revision
+	clients          *parts.Clients
 	oidc             *parts.OIDC
 	reporterSecret   secret.Value
-	front            net.Listener // where the deployment whose resources the provider knows will listen
+	front, scoped    net.Listener // where the deployments whose resources the provider knows will listen
 	tokens           sync.Map     // by account, so that each logs in once
 }
 
@@ -75,10 +77,21 @@ func run(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer shared.everything.Stop()
+	if shared.stateless, err = parts.EverythingServer(ctx, say, false); err != nil {
+		return 0, err
+	}
+	defer shared.stateless.Stop()
+	if shared.clients, err = parts.MCPClients(ctx, say); err != nil {
+		return 0, err
+	}
 	if shared.front, err = stack.Listen(0); err != nil {
 		return 0, err
 	}
 	defer shared.front.Close()
+	if shared.scoped, err = stack.Listen(0); err != nil {
+		return 0, err
+	}
+	defer shared.scoped.Close()
 	shared.reporterSecret = secret.New(stack.RandomSecret("client-"))
 	if shared.oidc, err = parts.OIDCProvider(ctx, say, provider()); err != nil {
 		return 0, err
@@ -96,7 +109,7 @@ func provider() parts.OIDCConfig {
 		Users:   []parts.OIDCUser{person(alice, "g-dev"), person(bob, "g-ops"), person(carol, "g-dev", "g-ops")},
 		Clients: []parts.OIDCClient{{ID: shell}, {ID: reporter, Secret: shared.reporterSecret}},
 		Resources: []parts.OIDCResource{{Audience: audience}, {Audience: frontResource("notes"), Scope: "mcp"},
-			{Audience: frontResource("other"), Scope: "mcp"}},
+			{Audience: frontResource("other"), Scope: "mcp"}, {Audience: scopedResource(), Scope: "mcp mcp:files"}},
 	}
 }
 
