@@ -67,11 +67,16 @@ func Provision(ctx context.Context, a aws.Config, environment, publicURL string,
 	if err != nil {
 		return nil, fmt.Errorf("create the KMS key: %w", err)
 	}
-	d := &Deployment{
-		AWS: a, Secrets: secretsmanager.NewFromConfig(a),
-		Config: config.Config{Environment: environment, PublicURL: publicURL, Issuers: issuers, Tables: tables,
-			ValuesKey: *key.KeyMetadata.Arn, Stream: true, CallTimeout: time.Minute, MaxAnswerBytes: 10 << 20, Local: true},
+	settings := map[string]string{
+		config.Environment: environment, config.PublicURL: publicURL, config.Issuers: string(issuers), config.Local: "true",
+		config.CatalogueTable: tables.Catalogue, config.RevocationsTable: tables.Revocations, config.GrantsTable: tables.Grants,
+		config.TransientTable: tables.Transient, config.AuditTable: tables.Audit, config.ValuesKey: *key.KeyMetadata.Arn,
 	}
+	loaded, err := config.Load(func(name string) string { return settings[name] })
+	if err != nil {
+		return nil, err
+	}
+	d := &Deployment{Config: loaded, AWS: a, Secrets: secretsmanager.NewFromConfig(a)}
 	d.Administer()
 	if err := d.DB.PutEnvironment(ctx, broker.Environment{Name: environment, State: broker.Active}); err != nil {
 		return nil, fmt.Errorf("open the environment: %w", err)
