@@ -43,6 +43,8 @@ func TestAMissingOrOldRuntimeIsOneClearSentence(t *testing.T) {
 		{"no Node", nil, startOIDC, []string{"node was not found", "Node 20"}},
 		{"old Node", map[string]string{"node": "#!/bin/sh\necho v16.3.0"}, startOIDC, []string{"v16.3.0", "too old", "Node 20"}},
 		{"no npm", map[string]string{"node": "#!/bin/sh\necho v22.1.0"}, startOIDC, []string{"npm was not found", "Node 20"}},
+		{"no Node for the suite", nil, startSuite, []string{"node was not found", "Node 20"}},
+		{"no npm for the suite", map[string]string{"node": "#!/bin/sh\necho v22.1.0"}, startSuite, []string{"npm was not found", "Node 20"}},
 		{"no Go", nil, startEverything, []string{"go was not found", "Go 1.26"}},
 	}
 	for _, c := range cases {
@@ -68,6 +70,10 @@ func startMoto(ctx context.Context, h home) error   { _, err := h.moto(ctx, nil)
 func startDynamo(ctx context.Context, h home) error { _, err := h.dynamoDBLocal(ctx, nil); return err }
 func startEverything(ctx context.Context, h home) error {
 	_, err := h.buildEverything(ctx, nil)
+	return err
+}
+func startSuite(ctx context.Context, h home) error {
+	_, err := h.conformanceSuite(ctx, nil)
 	return err
 }
 func startOIDC(ctx context.Context, h home) error {
