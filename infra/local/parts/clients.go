@@ -85,7 +85,7 @@ type Script struct {
 
 // TypeScript starts a client of the TypeScript SDK for each script, all of them
 // at once, and returns what each of them saw, in the words of client.mjs. It
-// takes as long as the slowest, and never longer than half a minute.
+// takes as long as the slowest, and never longer than a minute.
 func (c *Clients) TypeScript(ctx context.Context, scripts ...Script) ([]map[string]any, error) {
 	type instruction struct {
 		URL   string   `json:"url"`

@@ -29,6 +29,7 @@ function watching(saw, streamOpen) {
   return async (input, init = {}) => {
     const response = await fetch(input, init);
     const method = init.method ?? 'GET';
+    if (method === 'GET' && saw.at === 'terminate') return response; // the stream of a dead session, asked for until the client is closed
     const message = init.body ? JSON.parse(init.body).method ?? 'answer' : '-';
     const resumed = new Headers(init.headers).has('last-event-id') ? 'resumed ' : '';
     saw.http.push(`${method} ${message} ${resumed}${response.status} ${(response.headers.get('content-type') ?? '').split(';')[0]}`);
@@ -123,8 +124,7 @@ function stepsOf({ client, transport, url, token, saw, options, streamOpen, chan
   };
 }
 
-async function attend({ url, token, sdk, mode, steps }) {
-  const saw = { http: [], receipts: [], log: [] };
+async function attend({ url, token, sdk, mode, steps }, saw) {
   const [streamOpen, changed] = [signal(), signal()];
   const modules = await sdks[sdk]();
   const transport = new modules.StreamableHTTPClientTransport(new URL(url), {
@@ -149,13 +149,14 @@ async function attend({ url, token, sdk, mode, steps }) {
   } catch (error) {
     saw.error = `${error.name}: ${error.message} (${error.code})`;
   }
-  return saw;
 }
 
 // A client that waits for ever tells how far it came.
 async function inTime(script) {
-  const late = new Promise((resolve) => { setTimeout(resolve, 20_000, { error: `no end of ${script.steps}` }).unref(); });
-  return Promise.race([attend(script), late]);
+  const saw = { http: [], receipts: [], log: [] };
+  const late = new Promise((resolve) => { setTimeout(resolve, 60_000).unref(); }).then(() => { saw.error ??= 'it waits for ever'; });
+  await Promise.race([attend(script, saw), late]);
+  return saw;
 }
 
 const scripts = JSON.parse(await text(process.stdin));
