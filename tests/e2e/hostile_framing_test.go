@@ -146,10 +146,14 @@ func hostileRoutes() map[string]attack {
 	path("encoded twice", swapped("/notes", "%252fnotes"))
 	path("with an overlong slash", swapped("/notes", "%c0%afnotes"))
 	path("with a letter of another script", swapped("notes", "n%D0%BEtes"))
-	path("of the metadata", func(path string) string { return "/.well-known/oauth-protected-resource" + path })
 	path("of nothing", func(string) string { return "/" })
 	for _, method := range []string{"PUT", "PATCH", "TRACE", "PROPFIND", "QUERY", "post", "POST2", strings.Repeat("X", 300)} {
-		all["method "+method[:min(len(method), 10)]] = attack{status: 405, code: 14050, spoil: func(w *wire) { w.line = method + " " + w.path + " HTTP/1.1" }}
+		all["method "+method[:min(len(method), 10)]] = attack{status: 405, code: 14050, spoil: bodiless(method)}
 	}
 	return all
+}
+
+// bodiless asks by another method, with nothing behind the head.
+func bodiless(method string) func(*wire) {
+	return func(w *wire) { w.line, w.body, w.unsized = method+" "+w.path+" HTTP/1.1", "", true }
 }

@@ -43,14 +43,14 @@ func hostileHeaders() map[string]attack {
 	version("not ASCII", "2026\u201107\u201128", -32020)
 	all["version twice"] = attack{spoil: also("MCP-Protocol-Version: " + legacy), status: 400, code: -32020}
 	all["version twice in another case"] = attack{spoil: also("mcp-protocol-version: " + modern), status: 400, code: -32020}
-	all["version modern and a legacy body"] = attack{with("MCP-Protocol-Version", modern), 400, -32602, 0, legacy}
-	all["version legacy and a modern body"] = attack{with("MCP-Protocol-Version", legacy), 400, -32020, 0, modern}
-	all["version missing and a modern body"] = attack{without("MCP-Protocol-Version"), 400, -32020, 0, modern}
-	all["version in the body only of the past"] = attack{swap(modern, legacy), 400, -32020, 0, modern}
-	all["version in the body a number"] = attack{swap(`"`+modern+`"`, "20260728"), 400, -32602, 0, modern}
-	all["version in the body missing"] = attack{swap(`"io.modelcontextprotocol/protocolVersion":"2026-07-28",`, ""), 400, -32602, 0, modern}
-	all["capabilities missing"] = attack{swap(`,"io.modelcontextprotocol/clientCapabilities":{}`, ""), 400, -32602, 0, modern}
-	all["capabilities in a list"] = attack{swap(`"io.modelcontextprotocol/clientCapabilities":{}`, `"io.modelcontextprotocol/clientCapabilities":[]`), 400, -32602, 0, modern}
+	all["version modern and a legacy body"] = attack{with("MCP-Protocol-Version", modern), 400, -32602, 0, legacy, ""}
+	all["version legacy and a modern body"] = attack{with("MCP-Protocol-Version", legacy), 400, -32020, 0, modern, ""}
+	all["version missing and a modern body"] = attack{without("MCP-Protocol-Version"), 400, -32020, 0, modern, ""}
+	all["version in the body only of the past"] = attack{swap(modern, legacy), 400, -32020, 0, modern, ""}
+	all["version in the body a number"] = attack{swap(`"`+modern+`"`, "20260728"), 400, -32602, 0, modern, ""}
+	all["version in the body missing"] = attack{swap(`"io.modelcontextprotocol/protocolVersion":"2026-07-28",`, ""), 400, -32602, 0, modern, ""}
+	all["capabilities missing"] = attack{swap(`,"io.modelcontextprotocol/clientCapabilities":{}`, ""), 400, -32602, 0, modern, ""}
+	all["capabilities in a list"] = attack{swap(`"io.modelcontextprotocol/clientCapabilities":{}`, `"io.modelcontextprotocol/clientCapabilities":[]`), 400, -32602, 0, modern, ""}
 	return all
 }
 
@@ -58,8 +58,8 @@ func hostileHeaders() map[string]attack {
 // the upstream.
 func hostileMirrors() map[string]attack {
 	all := map[string]attack{}
-	row := func(name string, spoil func(*wire)) { all[name] = attack{spoil, 400, -32020, 0, modern} }
-	both := func(name string, spoil func(*wire)) { all[name] = attack{spoil, 400, -32020, 0, ""} }
+	row := func(name string, spoil func(*wire)) { all[name] = attack{spoil, 400, -32020, 0, modern, ""} }
+	both := func(name string, spoil func(*wire)) { all[name] = attack{spoil, 400, -32020, 0, "", ""} }
 
 	row("method of another", with("Mcp-Method", "tools/list"))
 	row("method in another case", with("Mcp-Method", "Tools/Call"))

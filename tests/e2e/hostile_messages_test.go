@@ -97,8 +97,8 @@ func hostileKeys() map[string]attack {
 	row("one key twice among thousands", arguments(`{`+members(5000)+`,"m77":"smuggled"}`))
 
 	version := `"io.modelcontextprotocol/protocolVersion":`
-	all["the version in another case"] = attack{swap(version, `"io.modelcontextprotocol/ProtocolVersion":"2025-11-25",`+version), 400, -32600, 0, modern}
-	all["the version twice"] = attack{swap(version, version+`"2025-11-25",`+version), 400, -32600, 0, modern}
+	all["the version in another case"] = attack{swap(version, `"io.modelcontextprotocol/ProtocolVersion":"2025-11-25",`+version), 400, -32600, 0, modern, ""}
+	all["the version twice"] = attack{swap(version, version+`"2025-11-25",`+version), 400, -32600, 0, modern, ""}
 	return all
 }
 

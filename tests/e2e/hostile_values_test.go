@@ -42,7 +42,7 @@ func hostileValues() map[string]attack {
 	invalid("params null", sends(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":null}`))
 	invalid("a call without an id", swap(`"id":1,`, ``))
 	invalid("a notification with an id", calls("notifications/cancelled", "", `{"jsonrpc":"2.0","id":1,"method":"notifications/cancelled","params":{META}}`))
-	all["a response to nobody"] = attack{sends(`{"jsonrpc":"2.0","id":1,"result":{}}`), 400, -32600, 0, modern}
+	all["a response to nobody"] = attack{sends(`{"jsonrpc":"2.0","id":1,"result":{}}`), 400, -32600, 0, modern, ""}
 
 	unjudged := func(name string, spoil func(*wire)) {
 		all[name] = attack{spoil: spoil, status: 400, code: -32602, legacy: 200}
@@ -56,10 +56,10 @@ func hostileValues() map[string]attack {
 	unjudged("a prompt without a name", calls("prompts/get", "whoami", `{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{META}}`))
 	unjudged("a reference of two kinds", calls("completion/complete", "whoami", `{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"p","uri":"smuggled:x"},META}}`))
 	for _, method := range []string{"tools/Call", "tools//call", "rpc.discover", "sampling/createMessage", "elicitation/create", "roots/list", ""} {
-		all["an unknown method "+method] = attack{calls(method, "whoami", `{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":{META}}`), 404, -32601, 200, ""}
+		all["an unknown method "+method] = attack{calls(method, "whoami", `{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":{META}}`), 404, -32601, 200, "", ""}
 	}
 	for _, method := range []string{"initialize", "ping", "logging/setLevel", "resources/subscribe", "tasks/list"} {
-		all["a removed method "+method] = attack{calls(method, "whoami", `{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":{META}}`), 404, -32601, 0, modern}
+		all["a removed method "+method] = attack{calls(method, "whoami", `{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":{META}}`), 404, -32601, 0, modern, ""}
 	}
 	return all
 }
