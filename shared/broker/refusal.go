@@ -20,6 +20,7 @@ const (
 	SessionRevoked    Reason = "session_revoked"
 	SessionUnknown    Reason = "session_unknown"
 	SessionElsewhere  Reason = "session_of_another_binding"
+	SessionUnread     Reason = "session_key_unreadable"
 	LimitReached      Reason = "limit_reached"
 	AgentUnknown      Reason = "agent_unknown"
 	AgentClosed       Reason = "agent_closed"

@@ -48,6 +48,14 @@ func (e *Error) Unwrap() error { return e.cause }
 // Body is the JSON-RPC error response for this refusal.
 func (e *Error) Body() []byte { return errorBody(e.ID, e.Code, e.Text, e.Data) }
 
+// NotServed is the refusal of a method that this deployment does not serve,
+// although the protocol has it.
+func NotServed(m *Message) *Error {
+	e := refuse(ErrMethodUnknown, "This method is not served here.")
+	e.ID = m.ID
+	return e
+}
+
 // refuse builds the refusal that belongs to a sentinel.
 func refuse(cause error, text string) *Error {
 	e := &Error{Status: http.StatusBadRequest, Text: text, cause: cause}

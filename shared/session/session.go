@@ -48,7 +48,7 @@ type Owner struct {
 type Session struct {
 	Upstream     string // the upstream's own id; empty: the upstream keeps no sessions
 	Binding      string
-	Version      string   // the protocol revision that was negotiated
+	Version      string   // the protocol revision that initialize proposed
 	Capabilities []string // of the client, by short names such as "elicitation.url"
 	Expires      time.Time
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,7 @@ func (d *deployment) serve(listener net.Listener) {
 	through := *d.Deployment
 	through.AWS = stack.AWS(d.faults.URL)
 	through.AWS.Retryer = nil
+	through.Config.Hosts = append(slices.Clone(d.Config.Hosts), listener.Addr().String())
 	h, err := through.Handler(slog.New(slog.NewJSONHandler(&d.log, nil)))
 	must(d.t, err)
 	d.served = stack.Serve(listener, witness(h, &d.answers))

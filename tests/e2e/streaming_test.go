@@ -188,6 +188,7 @@ func TestWhatACallerSendsBesidesTheMessageStaysBehind(t *testing.T) {
 		for _, name := range forged {
 			r.Header.Set(name, "forged")
 		}
+		r.Header.Set("Origin", d.url) // any other is refused
 		r.Header.Set("Accept-Encoding", "gzip, br")
 		r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	})

@@ -61,7 +61,7 @@ func (x *exchange) body(ctx context.Context, response *http.Response, isJSON boo
 		x.fail(failure{notMCP, broker.UpstreamMalformed})
 		return
 	}
-	if isJSON {
+	if isJSON && status < 300 {
 		if text, _, err = x.message.EditResult(text, x.sees()); err != nil {
 			x.fail(failure{notMCP, broker.UpstreamMalformed})
 			return

@@ -116,26 +116,27 @@ var (
 func (h *Handler) judge(r *http.Request) (in *inbound, err error) {
 	in = &inbound{}
 	streams := h.streamTimeout > 0
-	if r.Method == http.MethodPost {
+	switch r.Method {
+	case http.MethodPost:
 		if in.body, err = egress.ReadBounded(r.Body, mcp.MaxRequest); err != nil {
 			return nil, errors.Join(errBody, err)
 		}
-		in.message, err = mcp.Parse(r.Header, in.body)
-		if err == nil && in.message.Lasting && !streams {
-			err = errNotServed
+		if in.message, err = mcp.Parse(r.Header, in.body); err == nil && in.message.Lasting && !streams {
+			err = mcp.NotServed(in.message)
 		}
 		return in, err
-	}
-	if body, err := egress.ReadBounded(r.Body, 1); err != nil || len(body) > 0 {
-		return nil, errUnwanted
-	}
-	switch {
-	case r.Method == http.MethodGet && streams:
+	case http.MethodGet:
+		if !streams {
+			return nil, errNotServed
+		}
 		in.message, err = mcp.ParseListen(r.Header)
-	case r.Method == http.MethodDelete:
+	case http.MethodDelete:
 		in.message, err = mcp.ParseEnd(r.Header)
 	default:
-		err = errNotServed
+		return nil, errNotServed
+	}
+	if body, unread := egress.ReadBounded(r.Body, 1); unread != nil || len(body) > 0 {
+		return nil, errUnwanted
 	}
 	return in, err
 }

@@ -92,6 +92,7 @@ var rows = []struct {
 	{errOverSize, overSize},
 	{session.ErrUnknown, noSession},
 	{errSessionElsewhere, otherSession},
+	{errSessionUnread, undecided},
 	{broker.ErrUnrecorded, unrecorded},
 }
 

@@ -20,10 +20,14 @@ func ownerOf(d *broker.Decision) (session.Owner, error) {
 		Principal: d.Call.Principal.ID, Agent: d.Call.Principal.Agent}, err
 }
 
-// errSessionElsewhere: the session is the caller's, but was opened under
-// another binding than the one that serves this call. One session at an
-// upstream never sees two credentials.
-var errSessionElsewhere = errors.New("the session belongs to another binding")
+var (
+	// errSessionElsewhere: the session is the caller's, but was opened under
+	// another binding than the one that serves this call. One session at an
+	// upstream never sees two credentials.
+	errSessionElsewhere = errors.New("the session belongs to another binding")
+	// errSessionUnread: whose session it is could not be found out.
+	errSessionUnread = errors.New("the session could not be opened")
+)
 
 // unwrap opens the session that the caller named. No session is the zero
 // Session.
@@ -36,10 +40,15 @@ func (h *Handler) unwrap(ctx context.Context, d *broker.Decision, message *mcp.M
 		return session.Session{}, err
 	}
 	opened, err := h.sessions.Unwrap(ctx, owner, message.Session)
-	if err == nil && opened.Binding != d.Binding.Name {
-		err = errSessionElsewhere
+	switch {
+	case errors.Is(err, session.ErrUnknown):
+		return session.Session{}, err
+	case err != nil:
+		return session.Session{}, errors.Join(errSessionUnread, err)
+	case opened.Binding != d.Binding.Name:
+		return session.Session{}, errSessionElsewhere
 	}
-	return opened, err
+	return opened, nil
 }
 
 // sessionReason is the word for the record.
@@ -49,6 +58,8 @@ func sessionReason(err error) broker.Reason {
 		return broker.SessionUnknown
 	case errors.Is(err, errSessionElsewhere):
 		return broker.SessionElsewhere
+	case errors.Is(err, broker.ErrUnavailable):
+		return broker.SessionUnread
 	}
 	return broker.KeyUnavailable
 }
@@ -62,13 +73,13 @@ func (x *exchange) keepSession(ctx context.Context, response *http.Response) *fa
 		return nil
 	}
 	upstream, ok := mcp.SessionID(response.Header)
-	if !ok {
+	begins := x.message.Method == "initialize" && response.StatusCode < 300
+	if begins && !ok {
 		return &failure{notMCP, broker.UpstreamMalformed}
 	}
 	if _, n := x.masker.String(upstream); n > 0 {
 		return &failure{wouldLeak, broker.AnswerWouldLeak}
 	}
-	begins := x.message.Method == "initialize" && response.StatusCode < 300
 	switch {
 	case begins:
 	case upstream == "":
@@ -88,7 +99,7 @@ func (x *exchange) keepSession(ctx context.Context, response *http.Response) *fa
 	}
 	id, err := x.sessions.Wrap(ctx, owner, begun)
 	if err != nil {
-		return &failure{undecided, broker.KeyUnavailable}
+		return &failure{undecided, sessionReason(err)}
 	}
 	x.w.Header().Set(sessionHeader, id)
 	x.result.Session = broker.Digest("session", id)
