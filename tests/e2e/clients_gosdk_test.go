@@ -2,6 +2,8 @@
 
 package e2e
 
+//lint:file-ignore SA1019 deprecated features are still spoken and must pass
+
 import (
 	"context"
 	"encoding/json"
