@@ -104,7 +104,8 @@ func requestURL(e *events.APIGatewayProxyRequest) (*url.URL, *refusal) {
 
 // requestHeader takes multiValueHeaders and, for names that are not there,
 // headers. Names that differ by case are one header; they are added in byte
-// order of the name, so that the same event always gives the same request.
+// order of the name, so that the same event always gives the same request. Two
+// hosts are none: whoever judges the one must not leave the other to a reader.
 func requestHeader(e *events.APIGatewayProxyRequest) (http.Header, *refusal) {
 	header := make(http.Header, len(e.MultiValueHeaders)+1)
 	for _, name := range slices.Sorted(maps.Keys(e.MultiValueHeaders)) {
@@ -117,6 +118,9 @@ func requestHeader(e *events.APIGatewayProxyRequest) (http.Header, *refusal) {
 		if len(multi.Values(name)) == 0 {
 			header.Add(name, e.Headers[name])
 		}
+	}
+	if len(header["Host"]) > 1 {
+		return nil, &refusal{http.StatusBadRequest, "header not valid"}
 	}
 	for name, values := range header {
 		if !isToken(name) || slices.ContainsFunc(values, hasControl) {
