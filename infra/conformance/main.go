@@ -53,11 +53,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "conformance: RUNS must be a number from 1")
 		os.Exit(2)
 	}
-	ok := run(ctx, *runs)
-	if ctx.Err() != nil {
-		fmt.Println("stopped, nothing is left running")
-	}
-	if !ok {
+	if !run(ctx, *runs) {
 		os.Exit(1)
 	}
 }
@@ -79,13 +75,18 @@ func run(ctx context.Context, runs int) bool {
 		fmt.Printf("  %5.1fs  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
 	}}
 	lines, err := t.all(ctx, runs)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		_ = os.RemoveAll(t.folder)
+		fmt.Println("stopped, nothing is left running")
+		return false
+	case err != nil:
 		fmt.Fprintf(os.Stderr, "\nconformance: %s\n", err)
 		if t.folder != "" {
 			fmt.Fprintf(os.Stderr, "results and logs: %s\n", t.folder)
 		}
-		fmt.Println()
-	} else {
+		fmt.Fprintln(os.Stderr)
+	default:
 		_ = os.RemoveAll(t.folder)
 	}
 	for _, line := range lines {
