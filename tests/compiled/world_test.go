@@ -38,11 +38,7 @@ func newWorld(t *testing.T, upstream http.Handler) *world {
 	t.Helper()
 	w := &world{dir: t.TempDir(), canary: stack.RandomSecret("canary-")}
 	w.binary = filepath.Join(w.dir, "bootstrap")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", w.binary, "bindery/functions/proxy")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	build(t, "bindery/functions/proxy", w.binary)
 	moto, err := parts.Moto(t.Context(), t.Logf)
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +48,16 @@ func newWorld(t *testing.T, upstream http.Handler) *world {
 	server := serve(t, upstream)
 	w.seed(t, server)
 	return w
+}
+
+// build compiles a function as `make build` does.
+func build(t *testing.T, function, binary string) {
+	t.Helper()
+	run := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", binary, function)
+	run.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := run.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
 }
 
 func serve(t *testing.T, h http.Handler) string {
@@ -142,7 +148,7 @@ func (w *world) event(t *testing.T, account, body string) []byte {
 		t.Fatal(err)
 	}
 	text, err := json.Marshal(events.APIGatewayProxyRequest{HTTPMethod: http.MethodPost, Path: "/mcp/" + environment + "/raw", Body: body,
-		MultiValueHeaders: map[string][]string{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"},
+		MultiValueHeaders: map[string][]string{"Host": {"mcp.example.com"}, "Authorization": {"Bearer " + token}, "Content-Type": {"application/json"},
 			"Accept": {"application/json, text/event-stream"}, "MCP-Protocol-Version": {"2025-11-25"}}})
 	if err != nil {
 		t.Fatal(err)

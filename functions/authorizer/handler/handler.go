@@ -27,7 +27,7 @@ import (
 // What API Gateway is told instead of a policy. It remembers neither.
 var (
 	// errUnauthorized: API Gateway compares this very text, and answers 401.
-	errUnauthorized = errors.New("Unauthorized") //nolint:staticcheck,revive // API Gateway's word
+	errUnauthorized = errors.New("Unauthorized")
 	// errUndecided: any other error. API Gateway answers AUTHORIZER_FAILURE,
 	// which the template makes a 503, so that nobody throws a good token away.
 	errUndecided = errors.New("tokens cannot be checked at the moment")
