@@ -83,3 +83,20 @@ func TestTemplateGatewayAnswersAsTheProxyDoes(t *testing.T) {
 	same(t, "403", answers(t).at("ACCESS_DENIED").at("ResponseParameters").at("Headers").text("WWW-Authenticate"), "context.authorizer.challenge")
 	same(t, "outage", answers(t).at("AUTHORIZER_FAILURE").text("StatusCode"), "503")
 }
+
+// TestDiscoveryDocumentListsWhatTheGatewayAnswers compares it with the template.
+func TestDiscoveryDocumentListsWhatTheGatewayAnswers(t *testing.T) {
+	got := map[string][]string{}
+	for _, row := range columns(table(t, "docs/discovery.md", "cause", "HTTP", "code", "headers"), 4) {
+		got[row[0]] = row[1:]
+	}
+	want := map[string][]string{}
+	for kind := range answers(t) {
+		answer := answers(t).at(kind)
+		_, code, _ := strings.Cut(answer.at("ResponseTemplates").text("application/json"), `"code":`)
+		code, _, _ = strings.Cut(code, ",")
+		header := answer.at("ResponseParameters").at("Headers").text("Access-Control-Expose-Headers")
+		want[kind] = []string{answer.text("StatusCode"), code, strings.Trim(header, "'")}
+	}
+	same(t, "docs/discovery.md", got, want)
+}
