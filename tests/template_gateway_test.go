@@ -21,7 +21,7 @@ func TestTemplateAsksTheAuthorizer(t *testing.T) {
 	same(t, "condition", choice[0], any("HasAuthorizer"))
 	same(t, "without", choice[2], any(object{}))
 	same(t, "with", choice[1], any(object{"token": object{
-		"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "custom",
+		"type": "apiKey", "name": "Unused", "in": "header", "x-amazon-apigateway-authtype": "custom",
 		"x-amazon-apigateway-authorizer": object{
 			"type": "request", "identitySource": "method.request.header.Authorization, context.path",
 			"authorizerResultTtlInSeconds": object{"Ref": "AuthorizerTtl"},

@@ -123,6 +123,20 @@ func TestBehindTheAuthorizer(t *testing.T) {
 	t.Run("what is allowed for five minutes is revoked at once", f.revoked)
 }
 
+// TestIssuerOutageIsNotABadToken: whoever answers, a client is told to come
+// again, not to log in again.
+func TestIssuerOutageIsNotABadToken(t *testing.T) {
+	for _, authorizer := range []string{"request", "none"} {
+		f := newFront(t, authorizer, upstream(released()))
+		f.down.Store(true)
+		response, body := f.post(t, f.resource, f.token(f.resource, "mcp"))
+		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" || response.Header.Get("WWW-Authenticate") != "" ||
+			body != `{"jsonrpc":"2.0","id":null,"error":{"code":15031,"message":"tokens cannot be checked at the moment"}}` {
+			t.Errorf("%s: %d %v %s", authorizer, response.StatusCode, response.Header, body)
+		}
+	}
+}
+
 func (f *front) streams(t *testing.T, release chan struct{}) {
 	response := f.send(t, http.MethodPost, f.resource, f.token(f.resource, "mcp"), call)
 	defer func() { _ = response.Body.Close() }()

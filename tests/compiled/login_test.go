@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,8 +23,9 @@ import (
 // login is an authorization server that lets everybody in as alice, with the
 // scopes they ask for. Its tokens are for the resource that was asked for.
 type login struct {
-	url string
-	pen *idp.Server
+	url  string
+	pen  *idp.Server
+	down atomic.Bool // its keys cannot be had
 
 	mu   sync.Mutex
 	asks map[string]url.Values // of the authorization endpoint, by code
@@ -44,7 +46,13 @@ func newLogin(t *testing.T) *login {
 	for _, path := range []string{idp.DiscoveryPath, idp.OAuthPath} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { idp.WriteJSON(w, metadata) })
 	}
-	mux.HandleFunc("GET /jwks", func(w http.ResponseWriter, _ *http.Request) { idp.WriteJSON(w, l.pen.JWKS()) })
+	mux.HandleFunc("GET /jwks", func(w http.ResponseWriter, _ *http.Request) {
+		if l.down.Load() {
+			http.Error(w, "down", http.StatusServiceUnavailable)
+			return
+		}
+		idp.WriteJSON(w, l.pen.JWKS())
+	})
 	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
 		l.mu.Lock()
 		asked, ok := l.asks[r.PostFormValue("code")]
