@@ -28,7 +28,13 @@ type front struct {
 	resource string // URL of the server
 	asked    atomic.Int32
 	mu       sync.Mutex
-	got      []http.Header // of every answer that a client got
+	got      []got // every answer that a client got
+}
+
+type got struct {
+	method string
+	status int
+	header http.Header
 }
 
 // newFront puts API Gateway in front of the world, with or without authorizer.
@@ -113,7 +119,7 @@ func (f *front) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := http.DefaultTransport.RoundTrip(r)
 	if err == nil && strings.HasPrefix(r.URL.String(), f.Config.PublicURL) {
 		f.mu.Lock()
-		f.got = append(f.got, response.Header.Clone())
+		f.got = append(f.got, got{r.Method, response.StatusCode, response.Header.Clone()})
 		f.mu.Unlock()
 	}
 	return response, err

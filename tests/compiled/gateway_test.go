@@ -44,22 +44,31 @@ func upstream(release <-chan struct{}) http.Handler {
 	})
 }
 
+// eras are versions that go-sdk's client is told to speak: the current one,
+// and the last with sessions.
+var eras = []string{"2026-07-28", "2025-11-25"}
+
 func released() <-chan struct{} {
 	c := make(chan struct{})
 	close(c)
 	return c
 }
 
-// hello logs in with nothing but the server's address and calls a tool.
-func (f *front) hello(t *testing.T) (scopes []string) {
+// hello logs in with nothing but the server's address and calls a tool, in the
+// era of a version.
+func (f *front) hello(t *testing.T, version string) (scopes []string) {
 	t.Helper()
 	login, asked := f.login.client(t, http.DefaultClient)
 	client := mcp.NewClient(&mcp.Implementation{Name: "client", Version: "1"}, nil)
-	session, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: f.resource, HTTPClient: f.http(), OAuthHandler: login}, nil)
+	session, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: f.resource, HTTPClient: f.http(), OAuthHandler: login}, &mcp.ClientSessionOptions{ProtocolVersion: version})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = session.Close() }()
+	defer func() {
+		if err := session.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	result, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "hello"})
 	if err != nil || len(result.Content) != 1 {
 		t.Fatalf("%+v, %v", result, err)
@@ -71,8 +80,10 @@ func (f *front) hello(t *testing.T) (scopes []string) {
 // that tries the well-known address of the resource still finds the login.
 func TestLoginWithoutTheAuthorizer(t *testing.T) {
 	f := newFront(t, "none", upstream(released()))
-	if diff := cmp.Diff([]string{"mcp"}, f.hello(t)); diff != "" {
-		t.Errorf("scopes asked for:\n%s", diff)
+	for _, version := range eras {
+		if diff := cmp.Diff([]string{"mcp"}, f.hello(t, version)); diff != "" {
+			t.Errorf("scopes asked for:\n%s", diff)
+		}
 	}
 	response, _ := f.post(t, f.resource, "")
 	if response.StatusCode != http.StatusUnauthorized || response.Header.Get("WWW-Authenticate") != "" || response.Header.Get("X-Amzn-Remapped-Www-Authenticate") == "" {
@@ -90,15 +101,16 @@ func (f *front) hidesNothingElse(t *testing.T) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := map[string]bool{}
-	for _, header := range f.got {
-		for name := range header {
+	for _, answer := range f.got {
+		all[fmt.Sprint(answer.method, " ", answer.status)] = true
+		for name := range answer.header {
 			all[name] = true
 			if strings.HasPrefix(name, "X-Amzn-Remapped-") && name != "X-Amzn-Remapped-Www-Authenticate" {
 				t.Errorf("%s is renamed", name)
 			}
 		}
 	}
-	for _, name := range []string{"Content-Type", "Cache-Control", "Mcp-Session-Id", "Bindery-Receipt"} {
+	for _, name := range []string{"Content-Type", "Cache-Control", "Mcp-Session-Id", "Bindery-Receipt", "GET 200", "DELETE 204"} {
 		if !all[name] {
 			t.Errorf("no client got %s", name)
 		}
@@ -110,8 +122,10 @@ func TestBehindTheAuthorizer(t *testing.T) {
 	f := newFront(t, "request", upstream(release))
 	t.Run("a stream streams", func(t *testing.T) { f.streams(t, release) })
 	t.Run("login from the bare address", func(t *testing.T) {
-		if diff := cmp.Diff([]string{"mcp"}, f.hello(t)); diff != "" {
-			t.Errorf("scopes asked for:\n%s", diff)
+		for _, version := range eras {
+			if diff := cmp.Diff([]string{"mcp"}, f.hello(t, version)); diff != "" {
+				t.Errorf("scopes asked for:\n%s", diff)
+			}
 		}
 		f.hidesNothingElse(t)
 	})
