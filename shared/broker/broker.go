@@ -90,17 +90,14 @@ type Release struct {
 func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
 	intent, recorded := b.record(d, Intent), make(chan error, 1)
 	go func() { recorded <- b.store(ctx, SettleTime, intent) }()
-	release, counted := &Release{Decision: d}, make(chan error, 1)
-	go func() {
-		var err error
-		release.places, err = b.claim(ctx, d)
-		counted <- err
-	}()
+	release, claimed := &Release{Decision: d}, b.claim(ctx, d)
 	credential, fault := b.sources[d.Binding.Source].Obtain(ctx, Ask{Binding: d.Binding, Stores: d.Stores})
 	release.Credential.Access = credential.Access // recorded even where nothing is released
-	if err := <-counted; err != nil {
+	places, err := claimed()
+	if err != nil {
 		fault = err
 	}
+	release.places = places
 	if err := <-recorded; err != nil {
 		b.giveBack(ctx, release.places)
 		// The intent may have been stored although we were told otherwise. An
@@ -164,11 +161,11 @@ const lastWordTime = time.Second
 // Settle stores the outcome. It is called once for each Release, also when the
 // caller is gone: its write does not end with the caller's context.
 func (b *Broker) Settle(ctx context.Context, r *Release, result Result) error {
-	var freed sync.WaitGroup
 	if len(r.places) > 0 {
+		var freed sync.WaitGroup
 		freed.Go(func() { b.giveBack(ctx, r.places) })
+		defer freed.Wait()
 	}
-	defer freed.Wait()
 	return b.store(ctx, SettleTime, b.outcome(r, result))
 }
 

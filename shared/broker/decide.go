@@ -35,6 +35,7 @@ type Decision struct {
 	Began      time.Time // before the first read
 
 	snapshot Snapshot
+	shares   []share
 }
 
 // DecisionLife is how long a decision may be acted on. A slower obtain decides
@@ -58,6 +59,7 @@ func (b *Broker) decide(ctx context.Context, c Call) (*Decision, error) {
 		return d, err
 	}
 	d.Server, d.Stores, d.snapshot = *s.Server, s.Stores, s
+	d.shares = b.allowances.shares(d)
 	found := candidates(&s, &c)
 	for _, f := range found {
 		d.Candidates = append(d.Candidates, Candidate{Binding: f.Name, Version: f.Version, Rank: rankNames[f.rank], State: f.State})

@@ -21,15 +21,18 @@ type share struct {
 	limits  Limits
 }
 
-// shares gives the subjects that a call counts against.
-func (a Allowances) shares(d *Decision) []share {
+// shares gives the subjects with limits that a call counts against.
+func (a Allowances) shares(d *Decision) (found []share) {
 	c := &d.Call
-	found := []share{
-		{"principal/" + c.Principal.ID, a.Principal},
-		{"server/" + c.Route.Server, d.Server.Limits.or(a.Server)},
+	add := func(kind, id string, l Limits) {
+		if l != (Limits{}) {
+			found = append(found, share{kind + id, l})
+		}
 	}
+	add("principal/", c.Principal.ID, a.Principal)
+	add("server/", c.Route.Server, d.Server.Limits.or(a.Server))
 	if c.Principal.Agent != "" && d.snapshot.Agent != nil {
-		found = append(found, share{"agent/" + c.Principal.Agent, d.snapshot.Agent.Limits.or(a.Agent)})
+		add("agent/", c.Principal.Agent, d.snapshot.Agent.Limits.or(a.Agent))
 	}
 	return found
 }
@@ -56,7 +59,7 @@ func (l Limits) or(defaults Limits) Limits {
 // Sizes gives the smallest of the limits on bodies that apply to a call; 0 is
 // none.
 func (b *Broker) Sizes(d *Decision) (request, answer int64) {
-	for _, s := range b.allowances.shares(d) {
+	for _, s := range d.shares {
 		request, answer = smaller(request, s.limits.RequestBytes), smaller(answer, s.limits.AnswerBytes)
 	}
 	return request, answer
@@ -70,25 +73,26 @@ func smaller(a, b int64) int64 {
 	return a
 }
 
-// claim counts a call against every quota that applies, side by side, and takes
-// the places of a stream. Over a limit it is a *Refusal with the time to wait.
-// What was taken is in places, also beside an error.
-func (b *Broker) claim(ctx context.Context, d *Decision) (places []Place, err error) {
-	type claimed struct {
+// claim begins to count a call against every quota that applies, side by side,
+// and to take the places of a stream. The returned func waits for all of it:
+// over a limit it gives a *Refusal with the time to wait, and in places what was
+// taken, also beside an error.
+func (b *Broker) claim(ctx context.Context, d *Decision) (claimed func() (places []Place, err error)) {
+	type answer struct {
 		place Place
 		held  bool
 		err   error
 	}
-	var asks []func() claimed
+	var asks []func() answer
 	now := b.now()
-	for _, s := range b.allowances.shares(d) {
+	for _, s := range d.shares {
 		if n := s.limits.CallsPerMinute; n > 0 {
 			q := Quota{d.Call.Route.Environment, s.subject, n}
-			asks = append(asks, func() claimed { return claimed{err: b.countCall(ctx, q, now)} })
+			asks = append(asks, func() answer { return answer{err: b.countCall(ctx, q, now)} })
 		}
 		if n := s.limits.Streams; n > 0 && d.Call.Lasting {
 			q := Quota{d.Call.Route.Environment, s.subject, n}
-			asks = append(asks, func() claimed {
+			asks = append(asks, func() answer {
 				place, held, err := b.quotas.TakePlace(ctx, q, d.Call.Receipt, now, now.Add(b.streamTime))
 				switch {
 				case err != nil:
@@ -96,24 +100,26 @@ func (b *Broker) claim(ctx context.Context, d *Decision) (places []Place, err er
 				case !held:
 					err = &Refusal{Reason: LimitReached, RetryAfter: freshPlaces}
 				}
-				return claimed{place, held, err}
+				return answer{place, held, err}
 			})
 		}
 	}
-	answers := make(chan claimed, len(asks))
+	answers := make(chan answer, len(asks))
 	for _, ask := range asks {
 		go func() { answers <- ask() }()
 	}
-	for range asks {
-		a := <-answers
-		if a.held {
-			places = append(places, a.place)
+	return func() (places []Place, err error) {
+		for range asks {
+			a := <-answers
+			if a.held {
+				places = append(places, a.place)
+			}
+			if err == nil {
+				err = a.err
+			}
 		}
-		if err == nil {
-			err = a.err
-		}
+		return places, err
 	}
-	return places, err
 }
 
 func (b *Broker) countCall(ctx context.Context, q Quota, now time.Time) error {
@@ -133,7 +139,7 @@ func (b *Broker) countCall(ctx context.Context, q Quota, now time.Time) error {
 // be over a limit: a caller in a loop must not cost a record and a secret each
 // time.
 func (b *Broker) overLimit(d *Decision) error {
-	for _, s := range b.allowances.shares(d) {
+	for _, s := range d.shares {
 		if s.limits.CallsPerMinute == 0 {
 			continue
 		}
