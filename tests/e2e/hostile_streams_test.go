@@ -102,6 +102,7 @@ func headTricks() map[string]trick {
 		"a name with a space":        ok("Content-Type : text/html\r\n"),
 		"two lengths":                lies(jsonHead+"Content-Length: 5\r\nContent-Length: 36\r\n", okAnswer, 502, unreachable, broker.UpstreamUnreached),
 		"a length below zero":        lies(jsonHead+"Content-Length: -5\r\n", okAnswer, 502, unreachable, broker.UpstreamUnreached),
+		"a length that cuts":         {do: writes(jsonHead, "Content-Length: 10\r\n\r\n"+okAnswer), status: 200, body: okAnswer[:10], whole: true},
 		"a length and chunks":        {do: writes(jsonHead, "Content-Length: 5\r\n"+chunked+fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(okAnswer), okAnswer)), status: 200, body: okAnswer, whole: true},
 		"an answer behind an answer": {do: writes(jsonHead, fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(okAnswer), okAnswer)+jsonHead+toTheEnd+`{"forged":1}`), status: 200, body: okAnswer, whole: true},
 		"a foreign transfer coding":  lies(jsonHead+"Transfer-Encoding: gzip, chunked\r\n", okAnswer, 502, unreachable, broker.UpstreamUnreached),

@@ -170,13 +170,17 @@ func (s *siege) repelled(t *testing.T, who string, a attack) {
 	if strings.Contains(got.body, "smuggled") || strings.Contains(got.body, w.token) {
 		t.Errorf("the answer repeats the request: %.200s", got.body)
 	}
-	switch {
-	case a.recorded():
-		if r := s.refused(got, cmp.Or(a.reason, broker.MessageRefused)); r.Status != got.status {
-			t.Errorf("recorded status %d", r.Status)
+	if !a.recorded() {
+		if got.receipt != "" {
+			t.Error("there is a receipt without a record")
 		}
-	case got.receipt != "":
-		t.Error("there is a receipt without a record")
+		return
+	}
+	records, err := s.Audit(t.Context(), got.receipt)
+	must(t, err)
+	want := cmp.Or(a.reason, broker.MessageRefused)
+	if len(records) != 1 || records[0].Phase != broker.Refused || records[0].Reason != want || records[0].Status != got.status {
+		t.Errorf("records %+v, want one refusal with %s", records, want)
 	}
 }
 
