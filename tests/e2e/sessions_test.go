@@ -123,10 +123,15 @@ func (d *deployment) open(u *upstream, account, server string, changes ...func(*
 
 // official records what reaches an official server.
 func (d *deployment) official(at string) *upstream {
+	return d.upstream(through(d.t, at).ServeHTTP)
+}
+
+// through passes requests on to an official server.
+func through(t *testing.T, at string) http.Handler {
 	target, err := url.Parse(at)
-	must(d.t, err)
+	must(t, err)
 	target.Path = ""
-	return d.upstream((&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, FlushInterval: -1}).ServeHTTP)
+	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, FlushInterval: -1}
 }
 
 // sessionful answers like a server that keeps sessions: what belongs to none of
