@@ -36,6 +36,7 @@ type Decision struct {
 
 	snapshot Snapshot
 	shares   []share
+	at       moment
 }
 
 // DecisionLife is how long a decision may be acted on. A slower obtain decides
@@ -59,12 +60,13 @@ func (b *Broker) decide(ctx context.Context, c Call) (*Decision, error) {
 		return d, err
 	}
 	d.Server, d.Stores, d.snapshot = *s.Server, s.Stores, s
-	d.shares = b.allowances.shares(d)
+	d.shares, d.at.Time = b.allowances.shares(d), d.Began
+	d.at.origin, _ = OriginDigest(s.Server.URL) // without one no binding is alive
 	found := candidates(&s, &c)
 	for _, f := range found {
 		d.Candidates = append(d.Candidates, Candidate{Binding: f.Name, Version: f.Version, Rank: rankNames[f.rank], State: f.State})
 	}
-	chosen, err := permit(&s, &c, found, d.Began)
+	chosen, err := permit(&s, &c, found, d.at)
 	if chosen != nil {
 		d.Binding = *chosen
 	}
@@ -76,15 +78,15 @@ func (b *Broker) decide(ctx context.Context, c Call) (*Decision, error) {
 
 // permit chooses among the candidates and judges the agent. Where the agent is
 // refused, the binding comes back with the refusal, for the record.
-func permit(s *Snapshot, c *Call, found []candidate, now time.Time) (*Binding, error) {
+func permit(s *Snapshot, c *Call, found []candidate, at moment) (*Binding, error) {
 	if s.Tool != nil && s.Tool.State != Active && s.Tool.State != Deleted {
 		return nil, refuse(ToolClosed)
 	}
-	chosen, err := choose(found, c.BindingName, s.Server, now)
+	chosen, err := choose(found, c.BindingName, at)
 	if err != nil {
 		return nil, err
 	}
-	return chosen, bothAllowed(s, c, found, chosen, now)
+	return chosen, bothAllowed(s, c, found, chosen, at)
 }
 
 // living requires environment and server to be positively alive, and finds no
@@ -115,7 +117,7 @@ func living(s *Snapshot, c *Call) error {
 // bothAllowed judges the agent, where one calls: it must be registered and
 // active, the tool must be within its ceiling, and for a person behind it the
 // best binding that covers the person without the agent's help must be alive.
-func bothAllowed(s *Snapshot, c *Call, found []candidate, chosen *Binding, now time.Time) error {
+func bothAllowed(s *Snapshot, c *Call, found []candidate, chosen *Binding, at moment) error {
 	p := &c.Principal
 	if chosen.Mode == AgentScoped && p.Agent == "" {
 		return refuse(AgentUnknown)
@@ -141,7 +143,7 @@ func bothAllowed(s *Snapshot, c *Call, found []candidate, chosen *Binding, now t
 	}
 	for _, f := range found { // the person's own best card decides, dead or alive
 		if f.Actor.Agent == "" {
-			return alive(f.Binding, s.Server, now)
+			return alive(f.Binding, at)
 		}
 	}
 	return refuse(PersonNotAllowed)

@@ -19,7 +19,7 @@ func (d *Decision) Sees(action Action, target string) bool {
 			}
 		}
 	}
-	chosen, err := permit(&s, &c, candidates(&s, &c), d.Began)
+	chosen, err := permit(&s, &c, candidates(&s, &c), d.at)
 	return err == nil && (c.Session == "" || chosen.Name == d.Binding.Name)
 }
 

@@ -146,7 +146,7 @@ func candidates(s *Snapshot, c *Call) []candidate {
 // choose picks the binding: the best candidate, or the one the caller named.
 // Naming chooses among the caller's own bindings and never reaches below a
 // dead card of a higher rank.
-func choose(found []candidate, name string, server *Server, now time.Time) (*Binding, error) {
+func choose(found []candidate, name string, at moment) (*Binding, error) {
 	if len(found) == 0 && name != "" {
 		return nil, refuse(NotOwnBinding)
 	}
@@ -161,7 +161,7 @@ func choose(found []candidate, name string, server *Server, now time.Time) (*Bin
 		}
 		for _, above := range found[:chosen] {
 			if above.rank > found[chosen].rank {
-				if err := alive(above.Binding, server, now); err != nil {
+				if err := alive(above.Binding, at); err != nil {
 					return nil, err
 				}
 			}
@@ -169,22 +169,28 @@ func choose(found []candidate, name string, server *Server, now time.Time) (*Bin
 	} else if len(found) > 1 && found[1].rank == found[0].rank && found[1].Priority == found[0].Priority {
 		return nil, refuse(BindingTie)
 	}
-	if err := alive(found[chosen].Binding, server, now); err != nil {
+	if err := alive(found[chosen].Binding, at); err != nil {
 		return nil, err
 	}
 	return found[chosen].Binding, nil
 }
 
+// moment is what a binding has to stand up to: the time, and the origin that
+// the server has at it.
+type moment struct {
+	time.Time
+	origin string // digest; empty: the server's URL has none
+}
+
 // alive refuses a binding that is not active, is past its date, or was
 // approved for another origin than the server has now.
-func alive(b *Binding, server *Server, now time.Time) error {
-	origin, err := OriginDigest(server.URL)
+func alive(b *Binding, at moment) error {
 	switch {
-	case b.State == Pending || b.Origin != origin || err != nil:
+	case b.State == Pending || b.Origin != at.origin || at.origin == "":
 		return refuse(BindingPending)
 	case b.State != Active:
 		return refuse(BindingClosed)
-	case !b.Expires.IsZero() && !now.Before(b.Expires):
+	case !b.Expires.IsZero() && !at.Before(b.Expires):
 		return refuse(BindingExpired)
 	}
 	return nil

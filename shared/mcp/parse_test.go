@@ -3,6 +3,7 @@ package mcp_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -111,4 +112,35 @@ func judge(t *testing.T, request []byte, parse func(http.Header, []byte) (*mcp.M
 		said += fmt.Sprintf(" capabilities=%v", m.Capabilities)
 	}
 	return said + "\n"
+}
+
+// TestStringsEndWhereEveryReaderEndsThem puts the bytes that end a string, or
+// stand next to those that do, at all places of strings of all lengths, and
+// holds what scans against encoding/json.
+func TestStringsEndWhereEveryReaderEndsThem(t *testing.T) {
+	near := []byte{0, 1, 0x1f, ' ', '!', '"', '#', '[', '\\', ']', 0x7f, 0x80, 0x9f, 0xa0, 0xa2, 0xdc, 0xff}
+	check := func(text []byte) {
+		answer := append(append([]byte(`{"id":7,"result":{"x":"`), text...), `"}}`...)
+		if got, want := mcp.IsResponseTo(answer, []byte("7")), json.Valid(answer); got != want {
+			t.Errorf("%q: read %t, want %t", answer, got, want)
+		}
+	}
+	for length := range 20 {
+		for first := range length {
+			for c := range 256 {
+				text := bytes.Repeat([]byte("n"), length)
+				text[first] = byte(c)
+				check(text)
+			}
+			for second := first + 1; second < length; second++ {
+				for _, c := range near {
+					for _, d := range near {
+						text := bytes.Repeat([]byte("n"), length)
+						text[first], text[second] = c, d
+						check(text)
+					}
+				}
+			}
+		}
+	}
 }

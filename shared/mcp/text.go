@@ -2,6 +2,8 @@ package mcp
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"slices"
 	"unicode"
 	"unicode/utf16"
@@ -13,16 +15,15 @@ import (
 func (s *scanner) str() ([]byte, error) {
 	b, i := s.b, s.i+1
 	start := i
-	for i < len(b) {
-		switch c := b[i]; {
-		case c == '"':
+	for {
+		i = plain(b, i)
+		switch {
+		case i == len(b):
+			return nil, errSyntax
+		case b[i] == '"':
 			s.i = i + 1
 			return b[start:i:i], nil
-		case c < 0x20:
-			return nil, errSyntax
-		case c != '\\':
-			i++
-		case i+1 == len(b):
+		case b[i] != '\\' || i+1 == len(b):
 			return nil, errSyntax
 		case b[i+1] == 'u':
 			if i+6 > len(b) || hex4(b[i+2:i+6]) < 0 {
@@ -35,7 +36,26 @@ func (s *scanner) str() ([]byte, error) {
 			return nil, errSyntax
 		}
 	}
-	return nil, errSyntax
+}
+
+// plain steps over bytes that stand for themselves in a string, and gives the
+// place of the next quote, backslash or control character, or len(b). It looks
+// at eight bytes at once: subtracting borrows into the top bit of a byte that
+// is smaller, and the lowest such bit is never wrong.
+func plain(b []byte, i int) int {
+	const each, top = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(b); i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote, escape := w^each*'"', w^each*'\\'
+		found := (w-each*0x20)&^w | (quote-each)&^quote | (escape-each)&^escape
+		if found &= top; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for i < len(b) && b[i] >= 0x20 && b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
 }
 
 // hex4 reads four hexadecimal digits, or gives -1.
