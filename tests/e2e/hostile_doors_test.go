@@ -118,4 +118,5 @@ func TestAForgedSessionReachesNobody(t *testing.T) {
 		w.set("Mcp-Session-Id", own)
 		s.deliver(t, w).want(t, http.StatusOK, "[masked:dev-notes]") // the session itself has survived
 	}
+	s.settled(t)
 }

@@ -5,7 +5,6 @@ package e2e
 import (
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -107,12 +106,12 @@ func bare(do func(c net.Conn, key string)) http.HandlerFunc {
 // record, and nothing leaks (which the end of the deployment checks).
 func TestHostileUpstreams(t *testing.T) {
 	t.Parallel()
-	all := echoTricks()
-	for _, more := range []map[string]trick{brokenTricks(), streamTricks(), headTricks()} {
-		maps.Copy(all, more)
-	}
-	for era, tricks := range map[string]map[string]trick{legacy: all, modern: streamTricks()} {
-		t.Run(era, func(t *testing.T) {
+	for kind, g := range map[string]struct {
+		era    string
+		tricks map[string]trick
+	}{"echoes": {legacy, echoTricks()}, "broken": {legacy, brokenTricks()}, "heads": {legacy, headTricks()},
+		"legacy streams": {legacy, streamTricks()}, "modern streams": {modern, streamTricks()}} {
+		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			d := deploy(t)
 			var c trick
@@ -122,9 +121,9 @@ func TestHostileUpstreams(t *testing.T) {
 				d.server(name, u.URL, func(s *broker.Server) { s.Timeout = patience })
 				d.bind(d.card(name, "card", group("dev"), reference))
 			}
-			for name := range tricks {
-				c = tricks[name]
-				t.Run(name, func(t *testing.T) { d.survives(t, u, era, c) })
+			for name := range g.tricks {
+				c = g.tricks[name]
+				t.Run(name, func(t *testing.T) { d.survives(t, u, g.era, c) })
 			}
 		})
 	}
