@@ -12,9 +12,9 @@ var (
 	// ErrMediaType: the body is not announced as JSON in UTF-8, HTTP 415, or a
 	// GET does not accept a stream, HTTP 406.
 	ErrMediaType = errors.New("mcp: media type refused")
-	// ErrParse: not one JSON document in UTF-8, or too deep. -32700.
+	// ErrParse: not one JSON document in UTF-8. -32700.
 	ErrParse = errors.New("mcp: not JSON")
-	// ErrInvalidRequest: JSON, but not one unambiguous JSON-RPC 2.0 message. -32600.
+	// ErrInvalidRequest: not one unambiguous JSON-RPC 2.0 message, or too deep. -32600.
 	ErrInvalidRequest = errors.New("mcp: invalid request")
 	// ErrInvalidParams: a parameter that must be judged is missing or malformed. -32602.
 	ErrInvalidParams = errors.New("mcp: invalid parameters")

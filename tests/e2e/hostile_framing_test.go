@@ -126,6 +126,8 @@ func hostileRoutes() map[string]attack {
 	path("with a slash behind", behind("/"))
 	path("with more behind", behind("/smuggled"))
 	path("with an encoded slash behind", behind("%2f"))
+	path("with an encoded letter", swapped("/notes", "/no%74es"))
+	path("with an encoded slash inside", swapped("/notes", "%2Fnotes"))
 	path("with a dot behind", behind("/."))
 	path("with a step up", swapped("/notes", "/../notes"))
 	path("with an encoded step up", swapped("/notes", "/%2e%2e/notes"))

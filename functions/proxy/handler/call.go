@@ -154,7 +154,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, call *broker.Ca
 	}
 	h.broker.Refuse(r.Context(), *call, broker.MessageRefused, status)
 	if body != nil {
-		writeError(w, status, body)
+		writeError(w, "message_refused", status, body)
 		return
 	}
 	problem.write(w, nil)

@@ -19,7 +19,7 @@ type door struct {
 }
 
 // Headers that a page may read beside those that CORS always shows.
-const exposedHeaders = "Mcp-Session-Id, WWW-Authenticate, X-Amzn-Remapped-Www-Authenticate, Retry-After, Bindery-Receipt"
+const exposedHeaders = "Mcp-Session-Id, WWW-Authenticate, X-Amzn-Remapped-Www-Authenticate, Retry-After, Bindery-Receipt, Bindery-Error"
 
 const (
 	maxRequested = 4096 // bytes of Access-Control-Request-Headers that are echoed

@@ -127,8 +127,9 @@ func refused(r *broker.Refusal) Problem {
 		problem := limited
 		problem.after = r.RetryAfter
 		return problem
+	default:
+		return forbidden
 	}
-	return forbidden
 }
 
 // statusOf is the status of a fault's row, for the record.
@@ -182,10 +183,15 @@ func (p Problem) write(w http.ResponseWriter, id json.RawMessage) {
 			text += " in " + seconds + " s" // where a header is not shown to whoever could wait
 		}
 	}
-	writeError(w, p.Status, mcp.ErrorBody(id, p.Code, text))
+	writeError(w, p.Name, p.Status, mcp.ErrorBody(id, p.Code, text))
 }
 
-func writeError(w http.ResponseWriter, status int, body []byte) {
+// errorHeader names the row of an error of Bindery's own. An upstream can write
+// any code into its answer, and none of its headers of this name passes.
+const errorHeader = "Bindery-Error"
+
+func writeError(w http.ResponseWriter, name string, status int, body []byte) {
+	w.Header().Set(errorHeader, name)
 	w.Header().Set("Content-Type", mcp.JSON)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

@@ -72,7 +72,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		foreignHost.write(w, nil)
 		return
 	}
-	if rest, ok := strings.CutPrefix(r.URL.Path, routePrefix); ok {
+	path := r.URL.EscapedPath() // names need no escapes, and what stands in front of Bindery may read them otherwise
+	if rest, ok := strings.CutPrefix(path, routePrefix); ok {
 		if route, ok := h.route(rest); ok {
 			switch {
 			case !h.door.admits(w, r):
@@ -85,7 +86,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if rest, ok := strings.CutPrefix(r.URL.Path, metadataPrefix); ok {
+	if rest, ok := strings.CutPrefix(path, metadataPrefix); ok {
 		if route, ok := h.route(rest); ok {
 			h.metadata(w, r, route)
 			return
