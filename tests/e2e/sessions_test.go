@@ -53,7 +53,7 @@ func in(session string) func(*http.Request) {
 // by makes a request one without a body.
 func by(method string) func(*http.Request) {
 	return func(r *http.Request) {
-		r.Method, r.Body, r.ContentLength = method, http.NoBody, 0
+		r.Method, r.Body, r.GetBody, r.ContentLength = method, http.NoBody, nil, 0
 		r.Header.Del("Content-Type")
 	}
 }
