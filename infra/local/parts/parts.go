@@ -1,7 +1,8 @@
 // Package parts installs and starts the real third-party programs that the
 // broker meets on one machine: an AWS-compatible endpoint (moto), AWS's own
-// DynamoDB Local, the official MCP everything-server and conformance suite, and
-// a certified OpenID provider. `make run`, `make demo` and the tests share it.
+// DynamoDB Local, the official MCP everything-server and conformance suite, MCP
+// clients of others, and a certified OpenID provider. `make run`, `make demo` and
+// the tests share it.
 //
 // Every part is pinned by files in this folder and installed once into .local/
 // at the repository root: one install at a time, filled beside its final place

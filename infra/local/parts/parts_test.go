@@ -45,6 +45,8 @@ func TestAMissingOrOldRuntimeIsOneClearSentence(t *testing.T) {
 		{"no npm", map[string]string{"node": "#!/bin/sh\necho v22.1.0"}, startOIDC, []string{"npm was not found", "Node 20"}},
 		{"no Node for the suite", nil, startSuite, []string{"node was not found", "Node 20"}},
 		{"no npm for the suite", map[string]string{"node": "#!/bin/sh\necho v22.1.0"}, startSuite, []string{"npm was not found", "Node 20"}},
+		{"no Node for clients", nil, startClients, []string{"node was not found", "Node 20"}},
+		{"no npm for clients", map[string]string{"node": "#!/bin/sh\necho v22.1.0"}, startClients, []string{"npm was not found", "Node 20"}},
 		{"no Go", nil, startEverything, []string{"go was not found", "Go 1.26"}},
 	}
 	for _, c := range cases {
@@ -66,8 +68,9 @@ func TestAMissingOrOldRuntimeIsOneClearSentence(t *testing.T) {
 	}
 }
 
-func startMoto(ctx context.Context, h home) error   { _, err := h.moto(ctx, nil); return err }
-func startDynamo(ctx context.Context, h home) error { _, err := h.dynamoDBLocal(ctx, nil); return err }
+func startMoto(ctx context.Context, h home) error    { _, err := h.moto(ctx, nil); return err }
+func startClients(ctx context.Context, h home) error { _, err := h.mcpClients(ctx, nil); return err }
+func startDynamo(ctx context.Context, h home) error  { _, err := h.dynamoDBLocal(ctx, nil); return err }
 func startEverything(ctx context.Context, h home) error {
 	_, err := h.buildEverything(ctx, nil)
 	return err
