@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -132,7 +133,7 @@ func TestBodyThatNeverEndsIsCutAndTheConnectionDropped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err := ReadBounded(resp.Body, 1<<20); !errors.Is(err, ErrTooLarge) || b != nil {
+	if b, err := ReadBounded(resp.Body, 1<<20, resp.ContentLength); !errors.Is(err, ErrTooLarge) || b != nil {
 		t.Errorf("ReadBounded = %d bytes, %v", len(b), err)
 	}
 	_ = resp.Body.Close()
@@ -172,9 +173,11 @@ func TestErrorNeverQuotesTheAnswer(t *testing.T) {
 
 func TestReadBounded(t *testing.T) {
 	for n, want := range map[int]error{0: nil, 9: nil, 10: nil, 11: ErrTooLarge} {
-		b, err := ReadBounded(strings.NewReader(strings.Repeat("a", n)), 10)
-		if !errors.Is(err, want) || (want == nil && len(b) != n) {
-			t.Errorf("%d bytes: %d, %v", n, len(b), err)
+		for _, announced := range []int64{-1, 0, 1, int64(n), 10, 11, math.MaxInt64} { // it may be a lie
+			b, err := ReadBounded(strings.NewReader(strings.Repeat("a", n)), 10, announced)
+			if !errors.Is(err, want) || (want == nil && len(b) != n) || (want != nil && b != nil) {
+				t.Errorf("%d bytes, announced as %d: %d, %v", n, announced, len(b), err)
+			}
 		}
 	}
 }

@@ -40,7 +40,7 @@ func (x *exchange) answer(ctx context.Context, response *http.Response) {
 // and of what is not JSON only plain text that comes with a 4xx, because
 // clients tell eras and lost sessions apart by it.
 func (x *exchange) body(ctx context.Context, response *http.Response, isJSON bool) {
-	text, err := egress.ReadBounded(response.Body, x.maxAnswer)
+	text, err := egress.ReadBounded(response.Body, x.maxAnswer, response.ContentLength)
 	if err != nil {
 		x.fail(breakOf(ctx, err))
 		return

@@ -118,7 +118,7 @@ func (h *Handler) judge(r *http.Request) (in *inbound, err error) {
 	streams := h.streamTimeout > 0
 	switch r.Method {
 	case http.MethodPost:
-		if in.body, err = egress.ReadBounded(r.Body, mcp.MaxRequest); err != nil {
+		if in.body, err = egress.ReadBounded(r.Body, mcp.MaxRequest, r.ContentLength); err != nil {
 			return nil, errors.Join(errBody, err)
 		}
 		if in.message, err = mcp.Parse(r.Header, in.body); err == nil && in.message.Lasting && !streams {
@@ -135,7 +135,7 @@ func (h *Handler) judge(r *http.Request) (in *inbound, err error) {
 	default:
 		return nil, errNotServed
 	}
-	if body, unread := egress.ReadBounded(r.Body, 1); unread != nil || len(body) > 0 {
+	if body, unread := egress.ReadBounded(r.Body, 1, 0); unread != nil || len(body) > 0 {
 		return nil, errUnwanted
 	}
 	return in, err

@@ -156,11 +156,13 @@ func (a answer) size() int64 { return int64(len(a.text)) * int64(max(a.events, 1
 
 func (a answer) RoundTrip(r *http.Request) (*http.Response, error) {
 	_, _ = io.Copy(io.Discard, r.Body)
-	body := io.Reader(strings.NewReader(a.text))
+	body, length := io.Reader(strings.NewReader(a.text)), a.size()
 	if a.events > 0 {
+		length = -1
 		body = io.MultiReader(io.LimitReader(&again{text: a.text}, a.size()), strings.NewReader("data: "+smallAnswer+"\n\n"))
 	}
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {a.kind}}, Body: io.NopCloser(body), Request: r}, nil
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {a.kind}}, ContentLength: length,
+		Body: io.NopCloser(body), Request: r}, nil
 }
 
 // again reads a text for ever.
