@@ -30,9 +30,11 @@ type held struct {
 	release   chan struct{}
 }
 
+// operations are those that a call may need.
+var operations = []string{"GetItem", "Query", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem", "GetSecretValue", "Decrypt", "GenerateDataKey"}
+
 func (d *deployment) rounds() *rounds {
 	r := &rounds{t: d.t, arrived: make(chan *held, 100)}
-	operations := []string{"GetItem", "Query", "BatchGetItem", "PutItem", "GetSecretValue", "Decrypt", "GenerateDataKey"}
 	for _, operation := range operations {
 		d.faults.Inject(faultproxy.Rule{Operations: []string{operation}, Times: -1, Effect: r.hold(operation)})
 	}
@@ -103,7 +105,13 @@ func (r *rounds) pass(operation string) {
 // measured makes one call while its trips are watched.
 func (d *deployment) measured(account, server string, watch func(*rounds)) {
 	d.t.Helper()
-	request := d.request(account, server, legacy, toolCall(legacy)) // logs in, if need be
+	d.watched(d.request(account, server, legacy, toolCall(legacy)), watch)
+}
+
+// watched makes one request while its trips are watched. A stream is hung up on
+// when it is open.
+func (d *deployment) watched(request *http.Request, watch func(*rounds)) {
+	d.t.Helper()
 	d.faults.ResetCounts()
 	r := d.rounds()
 	done := make(chan answer, 1)

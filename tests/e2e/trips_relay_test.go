@@ -1,0 +1,174 @@
+//go:build e2e && !nonode
+
+package e2e
+
+import (
+	"maps"
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bindery/shared/broker"
+)
+
+// cost requires that a call made these requests to AWS and no others.
+func (d *deployment) cost(t *testing.T, want map[string]int) {
+	t.Helper()
+	got, sum := map[string]int{}, 0
+	for _, operation := range operations {
+		if n := d.faults.Count(operation); n > 0 {
+			got[operation] = n
+		}
+	}
+	for n := range maps.Values(want) {
+		sum += n
+	}
+	if diff := cmp.Diff(want, got); diff != "" || d.faults.Count("") != sum {
+		t.Errorf("%d requests, want %d (-want +got):\n%s", d.faults.Count(""), sum, diff)
+	}
+}
+
+// keeping is a deployment with a server that keeps sessions.
+func keeping(t *testing.T, limits broker.Limits) (*deployment, *upstream) {
+	t.Helper()
+	d := deploy(t)
+	u := d.upstream(sessionful(nil))
+	d.server("notes", u.URL, func(s *broker.Server) { s.Limits = limits })
+	_, reference := d.secret("notes")
+	d.bind(d.card("notes", "dev-notes", group("dev"), reference))
+	return d, u
+}
+
+// usual is what every call costs.
+func usual(more map[string]int) map[string]int {
+	all := map[string]int{"BatchGetItem": 1, "Query": 3, "GetSecretValue": 1, "PutItem": 2}
+	for operation, n := range more {
+		all[operation] += n
+	}
+	return all
+}
+
+// TestTripsOfAList: one read more, beside the others. It does not run beside
+// other tests, like all that count.
+func TestTripsOfAList(t *testing.T) {
+	d, u := keeping(t, broker.Limits{})
+	id := d.open(u, alice, "notes")
+	d.watched(d.asking(alice, "notes", legacy, "tools/list", "", in(id)), func(r *rounds) {
+		r.next("BatchGetItem", "Query", "Query", "Query", "Query")
+		r.pass("")
+		r.next("GetSecretValue", "PutItem")
+		r.pass("")
+		r.next("PutItem")
+	})
+	d.cost(t, usual(map[string]int{"Query": 1}))
+}
+
+// TestTripsOfACallInASession: none more, once a process has the key of the day.
+// A process that does not have it reads it and has it opened first.
+func TestTripsOfACallInASession(t *testing.T) {
+	for name, cold := range map[string]bool{"a process that has the key": false, "a process that has not": true} {
+		t.Run(name, func(t *testing.T) {
+			d, u := keeping(t, broker.Limits{})
+			id := d.open(u, alice, "notes")
+			if cold {
+				d.another()
+				for range 2 {
+					d.ask(alice, "notes", legacy, "tools/call", "whoami").want(t, http.StatusNotFound, "no session")
+				}
+			}
+			before := len(u.arrivals())
+			d.watched(d.asking(alice, "notes", legacy, "tools/call", "whoami", in(id)), func(r *rounds) {
+				r.next("BatchGetItem", "Query", "Query", "Query")
+				r.pass("")
+				if cold {
+					r.next("GetItem")
+					r.pass("")
+					r.next("Decrypt")
+					r.pass("")
+				}
+				r.next("GetSecretValue", "PutItem")
+				if len(u.arrivals()) != before {
+					t.Error("the upstream was called early")
+				}
+				r.pass("")
+				r.next("PutItem")
+			})
+			if cold {
+				d.cost(t, usual(map[string]int{"GetItem": 1, "Decrypt": 1}))
+			} else {
+				d.cost(t, usual(nil))
+			}
+		})
+	}
+}
+
+// TestTripsOfTheFirstSessionOfADay: its key is made behind the upstream's
+// answer, once for all processes.
+func TestTripsOfTheFirstSessionOfADay(t *testing.T) {
+	d, u := keeping(t, broker.Limits{})
+	for range 2 {
+		d.ask(alice, "notes", legacy, "tools/call", "whoami").want(t, http.StatusNotFound, "no session")
+	}
+	d.watched(d.request(alice, "notes", legacy, initialize), func(r *rounds) {
+		r.next("BatchGetItem", "Query", "Query", "Query")
+		r.pass("")
+		r.next("GetSecretValue", "PutItem")
+		r.pass("")
+		r.next("GetItem")
+		if got := u.last(t); got.Method != http.MethodPost || len(u.arrivals()) != 3 {
+			t.Error("the upstream was not called")
+		}
+		r.pass("")
+		r.next("GenerateDataKey")
+		r.pass("")
+		r.next("PutItem")
+		r.pass("")
+		r.next("Decrypt")
+		r.pass("")
+		r.next("PutItem")
+	})
+	d.cost(t, usual(map[string]int{"GetItem": 1, "GenerateDataKey": 1, "PutItem": 1, "Decrypt": 1}))
+}
+
+// TestTripsOfALimitedCall: one write for each subject whose calls are counted,
+// beside the others.
+func TestTripsOfALimitedCall(t *testing.T) {
+	d, u := keeping(t, broker.Limits{CallsPerMinute: 1000})
+	must(t, d.DB.PutAgent(t.Context(), broker.Agent{Environment: d.env, ID: shellAgent, Version: 1, State: broker.Active, Team: "platform",
+		Ceiling: broker.Critical, Limits: broker.Limits{CallsPerMinute: 1000}}))
+	id := d.open(u, alice, "notes")
+	d.watched(d.asking(alice, "notes", legacy, "tools/call", "whoami", in(id)), func(r *rounds) {
+		r.next("BatchGetItem", "Query", "Query", "Query")
+		r.pass("")
+		r.next("GetSecretValue", "PutItem", "UpdateItem", "UpdateItem")
+		r.pass("")
+		r.next("PutItem")
+	})
+	d.cost(t, usual(map[string]int{"UpdateItem": 2}))
+}
+
+// TestTripsOfAStream with the limits that a deployment has by default: the
+// places of person, agent and server are looked at beside the intent, taken in
+// one more trip, and given back beside the outcome.
+func TestTripsOfAStream(t *testing.T) {
+	d := deploy(t)
+	h := d.holding()
+	d.simple(h.upstream)
+	for range 2 { // from here on the version before is known
+		d.post(alice, "notes").want(t, http.StatusOK, "[masked:dev-notes]")
+	}
+	d.watched(d.asking(alice, "notes", legacy, "tools/call", "whoami", by(http.MethodGet)), func(r *rounds) {
+		r.next("BatchGetItem", "Query", "Query", "Query", "Query") // what it lists may be filtered
+		r.pass("")
+		r.next("GetSecretValue", "PutItem", "Query", "Query", "Query")
+		r.pass("")
+		r.next("PutItem", "PutItem", "PutItem")
+		if len(h.arrivals()) != 2 {
+			t.Error("the upstream was called before all places were taken")
+		}
+		r.pass("") // the caller leaves at once
+		r.next("DeleteItem", "DeleteItem", "DeleteItem", "PutItem")
+	})
+	d.cost(t, usual(map[string]int{"Query": 4, "PutItem": 3, "DeleteItem": 3}))
+}
