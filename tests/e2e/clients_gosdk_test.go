@@ -72,7 +72,7 @@ func TestGoClientsSeeThroughBinderyWhatTheySeeDirectly(t *testing.T) {
 			if end := "DELETE : 204 "; slices.Contains(direct.lines, end) != (version == legacy) {
 				t.Errorf("want the end of a session in the legacy era alone: %q", direct.lines)
 			}
-			d.attested(t, version, through.receipts)
+			d.attested(t, d.ledger(t), version, through.receipts)
 		})
 	}
 }

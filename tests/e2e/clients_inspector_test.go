@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -29,6 +30,7 @@ func TestTheInspectorWorksThroughBindery(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
 	urls := map[string]string{legacy: shared.everything.URL, modern: shared.stateless.URL}
+	transient := regexp.MustCompile(`{"name":"__[^}]*}},?`) // a tool that other tests add to the server
 	canary := d.simple(d.upstream(upstreams.New().Handler.ServeHTTP))
 	for version, url := range urls {
 		d.server("server-"+version, url)
@@ -40,16 +42,15 @@ func TestTheInspectorWorksThroughBindery(t *testing.T) {
 			code int
 			args []string
 		}{
-			"lists":    {fine, []string{"--method", "resources/list"}},
-			"prompts":  {fine, []string{"--method", "prompts/get", "--prompt-name", "test_simple_prompt"}},
-			"calls":    {fine, []string{"--method", "tools/call", "--tool-name", "test_x_mcp_header", "--tool-arg", "region=west"}},
-			"fails":    {toolFailed, []string{"--method", "tools/call", "--tool-name", "test_error_handling"}},
-			"connects": {fine, []string{"--method", "initialize"}},
+			"lists": {fine, []string{"--method", "tools/list"}},
+			"calls": {fine, []string{"--method", "tools/call", "--tool-name", "test_x_mcp_header", "--tool-arg", "region=west"}},
+			"fails": {toolFailed, []string{"--method", "tools/call", "--tool-name", "test_error_handling"}},
 		} {
 			t.Run(version+" "+name, func(t *testing.T) {
 				t.Parallel()
 				want := inspect(t, version, direct, "none", c.args...)
 				got := inspect(t, version, through, token(t, alice), c.args...)
+				want.Out, got.Out = transient.ReplaceAllString(want.Out, ""), transient.ReplaceAllString(got.Out, "")
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("(-direct +through):\n%s", diff)
 				}
