@@ -91,17 +91,14 @@ func ours(err error) bool {
 	return false
 }
 
-// believed is how much of an announced length is set aside before any of it
-// has come.
-const believed = 1 << 20
-
 // ReadBounded reads r to its end. If there are more than limit bytes it stops
 // after limit+1 and returns ErrTooLarge and no bytes. announced is the length
-// that Content-Length promises, 0 or less where there is none; it is only a hint.
+// that Content-Length promises, 0 or less where there is none: so much is set
+// aside at once, if the limit allows it, and more or less may come.
 func ReadBounded(r io.Reader, limit, announced int64) (b []byte, err error) {
 	r = io.LimitReader(r, limit+1)
 	if announced > 0 {
-		whole := bytes.NewBuffer(make([]byte, 0, min(announced, limit, believed)+bytes.MinRead))
+		whole := bytes.NewBuffer(make([]byte, 0, min(announced, limit)+bytes.MinRead))
 		_, err = whole.ReadFrom(r)
 		b = whole.Bytes()
 	} else {
