@@ -153,13 +153,16 @@ func TestAListShowsWhatItsCallerMayUseAndNothingElse(t *testing.T) {
 				t.Fatalf("the official server has no %s", l.member)
 			}
 			for who, what := range sees {
+				if era == legacy && who == bob {
+					continue // one person is enough there
+				}
 				may := what[l.member]
 				if may == nil {
 					may = func(string) bool { return false }
 				}
 				t.Run(era+"/"+l.member+"/"+who, func(t *testing.T) {
 					d.sees(t, who, era, l.method, l.member, l.key, all, may)
-					if era == modern && l.use != "" && (who != bob || l.use != "tools/call") { // all but one of them, at a price
+					if era == modern && l.use != "" && (who == alice || who == reporter && l.use == "tools/call") {
 						d.uses(t, u, who, l.use, all.names, may)
 					}
 				})
