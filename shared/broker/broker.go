@@ -90,14 +90,21 @@ type Release struct {
 func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
 	intent, recorded := b.record(d, Intent), make(chan error, 1)
 	go func() { recorded <- b.store(ctx, SettleTime, intent) }()
-	release, claimed := &Release{Decision: d}, b.claim(ctx, d)
+	release, claimed := &Release{Decision: d}, make(chan error, 1)
+	if d.counts() {
+		go func() {
+			var err error
+			release.places, err = b.claim(ctx, d)
+			claimed <- err
+		}()
+	} else {
+		claimed <- nil
+	}
 	credential, fault := b.sources[d.Binding.Source].Obtain(ctx, Ask{Binding: d.Binding, Stores: d.Stores})
 	release.Credential.Access = credential.Access // recorded even where nothing is released
-	places, err := claimed()
-	if err != nil {
+	if err := <-claimed; err != nil {
 		fault = err
 	}
-	release.places = places
 	if err := <-recorded; err != nil {
 		b.giveBack(ctx, release.places)
 		// The intent may have been stored although we were told otherwise. An
@@ -132,7 +139,9 @@ func (b *Broker) decideAgain(ctx context.Context, d *Decision) error {
 // same permit is a *Refusal; one whose reason is CatalogueUnread says only that
 // nothing could be read.
 func (b *Broker) Recheck(ctx context.Context, d *Decision) error {
-	again, err := b.decide(ctx, d.Call)
+	call := d.Call
+	call.Lists = false // what a list may show is not asked again
+	again, err := b.decide(ctx, call)
 	if err != nil {
 		return err
 	}

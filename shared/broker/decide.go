@@ -35,6 +35,7 @@ type Decision struct {
 	Began      time.Time // before the first read
 
 	snapshot Snapshot
+	lists    *lists // made by the first Sees
 	shares   []share
 	at       moment
 }
@@ -73,7 +74,21 @@ func (b *Broker) decide(ctx context.Context, c Call) (*Decision, error) {
 	if err != nil {
 		return d, err
 	}
-	return d, usable(d)
+	if err := usable(&d.Binding, d.Server.Attach, d.Stores); err != nil {
+		return d, err
+	}
+	return d, sessionAlive(&s)
+}
+
+// sessionAlive comes last: only who may call at all learns that a session has
+// ended.
+func sessionAlive(s *Snapshot) error {
+	for _, m := range s.Markers {
+		if m.Revoked && m.Kind == SessionMarker {
+			return refuse(SessionRevoked)
+		}
+	}
+	return nil
 }
 
 // permit chooses among the candidates and judges the agent. Where the agent is
@@ -90,7 +105,7 @@ func permit(s *Snapshot, c *Call, found []candidate, at moment) (*Binding, error
 }
 
 // living requires environment and server to be positively alive, and finds no
-// marker against principal, agent or session.
+// marker against principal or agent.
 func living(s *Snapshot, c *Call) error {
 	switch {
 	case s.Environment == nil || s.Environment.State != Active || s.Environment.Name != c.Route.Environment:
@@ -102,11 +117,9 @@ func living(s *Snapshot, c *Call) error {
 	}
 	for _, m := range s.Markers {
 		switch {
-		case !m.Revoked:
+		case !m.Revoked, m.Kind == SessionMarker:
 		case m.Kind == AgentMarker:
 			return refuse(AgentRevoked)
-		case m.Kind == SessionMarker:
-			return refuse(SessionRevoked)
 		default:
 			return refuse(PrincipalRevoked)
 		}
@@ -174,16 +187,15 @@ func risk(t *Tool) Risk {
 // usable refuses a card this broker cannot honour exactly: unknown mode or
 // source, a field missing or too many, a reference outside what its store may
 // read. All of it before any request leaves.
-func usable(d *Decision) error {
-	b := &d.Binding
+func usable(b *Binding, attach []Attachment, stores []Store) error {
 	if b.Mode != ServiceAccount && b.Mode != AgentScoped || b.Source != Static {
 		return refuse(ModeUnknown)
 	}
-	if err := checkFields(b.Fields, d.Server.Attach); err != nil {
+	if err := checkFields(b.Fields, attach); err != nil {
 		return &Refusal{Reason: FieldsIncomplete, err: err}
 	}
 	for _, f := range b.Fields {
-		if err := inScope(f.Reference, d.Stores); err != nil {
+		if err := inScope(f.Reference, stores); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,14 +21,23 @@ const freshPlaces = 5 * time.Second
 type share struct {
 	subject string
 	limits  Limits
+	own     bool // the caller's own
 }
 
-// shares gives the subjects with limits that a call counts against.
+// counts reports whether any of the shares has something to count in this call.
+func (d *Decision) counts() bool {
+	return slices.ContainsFunc(d.shares, func(s share) bool {
+		return s.limits.CallsPerMinute > 0 || s.limits.Streams > 0 && d.Call.Lasting
+	})
+}
+
+// shares gives the subjects with limits that a call counts against, the caller
+// first.
 func (a Allowances) shares(d *Decision) (found []share) {
 	c := &d.Call
 	add := func(kind, id string, l Limits) {
 		if l != (Limits{}) {
-			found = append(found, share{kind + id, l})
+			found = append(found, share{kind + id, l, len(found) == 0 && kind == "principal/"})
 		}
 	}
 	add("principal/", c.Principal.ID, a.Principal)
@@ -73,53 +84,58 @@ func smaller(a, b int64) int64 {
 	return a
 }
 
-// claim begins to count a call against every quota that applies, side by side,
-// and to take the places of a stream. The returned func waits for all of it:
-// over a limit it gives a *Refusal with the time to wait, and in places what was
-// taken, also beside an error.
-func (b *Broker) claim(ctx context.Context, d *Decision) (claimed func() (places []Place, err error)) {
-	type answer struct {
-		place Place
-		held  bool
-		err   error
+// claim counts a call against every quota that applies and takes the places of
+// a stream: the caller's own first, and only then, side by side, the agent's and
+// the server's, so that a caller over its own limit uses up nobody else's. Over
+// a limit it is a *Refusal with the time to wait, and no place is kept. It does
+// not end with the caller: whoever leaves meanwhile must not leave a place taken.
+func (b *Broker) claim(ctx context.Context, d *Decision) (places []Place, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SettleTime)
+	defer cancel()
+	own := slices.IndexFunc(d.shares, func(s share) bool { return !s.own })
+	if own < 0 {
+		own = len(d.shares)
 	}
-	var asks []func() answer
+	for _, step := range [][]share{d.shares[:own], d.shares[own:]} {
+		taken, err := b.claimAll(ctx, d, step)
+		places = append(places, taken...)
+		if err != nil {
+			b.giveBack(ctx, places)
+			return nil, err
+		}
+	}
+	return places, nil
+}
+
+// claimAll claims for several subjects side by side. What was taken is in places
+// also beside an error.
+func (b *Broker) claimAll(ctx context.Context, d *Decision, shares []share) (places []Place, err error) {
+	var all sync.WaitGroup
+	var mu sync.Mutex
 	now := b.now()
-	for _, s := range d.shares {
+	for _, s := range shares {
 		if n := s.limits.CallsPerMinute; n > 0 {
-			q := Quota{d.Call.Route.Environment, s.subject, n}
-			asks = append(asks, func() answer { return answer{err: b.countCall(ctx, q, now)} })
+			all.Go(func() {
+				fault := b.countCall(ctx, Quota{d.Call.Route.Environment, s.subject, n}, now)
+				mu.Lock()
+				defer mu.Unlock()
+				err = cmp.Or(err, fault)
+			})
 		}
 		if n := s.limits.Streams; n > 0 && d.Call.Lasting {
-			q := Quota{d.Call.Route.Environment, s.subject, n}
-			asks = append(asks, func() answer {
-				place, held, err := b.quotas.TakePlace(ctx, q, d.Call.Receipt, now, now.Add(b.streamTime))
-				switch {
-				case err != nil:
-					err = &Refusal{Reason: CatalogueUnread, err: err}
-				case !held:
-					err = &Refusal{Reason: LimitReached, RetryAfter: freshPlaces}
+			all.Go(func() {
+				place, held, fault := b.takePlace(ctx, Quota{d.Call.Route.Environment, s.subject, n}, d.Call.Receipt, now)
+				mu.Lock()
+				defer mu.Unlock()
+				err = cmp.Or(err, fault)
+				if held {
+					places = append(places, place)
 				}
-				return answer{place, held, err}
 			})
 		}
 	}
-	answers := make(chan answer, len(asks))
-	for _, ask := range asks {
-		go func() { answers <- ask() }()
-	}
-	return func() (places []Place, err error) {
-		for range asks {
-			a := <-answers
-			if a.held {
-				places = append(places, a.place)
-			}
-			if err == nil {
-				err = a.err
-			}
-		}
-		return places, err
-	}
+	all.Wait()
+	return places, err
 }
 
 func (b *Broker) countCall(ctx context.Context, q Quota, now time.Time) error {
@@ -128,11 +144,30 @@ func (b *Broker) countCall(ctx context.Context, q Quota, now time.Time) error {
 	case err != nil:
 		return &Refusal{Reason: CatalogueUnread, err: err}
 	case !within:
-		end := now.Truncate(QuotaWindow).Add(QuotaWindow)
-		b.spent.note(q.Subject, end)
-		return &Refusal{Reason: LimitReached, RetryAfter: end.Sub(now)}
+		return b.over(callsOf(q.Subject), now.Truncate(QuotaWindow).Add(QuotaWindow), now)
 	}
 	return nil
+}
+
+func (b *Broker) takePlace(ctx context.Context, q Quota, holder string, now time.Time) (Place, bool, error) {
+	place, held, err := b.quotas.TakePlace(ctx, q, holder, now, now.Add(b.streamTime))
+	switch {
+	case err != nil:
+		return place, false, &Refusal{Reason: CatalogueUnread, err: err}
+	case !held:
+		return place, false, b.over(streamsOf(q.Subject), now.Add(freshPlaces), now)
+	}
+	return place, true, nil
+}
+
+// What is over a limit: a subject's calls, or its streams.
+func callsOf(subject string) string   { return "calls of " + subject }
+func streamsOf(subject string) string { return "streams of " + subject }
+
+// over remembers that something is used up, and refuses.
+func (b *Broker) over(what string, until, now time.Time) error {
+	b.spent.note(what, until)
+	return &Refusal{Reason: LimitReached, RetryAfter: until.Sub(now)}
 }
 
 // overLimit refuses, without asking anybody, what this process already knows to
@@ -140,11 +175,16 @@ func (b *Broker) countCall(ctx context.Context, q Quota, now time.Time) error {
 // time.
 func (b *Broker) overLimit(d *Decision) error {
 	for _, s := range d.shares {
-		if s.limits.CallsPerMinute == 0 {
-			continue
-		}
-		if end, spent := b.spent.until(s.subject); spent && d.Began.Before(end) {
-			return &Refusal{Reason: LimitReached, RetryAfter: end.Sub(d.Began)}
+		for _, c := range []struct {
+			what    string
+			limited bool
+		}{{callsOf(s.subject), s.limits.CallsPerMinute > 0}, {streamsOf(s.subject), s.limits.Streams > 0 && d.Call.Lasting}} {
+			if !c.limited {
+				continue
+			}
+			if end, spent := b.spent.until(c.what); spent && d.Began.Before(end) {
+				return &Refusal{Reason: LimitReached, RetryAfter: end.Sub(d.Began)}
+			}
 		}
 	}
 	return nil
@@ -165,13 +205,13 @@ func (b *Broker) giveBack(ctx context.Context, places []Place) {
 // spentMembers is how many subjects over their limit are remembered.
 const spentMembers = 4096
 
-// spent remembers until when a subject's calls are used up.
+// spent remembers until when calls or streams of a subject are used up.
 type spent struct {
 	mu   sync.Mutex
 	ends map[string]time.Time
 }
 
-func (s *spent) note(subject string, end time.Time) {
+func (s *spent) note(what string, end time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.ends) >= spentMembers {
@@ -180,12 +220,12 @@ func (s *spent) note(subject string, end time.Time) {
 	if s.ends == nil {
 		s.ends = map[string]time.Time{}
 	}
-	s.ends[subject] = end
+	s.ends[what] = end
 }
 
-func (s *spent) until(subject string) (time.Time, bool) {
+func (s *spent) until(what string) (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	end, found := s.ends[subject]
+	end, found := s.ends[what]
 	return end, found
 }

@@ -125,6 +125,42 @@ func TestAStreamOverOneLimitGivesBackTheOtherPlace(t *testing.T) {
 	}
 }
 
+// A caller over its own limit uses up nobody else's.
+func TestTheCallersOwnLimitComesFirst(t *testing.T) {
+	w := limited(t)
+	w.allowances.Server.CallsPerMinute = 1000
+	w.spent = "principal/p-alice"
+	_, err := made(t, w.broker(), call(viaAgent(alice, "oidc:bot", false)))
+	wantReason(t, err, broker.LimitReached)
+	if want := []string{"principal/p-alice"}; !slices.Equal(w.counted, want) {
+		t.Errorf("counted %v, want %v", w.counted, want)
+	}
+}
+
+// A caller who loops for a place that is not there costs no secret and no
+// record each time.
+func TestARefusedPlaceIsRememberedForAWhile(t *testing.T) {
+	w := limited(t)
+	w.allowances.Principal.CallsPerMinute, w.spent = 0, "principal/p-alice"
+	c := call(alice)
+	c.Action, c.Method, c.Target, c.Lasting = broker.Stream, "GET", "", true
+	b := w.broker()
+	for range 50 {
+		_, err := made(t, b, c)
+		wantReason(t, err, broker.LimitReached)
+	}
+	if len(w.counted) != 1 || len(w.records) > 30 {
+		t.Errorf("asked for %d places, stored %d records", len(w.counted), len(w.records))
+	}
+	if _, err := made(t, b, call(alice)); err != nil {
+		t.Errorf("a call that is no stream: %v", err)
+	}
+	w.now, w.spent = w.now.Add(10*time.Second), ""
+	if _, err := made(t, b, c); err != nil {
+		t.Errorf("later: %v", err)
+	}
+}
+
 func TestSizesAreTheSmallestOfAll(t *testing.T) {
 	w := limited(t)
 	w.snapshot.Server.Limits.AnswerBytes = 9000
@@ -154,6 +190,7 @@ func TestRecheckEndsWhatIsNoLongerTheSamePermit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
 			b, d := decided(t, w)
+			d.Call.Lists = true
 			records := len(w.records)
 			c.change(w)
 			err := b.Recheck(t.Context(), d)
@@ -166,6 +203,9 @@ func TestRecheckEndsWhatIsNoLongerTheSamePermit(t *testing.T) {
 			}
 			if len(w.records) != records {
 				t.Error("a recheck was recorded as a call")
+			}
+			if w.lookup.Tools {
+				t.Error("a recheck reads every tool")
 			}
 		})
 	}

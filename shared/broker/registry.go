@@ -96,7 +96,7 @@ func (r *Registry) Bind(ctx context.Context, b Binding) error {
 	if b.Origin, err = OriginDigest(s.Server.URL); err != nil {
 		return err
 	}
-	if err := usable(&Decision{Binding: b, Server: *s.Server, Stores: s.Stores}); err != nil {
+	if err := usable(&b, s.Server.Attach, s.Stores); err != nil {
 		return err
 	}
 	credential, err := r.Sources[b.Source].Obtain(ctx, Ask{Binding: b, Stores: s.Stores})

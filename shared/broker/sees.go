@@ -8,19 +8,48 @@ import "strings"
 // list shows what a call would be allowed. Only what was read for it can be
 // judged: the call must have had Lists set. Within a legacy session only what
 // the session's own binding serves is seen.
+//
+// It is not safe for concurrent use.
 func (d *Decision) Sees(action Action, target string) bool {
-	c, s := d.Call, d.snapshot
+	if d.lists == nil {
+		d.lists = newLists(d)
+	}
+	l, c, s := d.lists, d.Call, d.snapshot
 	c.Action, c.Target, s.Tool = action, target, nil
 	if action == CallTool {
-		for i := range s.Tools {
-			if s.Tools[i].Name == target {
-				s.Tool = &s.Tools[i]
-				break
-			}
+		s.Tool = l.tools[target]
+	}
+	l.found = l.found[:0]
+	for _, covering := range l.covering {
+		if covering.Allow.permits(action, target) {
+			l.found = append(l.found, covering)
 		}
 	}
-	chosen, err := permit(&s, &c, candidates(&s, &c), d.at)
-	return err == nil && (c.Session == "" || chosen.Name == d.Binding.Name)
+	chosen, err := permit(&s, &c, l.found, d.at)
+	return err == nil && l.usable[chosen.Name] && (c.Session == "" || chosen.Name == d.Binding.Name)
+}
+
+// lists is what judging many elements of lists shares: the bindings that cover
+// the caller, best first, which of them can be honoured, and the tools' records.
+type lists struct {
+	covering []candidate
+	usable   map[string]bool
+	tools    map[string]*Tool
+	found    []candidate // of the element at hand
+}
+
+func newLists(d *Decision) *lists {
+	l := &lists{usable: map[string]bool{}, tools: map[string]*Tool{}}
+	c := d.Call
+	c.Action = List // which every binding permits
+	l.covering = candidates(&d.snapshot, &c)
+	for _, b := range l.covering {
+		l.usable[b.Name] = usable(b.Binding, d.Server.Attach, d.Stores) == nil
+	}
+	for i := range d.snapshot.Tools {
+		l.tools[d.snapshot.Tools[i].Name] = &d.snapshot.Tools[i]
+	}
+	return l
 }
 
 // SeesTemplate reports whether some expansion of a URI template (RFC 6570)

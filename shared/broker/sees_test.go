@@ -116,4 +116,18 @@ func TestARevokedSessionIsRefused(t *testing.T) {
 	c.Session = "s-1"
 	_, err := w.broker().Decide(t.Context(), c)
 	wantReason(t, err, broker.SessionRevoked)
+	// Who may not call at all learns nothing of a session, nor of the server by it.
+	w.snapshot.Shared = nil
+	_, err = w.broker().Decide(t.Context(), c)
+	wantReason(t, err, broker.NoBinding)
+}
+
+// What could not be honoured if it were called is not shown.
+func TestAListHidesWhatABindingCannotServe(t *testing.T) {
+	w := newWorld()
+	w.snapshot.Shared = []broker.Binding{card(t, "a", user("p-alice"), allow("read_*")),
+		card(t, "b", group("dev"), allow("create_issue"), func(b *broker.Binding) { b.Fields[0].Reference = reference(t, "aws-sm:staging/x#token") })}
+	if d := listed(t, w, alice); !d.Sees(broker.CallTool, "read_issue") || d.Sees(broker.CallTool, "create_issue") {
+		t.Error("a tool of a binding whose reference is out of scope is shown")
+	}
 }

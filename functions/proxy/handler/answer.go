@@ -28,7 +28,7 @@ func (x *exchange) answer(ctx context.Context, response *http.Response) {
 	case status == http.StatusUnauthorized,
 		status == http.StatusForbidden && strings.Contains(header.Get("WWW-Authenticate"), "insufficient_scope"):
 		x.fail(failure{upstreamAuth, broker.UpstreamAuth})
-	case mcp.MediaType(header) == mcp.EventStream && status < 300:
+	case mcp.MediaType(header) == mcp.EventStream && status == http.StatusOK:
 		x.stream(ctx, response)
 	default:
 		x.body(ctx, response, mcp.MediaType(header) == mcp.JSON)
@@ -62,8 +62,12 @@ func (x *exchange) body(ctx context.Context, response *http.Response, isJSON boo
 		return
 	}
 	if isJSON && status < 300 {
-		if text, _, err = x.message.EditResult(text, x.sees()); err != nil {
+		if text, _, err = x.message.EditResult(text, x.sees(ctx)); err != nil {
 			x.fail(failure{notMCP, broker.UpstreamMalformed})
+			return
+		}
+		if ctx.Err() != nil {
+			x.fail(breakOf(ctx, ctx.Err()))
 			return
 		}
 	}
@@ -78,6 +82,9 @@ func (x *exchange) body(ctx context.Context, response *http.Response, isJSON boo
 	}
 	x.result.Masked += n
 	x.result.Reason, x.result.Status = "", status
+	if len(masked) > 0 && !isJSON {
+		x.w.Header().Set("Content-Type", "text/plain; charset=utf-8") // nobody shall guess another
+	}
 	x.w.WriteHeader(status)
 	if len(masked) == 0 {
 		return
@@ -115,18 +122,18 @@ func (x *exchange) header(ctx context.Context, response *http.Response) *failure
 	return nil
 }
 
-// sees says what a list may show.
-func (x *exchange) sees() *mcp.Sees {
+// sees says what a list may show: nothing, once the call's time is over, so that
+// a list without end is not judged to its end.
+func (x *exchange) sees(ctx context.Context) *mcp.Sees {
 	d := x.release.Decision
 	if !d.Call.Lists {
 		return nil
 	}
-	return &mcp.Sees{
-		Tool:     func(name string) bool { return d.Sees(broker.CallTool, name) },
-		Prompt:   func(name string) bool { return d.Sees(broker.GetPrompt, name) },
-		Resource: func(uri string) bool { return d.Sees(broker.ReadResource, uri) },
-		Template: d.SeesTemplate,
+	of := func(action broker.Action) func(string) bool {
+		return func(name string) bool { return ctx.Err() == nil && d.Sees(action, name) }
 	}
+	return &mcp.Sees{Tool: of(broker.CallTool), Prompt: of(broker.GetPrompt), Resource: of(broker.ReadResource),
+		Template: func(template string) bool { return ctx.Err() == nil && d.SeesTemplate(template) }}
 }
 
 // leaks reports whether a secret sits in a part of a JSON-RPC message that

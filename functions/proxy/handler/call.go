@@ -88,7 +88,7 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, call *broker.Call
 	message := in.message
 	call.Action, call.Method, call.Target = message.Action, message.Method, message.Target
 	call.MessageID, call.Era, call.Lasting = string(message.ID), message.Version, message.Lasting
-	call.Lists = message.Action == broker.List || message.Kind == mcp.Listen
+	call.Lists = message.Action == broker.List || message.Lasting
 	if call.BindingName = r.Header.Get(bindingHeader); call.BindingName != "" && broker.CheckName("binding", call.BindingName) != nil {
 		call.BindingName = "(no name)" // no binding is called that, and the record stays small
 	}

@@ -68,6 +68,7 @@ const (
 // ServeHTTP routes: POST, GET and DELETE of /mcp/{environment}/{server}, and its
 // protected resource metadata (RFC 9728). Both answer preflights (CORS).
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if !h.door.knowsHost(r) {
 		foreignHost.write(w, nil)
 		return

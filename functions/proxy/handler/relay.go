@@ -127,6 +127,9 @@ func (x *exchange) callContext(ctx context.Context) (context.Context, context.Ca
 	if deadline, ok := ctx.Deadline(); ok {
 		if left := deadline.Sub(x.now()) - deadlineMargin; left < timeout {
 			timeout = left
+			if cause == errTokenExpired { // the token would have lasted longer
+				cause = errStreamOver
+			}
 		}
 	}
 	if !x.message.Modern && x.message.Kind != mcp.Listen {

@@ -124,6 +124,16 @@ func TestUpstreamMisbehaves(t *testing.T) {
 	}
 }
 
+// TestNobodyHasToGuessATypeOfAnAnswer: what is no JSON is plain text, whatever
+// it looks like.
+func TestNobodyHasToGuessATypeOfAnAnswer(t *testing.T) {
+	f := newFixture(t, respond(http.StatusNotFound, "", "<html><script>alert(1)</script>"), true)
+	w, _ := f.do(t, callBody)
+	if w.Code != http.StatusNotFound || w.Header().Get("Content-Type") != "text/plain; charset=utf-8" || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
 // clean requires that nothing anybody sees holds the canary.
 func (f *fixture) clean(t *testing.T, w *httptest.ResponseRecorder) {
 	t.Helper()

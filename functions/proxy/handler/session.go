@@ -23,7 +23,7 @@ func ownerOf(d *broker.Decision) (session.Owner, error) {
 var (
 	// errSessionElsewhere: the session is the caller's, but was opened under
 	// another binding than the one that serves this call. One session at an
-	// upstream never sees two credentials.
+	// upstream never sees what two bindings hold.
 	errSessionElsewhere = errors.New("the session belongs to another binding")
 	// errSessionUnread: whose session it is could not be found out.
 	errSessionUnread = errors.New("the session could not be opened")
@@ -81,11 +81,10 @@ func (x *exchange) keepSession(ctx context.Context, response *http.Response) *fa
 		return &failure{wouldLeak, broker.AnswerWouldLeak}
 	}
 	switch {
-	case begins:
-	case upstream == "":
-		return nil
-	case upstream == x.session.Upstream:
+	case upstream != "" && upstream == x.session.Upstream: // also to a second initialize: one session, one id
 		x.w.Header().Set(sessionHeader, x.message.Session)
+		return nil
+	case upstream == "" && !begins:
 		return nil
 	}
 	d := x.release.Decision

@@ -142,6 +142,21 @@ func TestBobWithAlicesSessionGetsNothing(t *testing.T) {
 	}
 }
 
+// A second initialize within a session is no second session: a marker on the
+// first id would not reach it.
+func TestOneSessionHasOneID(t *testing.T) {
+	u := &sessionful{id: "upstream-session-1"}
+	f := newFixture(t, u, true)
+	id := f.begin(t)
+	if w := f.with(t, http.MethodPost, f.token(t), initializeBody, id); w.Header().Get("Mcp-Session-Id") != id {
+		t.Errorf("a second id for one session: %q", w.Header().Get("Mcp-Session-Id"))
+	}
+	u.id = "upstream-session-2"
+	if w := f.with(t, http.MethodPost, f.token(t), initializeBody, id); w.Header().Get("Mcp-Session-Id") == id {
+		t.Error("another session of the upstream has the first one's id")
+	}
+}
+
 func TestAnUpstreamWithoutSessionsStillWorks(t *testing.T) {
 	u := &sessionful{}
 	f := newFixture(t, u, true)

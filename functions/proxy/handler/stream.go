@@ -30,11 +30,14 @@ func (x *exchange) stream(ctx context.Context, response *http.Response) {
 	answered, resumable := x.message.Kind != mcp.Request, false
 	for {
 		event, err := events.Next()
+		if err == nil {
+			err = ctx.Err() // what has arrived before a revocation does not leave after it
+		}
 		if err != nil {
 			x.end(ctx, out, err, answered, resumable && !x.message.Modern)
 			return
 		}
-		text, f := x.event(&event)
+		text, f := x.event(ctx, &event)
 		if f != nil {
 			x.last(out, *f, answered)
 			return
@@ -73,10 +76,14 @@ func (x *exchange) silentlyAbandoned() {
 // they came. Otherwise its data is masked as the JSON text it is, and then
 // what stands around it: a secret that a line break inside the event splits
 // shows only in the joined data, one in a comment only outside.
-func (x *exchange) event(event *mcp.Event) (out []byte, f *failure) {
-	edited, changed, err := x.message.EditResult(event.Data(), x.sees())
-	if err != nil {
+func (x *exchange) event(ctx context.Context, event *mcp.Event) (out []byte, f *failure) {
+	edited, changed, err := x.message.EditResult(event.Data(), x.sees(ctx))
+	switch {
+	case err != nil:
 		return nil, &failure{notMCP, broker.UpstreamMalformed}
+	case ctx.Err() != nil:
+		f := breakOf(ctx, ctx.Err())
+		return nil, &f
 	}
 	if changed {
 		event = &mcp.Event{Raw: event.WithData(edited)}

@@ -127,18 +127,23 @@ func TestAnUnreadableCatalogueEndsAStreamAfterAWhile(t *testing.T) {
 
 func TestAStreamEndsWithItsTimeAndWithItsToken(t *testing.T) {
 	for name, c := range map[string]struct {
-		life, open time.Duration
-		want       broker.Reason
+		life, invocation, open time.Duration
+		want                   broker.Reason
 	}{
-		"its time":  {time.Hour, time.Minute, broker.StreamOver},
-		"its token": {20 * time.Second, 20 * time.Second, broker.TokenExpired},
+		"its time":       {time.Hour, time.Hour, time.Minute, broker.StreamOver},
+		"its token":      {20 * time.Second, time.Hour, 20 * time.Second, broker.TokenExpired},
+		"its invocation": {40 * time.Second, 30 * time.Second, 30*time.Second - deadlineMargin, broker.StreamOver},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, nil, true)
 			synctest.Test(t, func(t *testing.T) {
 				heldStream(t, f, c.life)
 				began := time.Now()
-				w := f.serve(http.MethodGet, "")
+				invocation, cancel := context.WithTimeout(t.Context(), c.invocation)
+				defer cancel()
+				w, r := httptest.NewRecorder(), f.request("t", "").WithContext(invocation)
+				r.Method = http.MethodGet
+				f.ServeHTTP(w, r)
 				if open := time.Since(began); open != c.open {
 					t.Errorf("it stayed open for %v", open)
 				}
@@ -148,4 +153,32 @@ func TestAStreamEndsWithItsTimeAndWithItsToken(t *testing.T) {
 			})
 		})
 	}
+}
+
+// slowReader is a caller who takes a second for each write.
+type slowReader struct{ *httptest.ResponseRecorder }
+
+func (w slowReader) Write(p []byte) (int, error) {
+	time.Sleep(time.Second)
+	return w.ResponseRecorder.Write(p)
+}
+
+// TestWhatArrivedBeforeARevocationDoesNotLeaveAfterIt: hundreds of events fit
+// into the buffer of a stream whose caller reads slowly.
+func TestWhatArrivedBeforeARevocationDoesNotLeaveAfterIt(t *testing.T) {
+	f := newFixture(t, respond(http.StatusOK, "text/event-stream", strings.Repeat("data: {}\n\n", 100)), true)
+	f.timeout = 5 * time.Minute
+	synctest.Test(t, func(t *testing.T) {
+		f.verifier = known{broker.Principal{ID: "p-alice", Kind: broker.User, Groups: []string{"dev"}, Expires: time.Now().Add(time.Hour)}}
+		go func() {
+			time.Sleep(2 * time.Second)
+			_ = f.tables.PutMarker(context.Background(), broker.Marker{Environment: "prod", Kind: broker.PrincipalMarker, ID: "p-alice",
+				Epoch: 1, Revoked: true, At: time.Now(), By: "test", Reason: "test"})
+		}()
+		began, w := time.Now(), slowReader{httptest.NewRecorder()}
+		f.ServeHTTP(w, f.request("t", callBody))
+		if open := time.Since(began); open > recheckEvery+3*time.Second || !strings.Contains(w.Body.String(), `"code":14032`) {
+			t.Errorf("after %v: %d events, ended with %.200q", open, strings.Count(w.Body.String(), "{}"), w.Body.String()[max(0, w.Body.Len()-150):])
+		}
+	})
 }
