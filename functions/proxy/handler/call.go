@@ -144,13 +144,13 @@ func (h *Handler) judge(r *http.Request) (in *inbound, err error) {
 // refuse records and answers what is no call.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, call *broker.Call, err error) {
 	problem := problemOf(err)
-	status, body := problem.Status, []byte(nil)
+	status, body, served := problem.Status, []byte(nil), h.served()
 	var fault *mcp.Error
-	if errors.As(err, &fault) {
-		status, body = fault.Status, fault.Body()
+	if errors.As(err, &fault) { // where that is a 405, the revision has only POST
+		status, body, served = fault.Status, fault.Body(), http.MethodPost
 	}
 	if status == http.StatusMethodNotAllowed {
-		w.Header().Set("Allow", h.served())
+		w.Header().Set("Allow", served)
 	}
 	h.broker.Refuse(r.Context(), *call, broker.MessageRefused, status)
 	if body != nil {

@@ -44,7 +44,7 @@ func relayed(t *testing.T, masker *mask.Masker, kind string, body io.Reader) str
 	w := httptest.NewRecorder()
 	x := &exchange{
 		Handler: &Handler{log: slog.New(slog.DiscardHandler)}, w: w, masker: masker, maxAnswer: 1 << 20,
-		release: &broker.Release{Decision: &broker.Decision{}},
+		release: &broker.Release{Decision: &broker.Decision{}}, follow: func() func() bool { return func() bool { return true } },
 		message: &mcp.Message{Kind: mcp.Request, ID: json.RawMessage("7"), Version: "2025-11-25"},
 	}
 	x.answer(context.Background(), &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(body)})

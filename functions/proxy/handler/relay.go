@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"bindery/shared/broker"
@@ -31,7 +32,9 @@ type exchange struct {
 	masker    *mask.Masker
 	maxAnswer int64
 	result    broker.Result
-	leave     context.CancelCauseFunc // ends the upstream call
+	leave     context.CancelCauseFunc   // ends the upstream call
+	follow    func() (stop func() bool) // from now on the caller's leaving ends it
+	resumable atomic.Bool               // the caller can come back for the rest: an event had an id
 }
 
 // relay makes the upstream call with the released credential, streams the
@@ -132,6 +135,8 @@ func (x *exchange) callContext(ctx context.Context) (context.Context, context.Ca
 			}
 		}
 	}
+	caller := ctx
+	x.follow = func() func() bool { return context.AfterFunc(caller, func() { x.leave(errCallerGone) }) }
 	if !x.message.Modern && x.message.Kind != mcp.Listen {
 		ctx = context.WithoutCancel(ctx)
 	}

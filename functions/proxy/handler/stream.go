@@ -27,14 +27,14 @@ func (x *exchange) stream(ctx context.Context, response *http.Response) {
 	defer out.stop()
 
 	events := mcp.NewEventReader(response.Body, int(x.maxAnswer))
-	answered, resumable := x.message.Kind != mcp.Request, false
+	answered := x.message.Kind != mcp.Request
 	for {
 		event, err := events.Next()
 		if err == nil {
 			err = ctx.Err() // what has arrived before a revocation does not leave after it
 		}
 		if err != nil {
-			x.end(ctx, out, err, answered, resumable && !x.message.Modern)
+			x.end(ctx, out, err, answered)
 			return
 		}
 		text, f := x.event(ctx, &event)
@@ -43,7 +43,9 @@ func (x *exchange) stream(ctx context.Context, response *http.Response) {
 			return
 		}
 		answered = answered || mcp.IsResponseTo(event.Data(), x.message.ID)
-		resumable = resumable || event.HasID()
+		if !x.message.Modern && event.HasID() && !x.resumable.Swap(true) {
+			defer x.follow()()
+		}
 		if out.write(text) != nil {
 			x.abandoned(events)
 			return
@@ -53,9 +55,12 @@ func (x *exchange) stream(ctx context.Context, response *http.Response) {
 
 // heardOut reports whether the upstream is listened to until its end although
 // nobody reads any more: in the legacy era leaving does not cancel a call. It
-// cancels a modern one, and a stream without an answer of its own has no end
-// worth waiting for.
-func (x *exchange) heardOut() bool { return !x.message.Modern && x.message.Kind != mcp.Listen }
+// cancels a modern one; a stream without an answer of its own has no end worth
+// waiting for; and one with event ids is left, because its reader may come back
+// for the rest, which an upstream gives only to one at a time.
+func (x *exchange) heardOut() bool {
+	return !x.message.Modern && x.message.Kind != mcp.Listen && !x.resumable.Load()
+}
 
 // abandoned ends a stream that nobody reads any more.
 func (x *exchange) abandoned(events *mcp.EventReader) {
@@ -106,8 +111,8 @@ func (x *exchange) event(ctx context.Context, event *mcp.Event) (out []byte, f *
 }
 
 // end handles the end of the upstream's stream.
-func (x *exchange) end(ctx context.Context, out *live, err error, answered, resumable bool) {
-	if errors.Is(err, io.EOF) && (answered || resumable) {
+func (x *exchange) end(ctx context.Context, out *live, err error, answered bool) {
+	if errors.Is(err, io.EOF) && (answered || x.resumable.Load()) {
 		return
 	}
 	x.last(out, breakOf(ctx, err), answered)
