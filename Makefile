@@ -27,7 +27,7 @@ demo: ## the same call, checked on every side, without staying up
 test: ## every test, on real parts: DynamoDB Local, moto, OpenID provider, MCP servers
 	@GO=$(GO) infra/test.sh
 
-conformance: ## the official MCP suite, directly and through Bindery: equal counts (RUNS=10)
+conformance: ## the official MCP suite, directly and through Bindery: every check alike (RUNS=10)
 	@$(call PROGRAM,conformance) -runs $(RUNS)
 
 check: ## formatting, linters, vulnerabilities, secrets in the tree, the template

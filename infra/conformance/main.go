@@ -167,7 +167,7 @@ func (t *tester) once(ctx context.Context, r revision, url, name string) ([]chec
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	t.progress("%s: %d passed, %d failed", name, count(checks, success), count(checks, failure))
+	t.progress("%s: %d passed, %d failed (known ones: infra/conformance/expected-failures.txt)", name, count(checks, success), count(checks, failure))
 	return checks, nil
 }
 

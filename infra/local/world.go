@@ -60,7 +60,7 @@ func (w *world) start(ctx context.Context, port int, progress parts.Progress) er
 		endpoint = moto.URL
 	}
 	progress("starting the official MCP everything-server")
-	everything, err := parts.EverythingServer(ctx, progress, false)
+	everything, err := parts.EverythingServer(ctx, progress, true)
 	if err != nil {
 		return err
 	}

@@ -164,7 +164,7 @@ func (r mirrors) method(m *Message, name []byte) *Error {
 	case !m.Modern, m.Kind == Notification && !r.hasMethod:
 		return nil
 	case !r.hasMethod || r.methodName != string(name):
-		return refuse(ErrHeaderMismatch, "Mcp-Method and the body differ.")
+		return refuse(ErrHeaderMismatch, "Mcp-Method is missing or differs from the body.")
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func (r mirrors) method(m *Message, name []byte) *Error {
 // name compares the decoded Mcp-Name with the body.
 func (r mirrors) name(m *Message, name string) *Error {
 	if !r.hasTarget || !sameName(r.target, name) {
-		return refuse(ErrHeaderMismatch, "Mcp-Name and the body differ.")
+		return refuse(ErrHeaderMismatch, "Mcp-Name is missing or differs from the body.")
 	}
 	m.mirrored = true
 	return nil
