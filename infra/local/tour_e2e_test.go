@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// shown is what each step of README.md's five minutes must bring to the
-// screen, in this order. Headers are as curl's -i shows them.
+// shown is what each step of README.md's five minutes, and then what
+// docs/mcp.md has to try, must bring to the screen, in this order. Headers are as curl's -i shows them.
 var shown = [][]string{
 	{`[masked:alice-notes]`, `"X-User-Email":"alice@example.com"`},
 	{
@@ -23,25 +23,33 @@ var shown = [][]string{
 	},
 	{"HTTP/1.1 200 OK", `"text":"deleted"`, "HTTP/1.1 403 Forbidden", "not allowed, or no such server"},
 	{"phase refusal", "reason tool_above_agent_ceiling", "target delete_everything"},
+	{"HTTP/1.1 202", `"tools":[`, "HTTP/1.1 200 OK", "text/event-stream", "HTTP/1.1 204", "HTTP/1.1 200 OK", "[masked:alice-notes]"},
 }
 
 var (
 	stepHead = regexp.MustCompile(`(?m)^\*\*\d\. `)
-	fence    = regexp.MustCompile("(?ms)^```\n(.*?)^```$")
+	fence    = regexp.MustCompile("(?ms)^```(?:sh)?\n(.*?)^```$")
 )
 
-// steps gives the commands of each step of README.md's five minutes, as one
-// would paste them. What npx runs needs Node and is left out.
-func steps(t *testing.T) [][]string {
+// section gives what a document says under a heading.
+func section(t *testing.T, name, heading string) string {
 	t.Helper()
-	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	text, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(name)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, tour, _ := strings.Cut(string(readme), "\n## Five minutes\n")
-	tour, _, _ = strings.Cut(tour, "\n## ")
+	_, found, _ := strings.Cut(string(text), "\n"+heading+"\n")
+	found, _, _ = strings.Cut(found, "\n## ")
+	return found
+}
+
+// steps gives the commands of each step, as one would paste them. What npx runs
+// needs Node and is left out.
+func steps(t *testing.T) [][]string {
+	t.Helper()
 	var all [][]string
-	for _, text := range stepHead.Split(tour, -1)[1:] {
+	texts := stepHead.Split(section(t, "README.md", "## Five minutes"), -1)[1:]
+	for _, text := range append(texts, section(t, "docs/mcp.md", "### Try it")) {
 		var commands []string
 		for _, block := range fence.FindAllStringSubmatch(text, -1) {
 			if !strings.HasPrefix(block[1], "npx ") {
@@ -51,7 +59,7 @@ func steps(t *testing.T) [][]string {
 		all = append(all, commands)
 	}
 	if len(all) != len(shown) {
-		t.Fatalf("README.md has %d steps, and %d are known here", len(all), len(shown))
+		t.Fatalf("the documents have %d steps, and %d are known here", len(all), len(shown))
 	}
 	return all
 }
@@ -121,7 +129,7 @@ func testTour(t *testing.T, printed string) {
 	}
 	for i, mistake := range [][2]string{
 		{"account=alice", "account=nobody"}, {"Bindery-Binding", "Bindery-Bindin"},
-		{"alice-reporter delete_everything", "alice-reporter whoami"}, {"$RECEIPT", "$RECEIP"},
+		{"alice-reporter delete_everything", "alice-reporter whoami"}, {"$RECEIPT", "$RECEIP"}, {"Mcp-Session-Id", "Mcp-Session"},
 	} {
 		broken := append([][]string(nil), all...)
 		broken[i] = nil
