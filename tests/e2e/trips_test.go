@@ -125,6 +125,8 @@ func (d *deployment) watched(request *http.Request, watch func(*rounds)) {
 		done <- answer{status: response.StatusCode}
 	}()
 	watch(r)
+	d.faults.Clear() // nothing more is held, whatever was expected
+	r.still()
 	r.pass("")
 	select {
 	case a := <-done:
