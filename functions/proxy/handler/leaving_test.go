@@ -16,6 +16,13 @@ import (
 const modernBody = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"create_issue","arguments":{},` +
 	`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
 
+// asModern sets the headers that go with modernBody.
+func asModern(r *http.Request) {
+	r.Header.Set("Mcp-Protocol-Version", "2026-07-28")
+	r.Header.Set("Mcp-Method", "tools/call")
+	r.Header.Set("Mcp-Name", "create_issue")
+}
+
 // TestLeavingCancelsInTheModernEraOnly: a caller reads the first event of a
 // stream and goes away.
 func TestLeavingCancelsInTheModernEraOnly(t *testing.T) {
@@ -69,9 +76,7 @@ func firstEvent(t *testing.T, f *fixture, address string, modern bool) (receipt 
 	r.Host = "mcp.example.com"
 	r.Header = f.request(f.token(t), "").Header
 	if modern {
-		r.Header.Set("Mcp-Protocol-Version", "2026-07-28")
-		r.Header.Set("Mcp-Method", "tools/call")
-		r.Header.Set("Mcp-Name", "create_issue")
+		asModern(r)
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(r)

@@ -137,7 +137,7 @@ func (x *exchange) callContext(ctx context.Context) (context.Context, context.Ca
 	}
 	caller := ctx
 	x.follow = func() func() bool { return context.AfterFunc(caller, func() { x.leave(errCallerGone) }) }
-	if !x.message.Modern && x.message.Kind != mcp.Listen {
+	if !x.message.Modern && !x.message.Lasting {
 		ctx = context.WithoutCancel(ctx)
 	}
 	ctx, x.leave = context.WithCancelCause(ctx)

@@ -124,6 +124,30 @@ func TestUpstreamMisbehaves(t *testing.T) {
 	}
 }
 
+// TestAStreamThatCanBeResumedIsLeftToItsClient: it comes back for the answer,
+// so an error in its place would lose the call. The modern era has no way back.
+func TestAStreamThatCanBeResumedIsLeftToItsClient(t *testing.T) {
+	const begun = "id: 1\ndata: {}\n\n"
+	for name, c := range map[string]struct {
+		upstream http.RoundTripper
+		reason   broker.Reason
+	}{
+		"it ends":                   {respond(200, "text/event-stream", begun), ""},
+		"its connection breaks":     {brokenBody200("text/event-stream", begun), broker.UpstreamBroke},
+		"it breaks inside an event": {respond(200, "text/event-stream", begun+"data: {\"half"), broker.UpstreamBroke},
+	} {
+		f := newFixture(t, c.upstream, true)
+		w, records := f.do(t, callBody)
+		if w.Body.String() != begun || outcome(t, records).Reason != c.reason {
+			t.Errorf("%s: relayed %q, recorded %s", name, w.Body, outcome(t, records).Reason)
+		}
+		w, records = f.do(t, modernBody, asModern)
+		if !strings.Contains(w.Body.String(), `"id":7,"error":{"code":15027`) || outcome(t, records).Reason != broker.UpstreamBroke {
+			t.Errorf("%s, modern: relayed %q", name, w.Body)
+		}
+	}
+}
+
 // TestNobodyHasToGuessATypeOfAnAnswer: what is no JSON is plain text, whatever
 // it looks like.
 func TestNobodyHasToGuessATypeOfAnAnswer(t *testing.T) {
@@ -204,6 +228,17 @@ func TestWhatTheUpstreamGets(t *testing.T) {
 			t.Errorf("%s is wrong at the upstream", name)
 		}
 	}
+}
+
+// TestNoArgumentIsRecorded, nor logged, nor a header that mirrors one.
+func TestNoArgumentIsRecorded(t *testing.T) {
+	f := newFixture(t, respond(200, "application/json", smallAnswer), true)
+	body := strings.Replace(modernBody, `"arguments":{}`, `"arguments":{"title":"`+canary+`"}`, 1)
+	w, records := f.do(t, body, asModern, func(r *http.Request) { r.Header.Set("Mcp-Param-Title", canary) })
+	if outcome(t, records).Reason != "" {
+		t.Errorf("recorded %s", outcome(t, records).Reason)
+	}
+	f.clean(t, w)
 }
 
 // A caller who stops reading must not keep the outcome from being recorded.

@@ -33,6 +33,11 @@ var (
 // Session.
 func (h *Handler) unwrap(ctx context.Context, d *broker.Decision, message *mcp.Message) (session.Session, error) {
 	if message.Session == "" {
+		if message.Method == "initialize" {
+			if err := h.sessions.Ready(ctx); err != nil {
+				return session.Session{}, errors.Join(errSessionUnread, err)
+			}
+		}
 		return session.Session{}, nil
 	}
 	owner, err := ownerOf(d)

@@ -11,6 +11,7 @@ import (
 
 	"bindery/shared/broker"
 	"bindery/shared/credential"
+	"bindery/shared/memory"
 )
 
 const initializeBody = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25",` +
@@ -173,12 +174,7 @@ func TestAnUpstreamWithoutSessionsStillWorks(t *testing.T) {
 func TestTheModernEraHasNoSessions(t *testing.T) {
 	u := &sessionful{id: "upstream-session-1"}
 	f := newFixture(t, u, true)
-	modern := func(r *http.Request) {
-		r.Header.Set("Mcp-Protocol-Version", "2026-07-28")
-		r.Header.Set("Mcp-Method", "tools/call")
-		r.Header.Set("Mcp-Name", "create_issue")
-	}
-	w := f.with(t, http.MethodPost, f.token(t), modernBody, "made-up", modern)
+	w := f.with(t, http.MethodPost, f.token(t), modernBody, "made-up", asModern)
 	if w.Code != http.StatusOK || w.Header().Get("Mcp-Session-Id") != "" || u.last().Header.Get("Mcp-Session-Id") != "" {
 		t.Errorf("%d, session %q, upstream's %q", w.Code, w.Header().Get("Mcp-Session-Id"), u.last().Header.Get("Mcp-Session-Id"))
 	}
@@ -257,6 +253,20 @@ func TestASessionIDThatCannotBeKeptIsAnError(t *testing.T) {
 	}
 }
 
+// A session that could not be given out is not begun at the upstream.
+func TestWithoutTheDaysKeyNoSessionBegins(t *testing.T) {
+	u := &sessionful{id: "upstream-session-1"}
+	f := newFixture(t, u, true)
+	f.tables.Inject(memory.LoadRollingKey, memory.Refuse(), memory.Refuse())
+	w := f.with(t, http.MethodPost, f.token(t), initializeBody, "")
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), `"code":15032`) || len(u.got) != 0 {
+		t.Errorf("%d %s, %d requests upstream", w.Code, w.Body, len(u.got))
+	}
+	if r := f.lastRecord(t, w); r.Reason != broker.SessionUnread {
+		t.Errorf("recorded %s", r.Reason)
+	}
+}
+
 func TestGetAndDeleteHaveNoBody(t *testing.T) {
 	u := &sessionful{id: "upstream-session-1"}
 	f := newFixture(t, u, true)
@@ -276,5 +286,13 @@ func TestADeploymentWithoutStreamsSaysSo(t *testing.T) {
 	w := f.with(t, http.MethodGet, f.token(t), "", "")
 	if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "POST, DELETE" {
 		t.Errorf("%d, Allow %q", w.Code, w.Header().Get("Allow"))
+	}
+	subscribe := strings.Replace(strings.Replace(modernBody, "tools/call", "subscriptions/listen", 1), `"name":"create_issue","arguments"`, `"notifications"`, 1)
+	w = f.with(t, http.MethodPost, f.token(t), subscribe, "", func(r *http.Request) {
+		r.Header.Set("Mcp-Protocol-Version", "2026-07-28")
+		r.Header.Set("Mcp-Method", "subscriptions/listen")
+	})
+	if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), `"id":7,"error":{"code":-32601`) {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

@@ -59,7 +59,7 @@ func (x *exchange) stream(ctx context.Context, response *http.Response) {
 // waiting for; and one with event ids is left, because its reader may come back
 // for the rest, which an upstream gives only to one at a time.
 func (x *exchange) heardOut() bool {
-	return !x.message.Modern && x.message.Kind != mcp.Listen && !x.resumable.Load()
+	return !x.message.Modern && !x.message.Lasting && !x.resumable.Load()
 }
 
 // abandoned ends a stream that nobody reads any more.
@@ -110,12 +110,14 @@ func (x *exchange) event(ctx context.Context, event *mcp.Event) (out []byte, f *
 	return out, nil
 }
 
-// end handles the end of the upstream's stream.
+// end handles the end of the upstream's stream. A caller who can come back for
+// the rest is not told that it will not come, also where the connection broke.
 func (x *exchange) end(ctx context.Context, out *live, err error, answered bool) {
 	if errors.Is(err, io.EOF) && (answered || x.resumable.Load()) {
 		return
 	}
-	x.last(out, breakOf(ctx, err), answered)
+	f := breakOf(ctx, err)
+	x.last(out, f, answered || x.resumable.Load() && f.reason == broker.UpstreamBroke)
 }
 
 // last writes the synthetic error that takes the answer's place. A message

@@ -155,6 +155,26 @@ func TestAStreamEndsWithItsTimeAndWithItsToken(t *testing.T) {
 	}
 }
 
+// TestACallEndsBeforeItsFunctionDoes, with an error and not in silence.
+func TestACallEndsBeforeItsFunctionDoes(t *testing.T) {
+	f := newFixture(t, nil, true)
+	f.timeout = time.Hour
+	synctest.Test(t, func(t *testing.T) {
+		heldStream(t, f, time.Hour)
+		began := time.Now()
+		invocation, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		w := httptest.NewRecorder()
+		f.ServeHTTP(w, f.request("t", callBody).WithContext(invocation))
+		if open := time.Since(began); open != 30*time.Second-deadlineMargin || !strings.Contains(w.Body.String(), `"id":7,"error":{"code":15040`) {
+			t.Errorf("after %v: %q", open, w.Body)
+		}
+		if r := f.lastRecord(t, w); r.Reason != broker.UpstreamTimeout {
+			t.Errorf("recorded %s", r.Reason)
+		}
+	})
+}
+
 // slowReader is a caller who takes a second for each write.
 type slowReader struct{ *httptest.ResponseRecorder }
 
