@@ -37,7 +37,7 @@ func (a Allowances) shares(d *Decision) (found []share) {
 	c := &d.Call
 	add := func(kind, id string, l Limits) {
 		if l != (Limits{}) {
-			found = append(found, share{kind + id, l, len(found) == 0 && kind == "principal/"})
+			found = append(found, share{kind + id, l, kind == "principal/"})
 		}
 	}
 	add("principal/", c.Principal.ID, a.Principal)
@@ -50,21 +50,10 @@ func (a Allowances) shares(d *Decision) (found []share) {
 
 // or fills what a row leaves open.
 func (l Limits) or(defaults Limits) Limits {
-	for _, f := range []struct {
-		own      *int64
-		fallback int64
-	}{{&l.RequestBytes, defaults.RequestBytes}, {&l.AnswerBytes, defaults.AnswerBytes}} {
-		if *f.own == 0 {
-			*f.own = f.fallback
-		}
+	return Limits{
+		CallsPerMinute: cmp.Or(l.CallsPerMinute, defaults.CallsPerMinute), Streams: cmp.Or(l.Streams, defaults.Streams),
+		RequestBytes: cmp.Or(l.RequestBytes, defaults.RequestBytes), AnswerBytes: cmp.Or(l.AnswerBytes, defaults.AnswerBytes),
 	}
-	if l.CallsPerMinute == 0 {
-		l.CallsPerMinute = defaults.CallsPerMinute
-	}
-	if l.Streams == 0 {
-		l.Streams = defaults.Streams
-	}
-	return l
 }
 
 // Sizes gives the smallest of the limits on bodies that apply to a call; 0 is
