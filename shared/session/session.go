@@ -71,6 +71,14 @@ func New(rows broker.RollingKeys, sealer broker.Sealer, environment string, now 
 	}
 }
 
+// Ready fails as Wrap would where the key of the day cannot be had, so that
+// nobody begins at an upstream what could not be given out.
+func (s *Sessions) Ready(ctx context.Context) error {
+	now := s.now()
+	_, err := s.keys.get(ctx, dayOf(now), now)
+	return err
+}
+
 // Wrap makes the id that the client gets. It is visible ASCII, at most
 // MaxLength bytes long, and expires after Life, whatever v.Expires says. It
 // fails with broker.ErrInvalid for what an id cannot carry, and as Unwrap does
