@@ -45,17 +45,17 @@ func (h *Handler) mcp(w http.ResponseWriter, r *http.Request, route broker.Route
 		h.fail(w, call, in.message, err)
 		return
 	}
-	refuse := func(reason broker.Reason, err error) {
+	turnAway := func(reason broker.Reason, err error) {
 		h.broker.Refuse(r.Context(), call, reason, statusOf(err))
 		h.fail(w, call, in.message, err)
 	}
 	if most, _ := h.broker.Sizes(decision); most > 0 && int64(len(in.body)) > most {
-		refuse(broker.LimitReached, errOverSize)
+		turnAway(broker.LimitReached, errOverSize)
 		return
 	}
 	session, err := h.unwrap(r.Context(), decision, in.message)
 	if err != nil {
-		refuse(sessionReason(err), err)
+		turnAway(sessionReason(err), err)
 		return
 	}
 	release, err := h.broker.Obtain(r.Context(), decision)

@@ -70,7 +70,7 @@ func sessionReason(err error) broker.Reason {
 }
 
 // keepSession gives the caller the session that an answer begins or repeats:
-// never the upstream's own id. Every initialize that succeeds begins one, also
+// never the upstream's own id. Every initialize answered with a 2xx begins one, also
 // at an upstream that has none, because what the client can do is said there
 // and nowhere else in the legacy era.
 func (x *exchange) keepSession(ctx context.Context, response *http.Response) *failure {
