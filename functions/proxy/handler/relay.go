@@ -130,7 +130,7 @@ func (x *exchange) callContext(ctx context.Context) (context.Context, context.Ca
 	if deadline, ok := ctx.Deadline(); ok {
 		if left := deadline.Sub(x.now()) - deadlineMargin; left < timeout {
 			timeout = left
-			if cause == errTokenExpired { // the token would have lasted longer
+			if errors.Is(cause, errTokenExpired) { // the token would have lasted longer
 				cause = errStreamOver
 			}
 		}
