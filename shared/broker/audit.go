@@ -61,6 +61,10 @@ type Record struct {
 	DecidedAt  string   `json:"decided_at,omitempty"`
 	LatencyMS  int64    `json:"latency_ms,omitempty"`
 	Suppressed int      `json:"suppressed,omitempty"` // refusals of this principal not recorded since the last one
+
+	Object string `json:"object,omitempty"` // what an administrator changed, as in "binding/github/dev-github"
+	Before string `json:"before,omitempty"` // JSON of it before the change, and after; never a secret
+	After  string `json:"after,omitempty"`
 }
 
 // Candidate is a binding that matched the caller, in the order of preference.

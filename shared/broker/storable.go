@@ -222,6 +222,9 @@ func (r Record) Check() error {
 	for _, a := range r.Accesses {
 		c.text("access", a.Reference, a.Version, a.RequestID)
 	}
+	c.text("object", r.Object)
+	c.require("change", len(r.Before) <= maxSealed && len(r.After) <= maxSealed && utf8.ValidString(r.Before) && utf8.ValidString(r.After),
+		"before and after must be UTF-8 of at most 64 KiB each")
 	for _, f := range r.Candidates {
 		c.text("candidate", f.Binding, f.Rank, string(f.State))
 	}

@@ -1,0 +1,80 @@
+package broker
+
+import (
+	"context"
+	"time"
+)
+
+// Page asks for the rows whose names come after one, in byte order of names.
+type Page struct {
+	After string // empty: from the beginning
+	Limit int    // 1 to MaxPage
+}
+
+// MaxPage is the longest page.
+const MaxPage = 200
+
+// CatalogueReader reads the catalogue for administrators. Every read is
+// strongly consistent. A single row that never was is ErrNotFound; a tombstone
+// is given like any row. A list gives tombstones too, in order of names, and
+// fewer than Limit rows only at its end; a row that was there before the first
+// page and is still there is on exactly one page. A row that does not decode is
+// an error, never an absence.
+type CatalogueReader interface {
+	Environment(ctx context.Context, name string) (Environment, error)
+	Store(ctx context.Context, environment, name string) (Store, error)
+	Server(ctx context.Context, r Route) (Server, error)
+	Agent(ctx context.Context, environment, id string) (Agent, error)
+	Tool(ctx context.Context, r Route, name string) (Tool, error)
+	Binding(ctx context.Context, r Route, name string) (Binding, error) // the current version
+
+	Stores(ctx context.Context, environment string, p Page) ([]Store, error)
+	Servers(ctx context.Context, environment string, p Page) ([]Server, error)
+	Agents(ctx context.Context, environment string, p Page) ([]Agent, error)
+	Tools(ctx context.Context, r Route, p Page) ([]Tool, error)
+	Bindings(ctx context.Context, r Route, p Page) ([]Binding, error)
+}
+
+// Attempt is one administrator's request under an idempotency key, and, once it
+// has ended, its answer, so that the same request sent again changes nothing
+// and is answered alike.
+type Attempt struct {
+	Environment string
+	Principal   string
+	Key         string // the client's, 1 to 256 bytes
+	Request     string // digest of what was asked
+	Receipt     string // of the attempt that counts
+	Begun       time.Time
+	Status      int    // 0: it has not ended
+	Answer      []byte // at most 64 KiB; it never holds a secret
+	ETag        string
+}
+
+// AttemptLife is how long a key is remembered.
+const AttemptLife = 24 * time.Hour
+
+// Attempts remembers idempotency keys. BeginAttempt stores a fresh attempt
+// unless its key is known, and gives the attempt that counts: the caller's own
+// if it was first, which it recognises by the receipt. EndAttempt adds status
+// and answer to an attempt of this receipt that has none; otherwise it fails
+// with ErrConflict, except that the same end again succeeds. A key older than
+// AttemptLife is not known.
+type Attempts interface {
+	BeginAttempt(ctx context.Context, a Attempt) (Attempt, error)
+	EndAttempt(ctx context.Context, a Attempt) error
+}
+
+// Check refuses what no backend may keep.
+func (a Attempt) Check() error {
+	c := rowCheck{row: "attempt"}
+	c.name("environment", a.Environment)
+	c.id("principal", a.Principal)
+	c.id("key", a.Key)
+	c.id("request", a.Request)
+	c.id("receipt", a.Receipt)
+	c.time("beginning", a.Begun)
+	c.text("tag", a.ETag)
+	c.require("status", a.Status == 0 || a.Status >= 100 && a.Status <= 599, "it must be an HTTP status, or 0")
+	c.require("answer", len(a.Answer) <= maxSealed, "it is longer than 64 KiB")
+	return c.err
+}
