@@ -27,7 +27,7 @@ type Broker struct {
 	catalogue Catalogue
 	sources   map[SourceKind]Source
 	now       func() time.Time
-	journal   *journal
+	journal   *Journal
 	budget    *budget
 	status    func(error) int
 
@@ -43,7 +43,7 @@ func New(p Parts) *Broker {
 		catalogue: p.Catalogue,
 		sources:   p.Sources,
 		now:       p.Now,
-		journal:   newJournal(p.Audit, p.Nonce),
+		journal:   NewJournal(p.Audit, p.Nonce),
 		budget:    newBudget(),
 		status:    p.Status,
 
@@ -193,7 +193,7 @@ func (b *Broker) outcome(r *Release, result Result) Record {
 func (b *Broker) store(ctx context.Context, within time.Duration, r Record) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
-	return b.journal.append(ctx, r)
+	return b.journal.Append(ctx, r)
 }
 
 // record fills what intent, outcome and refusal have in common. Nothing a

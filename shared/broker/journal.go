@@ -10,11 +10,11 @@ import (
 	"sync"
 )
 
-// journal gives each record of this process its place in a chain: writer,
+// Journal gives each record of this process its place in a chain: writer,
 // sequence, and the hash of the record before. A place is taken before the
 // write, so that concurrent calls do not wait for each other's writes; a write
 // that fails leaves a gap, and the gap is the evidence.
-type journal struct {
+type Journal struct {
 	log    AuditLog
 	nonce  func() string
 	writer string
@@ -24,15 +24,15 @@ type journal struct {
 	previous string
 }
 
-func newJournal(log AuditLog, nonce func() string) *journal {
-	return &journal{log: log, nonce: nonce, writer: nonce()}
+func NewJournal(log AuditLog, nonce func() string) *Journal {
+	return &Journal{log: log, nonce: nonce, writer: nonce()}
 }
 
 // appendAttempts is how often a write of unknown fate is repeated. Adapters
 // retry throttling by themselves; this is for answers that were lost.
 const appendAttempts = 3
 
-func (j *journal) append(ctx context.Context, r Record) error {
+func (j *Journal) Append(ctx context.Context, r Record) error {
 	r, err := j.place(r)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (j *journal) append(ctx context.Context, r Record) error {
 }
 
 // place fills in nonce, writer, sequence and previous hash.
-func (j *journal) place(r Record) (Record, error) {
+func (j *Journal) place(r Record) (Record, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	r.Nonce, r.Writer, r.Sequence, r.Previous = j.nonce(), j.writer, j.sequence+1, j.previous
