@@ -5,21 +5,33 @@ import (
 	"time"
 )
 
-// Page asks for the rows whose names come after one, in byte order of names.
+// Page asks for the rows of a list that come after a name.
 type Page struct {
-	After string // empty: from the beginning
+	After string // empty: from the beginning. Any name will do, also one that is no longer there or never was
 	Limit int    // 1 to MaxPage
 }
 
 // MaxPage is the longest page.
 const MaxPage = 200
 
+// Check refuses what no backend can read.
+func (p Page) Check() error {
+	c := rowCheck{row: "page"}
+	if p.After != "" {
+		c.id("name to begin after", p.After)
+	}
+	c.require("limit", p.Limit >= 1 && p.Limit <= MaxPage, "it must lie between 1 and 200")
+	return c.err
+}
+
 // CatalogueReader reads the catalogue for administrators. Every read is
 // strongly consistent. A single row that never was is ErrNotFound; a tombstone
-// is given like any row. A list gives tombstones too, in order of names, and
-// fewer than Limit rows only at its end; a row that was there before the first
-// page and is still there is on exactly one page. A row that does not decode is
-// an error, never an absence.
+// is given like any row. A list gives tombstones too, in an order that depends on
+// the names alone and never changes, and fewer than Limit rows only at its end;
+// whoever goes on after the last name of each page finds every row that was
+// there before the first page on exactly one page. A row that does not decode
+// is an error, never an absence. What is given may be shared and must not be
+// changed.
 type CatalogueReader interface {
 	Environment(ctx context.Context, name string) (Environment, error)
 	Store(ctx context.Context, environment, name string) (Store, error)
@@ -55,10 +67,10 @@ const AttemptLife = 24 * time.Hour
 
 // Attempts remembers idempotency keys. BeginAttempt stores a fresh attempt
 // unless its key is known, and gives the attempt that counts: the caller's own
-// if it was first, which it recognises by the receipt. EndAttempt adds status
-// and answer to an attempt of this receipt that has none; otherwise it fails
-// with ErrConflict, except that the same end again succeeds. A key older than
-// AttemptLife is not known.
+// if it was first, which it recognises by the receipt. EndAttempt adds status,
+// answer and tag to the very attempt that was begun, if it has none; otherwise it
+// fails with ErrConflict, except that the same end again succeeds. A key older
+// than AttemptLife is not known. After any other error either may be repeated.
 type Attempts interface {
 	BeginAttempt(ctx context.Context, a Attempt) (Attempt, error)
 	EndAttempt(ctx context.Context, a Attempt) error
@@ -76,5 +88,19 @@ func (a Attempt) Check() error {
 	c.text("tag", a.ETag)
 	c.require("status", a.Status == 0 || a.Status >= 100 && a.Status <= 599, "it must be an HTTP status, or 0")
 	c.require("answer", len(a.Answer) <= maxSealed, "it is longer than 64 KiB")
+	return c.err
+}
+
+// CheckBeginning refuses what no backend may begin.
+func (a Attempt) CheckBeginning() error {
+	c := rowCheck{row: "attempt", err: a.Check()}
+	c.require("status", a.Status == 0 && len(a.Answer) == 0 && a.ETag == "", "an attempt begins without status, answer and tag")
+	return c.err
+}
+
+// CheckEnd refuses what no backend may keep as the end of an attempt.
+func (a Attempt) CheckEnd() error {
+	c := rowCheck{row: "attempt", err: a.Check()}
+	c.require("status", a.Status != 0, "an attempt ends with one")
 	return c.err
 }

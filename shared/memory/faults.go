@@ -33,6 +33,19 @@ const (
 	CountCall
 	TakePlace
 	FreePlace
+	ReadEnvironment
+	ReadStore
+	ReadServer
+	ReadAgent
+	ReadTool
+	ReadBinding
+	ListStores
+	ListServers
+	ListAgents
+	ListTools
+	ListBindings
+	BeginAttempt
+	EndAttempt
 	operations
 )
 
@@ -40,13 +53,17 @@ var opNames = [operations]string{"read the catalogue", "put the environment", "p
 	"put the binding", "put the agent", "put the tool", "read a version of the binding", "put the marker",
 	"append the audit record", "read the sealed value", "put the sealed value", "load the issuer's keys",
 	"claim the fetch of the issuer's keys", "save the issuer's keys",
-	"load the rolling key", "add the rolling key", "count the call", "take a place", "free the place"}
+	"load the rolling key", "add the rolling key", "count the call", "take a place", "free the place",
+	"read the environment", "read the store", "read the server", "read the agent", "read the tool", "read the binding",
+	"list the stores", "list the servers", "list the agents", "list the tools", "list the bindings",
+	"begin the attempt", "end the attempt"}
 
 // String says what the operation does.
 func (o Op) String() string { return opNames[o] }
 
 func (o Op) reads() bool {
-	return o == Snapshot || o == BindingVersion || o == Latest || o == LoadKeys || o == LoadRollingKey
+	return o == Snapshot || o == BindingVersion || o == Latest || o == LoadKeys || o == LoadRollingKey ||
+		o >= ReadEnvironment && o <= ListBindings
 }
 
 // Fault is what happens to one call. Wait comes first, outside every lock.

@@ -3,7 +3,7 @@
 // of what is built on them. Faults can be injected into each operation, the
 // one that is applied although its answer is lost included.
 //
-// What Snapshot gives out is shared and must not be changed: a Put replaces
+// What is read is shared and must not be changed: a Put replaces
 // rows and slices, it never writes into them.
 //
 // The package is never part of what is deployed, keeps nothing when the process
@@ -46,6 +46,7 @@ type DB struct {
 	calls        map[windowKey]int
 	places       map[placeKey]stay
 	records      map[recordKey]broker.Record
+	attempts     map[attemptKey]broker.Attempt
 }
 
 type (
@@ -79,11 +80,14 @@ type (
 		receipt string
 		phase   broker.Phase
 	}
+	attemptKey struct{ environment, principal, key string }
 )
 
 var (
 	_ broker.Catalogue       = (*DB)(nil)
 	_ broker.CatalogueWriter = (*DB)(nil)
+	_ broker.CatalogueReader = (*DB)(nil)
+	_ broker.Attempts        = (*DB)(nil)
 	_ broker.Markers         = (*DB)(nil)
 	_ broker.AuditLog        = (*DB)(nil)
 	_ broker.SealedValues    = (*DB)(nil)
@@ -92,8 +96,8 @@ var (
 	_ broker.Quotas          = (*DB)(nil)
 )
 
-// New makes an empty DB. The clock decides only whether a key set or
-// a rolling key is past its life.
+// New makes an empty DB. The clock decides only whether a key set, a rolling key
+// or an attempt is past its life.
 func New(now func() time.Time) *DB {
 	return &DB{
 		now:          now,
@@ -113,6 +117,7 @@ func New(now func() time.Time) *DB {
 		calls:        map[windowKey]int{},
 		places:       map[placeKey]stay{},
 		records:      map[recordKey]broker.Record{},
+		attempts:     map[attemptKey]broker.Attempt{},
 	}
 }
 
