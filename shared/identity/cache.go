@@ -32,11 +32,17 @@ func (r *result) own() broker.Principal {
 
 type cacheID [sha256.Size]byte
 
-// idOf names a token on a route. The token itself is not kept.
-func idOf(token string, r broker.Route) cacheID {
+// idOf names a token at a resource. The token itself is not kept. What comes
+// before a token has a slash for a server and none for the admin API, and no
+// token that gets here has a slash.
+func idOf(token string, to resource) cacheID {
 	buffer := make([]byte, 0, 4096)
-	buffer = append(append(buffer, r.Environment...), '/')
-	buffer = append(append(buffer, r.Server...), '\n')
+	if to.admin {
+		buffer = append(buffer, "admin\n"...)
+	} else {
+		buffer = append(append(buffer, to.Environment...), '/')
+		buffer = append(append(buffer, to.Server...), '\n')
+	}
 	return sha256.Sum256(append(buffer, token...))
 }
 

@@ -28,9 +28,12 @@ func (d *Document) check(local bool, f *faults) {
 		}
 		names[i.Name], issuers[i.Issuer] = true, true
 		i.checkWho(at, local, f)
+		i.checkAudiences(at, f)
 		i.checkTokens(at, f)
 		i.checkClaims(at, f)
 	}
+	d.checkRoles(f)
+	d.checkAdminAgents(f)
 }
 
 func (i *Issuer) checkWho(at string, local bool, f *faults) {
@@ -51,6 +54,9 @@ func (i *Issuer) checkWho(at string, local bool, f *faults) {
 	for _, e := range i.Environments {
 		f.addErr(at+".environments", broker.CheckName("environment", e))
 	}
+}
+
+func (i *Issuer) checkAudiences(at string, f *faults) {
 	for n, a := range i.Audiences {
 		if a.Audience == "" || len(a.Servers) == 0 {
 			f.add(fmt.Sprintf("%s.audiences[%d]", at, n), "audience and servers are required")
@@ -60,6 +66,12 @@ func (i *Issuer) checkWho(at string, local bool, f *faults) {
 				f.addErr(fmt.Sprintf("%s.audiences[%d]", at, n), broker.CheckName("server", s))
 			}
 		}
+		if slices.Contains(i.AdminAudiences, a.Audience) {
+			f.add(fmt.Sprintf("%s.audiences[%d]", at, n), "an audience of the admin API cannot open a server")
+		}
+	}
+	if slices.Contains(i.AdminAudiences, "") {
+		f.add(at+".admin_audiences", "an audience is empty")
 	}
 }
 

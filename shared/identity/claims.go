@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -127,12 +126,6 @@ func (c *claimSet) texts(p path, limit int) ([]string, error) {
 		all[i] = s
 	}
 	return all, nil
-}
-
-// audiences gives aud, which is a text or a list of texts (RFC 7519, 4.1.3).
-func (c *claimSet) audienceIn(accepted []string) bool {
-	list, err := c.texts(path{"aud"}, maxScopes)
-	return err == nil && slices.ContainsFunc(list, func(a string) bool { return slices.Contains(accepted, a) })
 }
 
 // scopes gathers scope (RFC 9068, text), scp (Okta: list, Entra ID: text) and,

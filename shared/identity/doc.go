@@ -10,13 +10,19 @@
 // about a single token, never follows a URL that a token carries, and never
 // tells a caller why a token was refused.
 //
+// # Resources
+//
+// A token is for servers or for the admin API, never for both. For the admin
+// API the document also says who administers: groups have roles, and an agent
+// that acts for a person is refused unless it is listed.
+//
 // # Caches
 //
 //	what              key                        life
 //	key set           issuer                     renewed beside a call after 10 min, before it after 20 min;
 //	                                             keys_max_age (24h) while the issuer cannot be reached
 //	shared key set    environment and issuer     as above; sealed, one row for all processes
-//	verified result   SHA-256 of route, token    until exp or max_age, and while its key is published; 4096, LRU
+//	verified result   SHA-256 of resource, token until exp or max_age, and while its key is published; 4096, LRU
 //
 // A key that the issuer removes stops working within 20 minutes while the
 // issuer can be reached, whatever a frozen sandbox held up; clocks that are

@@ -12,7 +12,13 @@ import (
 // deployment and no admin can edit it; its digest is in every audit record.
 type Document struct {
 	Issuers []Issuer `json:"issuers"`
-	digest  string
+	// RoleGroups lists for each role of the admin API the groups that have it.
+	// Without it nobody has a role. See Roles.
+	RoleGroups map[string][]string `json:"roles,omitempty"`
+	// AdminAgents are the agents ("<issuer name>:<client>") through which a
+	// person may administer. Without it none may act for a person there.
+	AdminAgents []string `json:"admin_agents,omitempty"`
+	digest      string
 }
 
 // Digest names the document's content: equal for two texts that say the same.
@@ -34,6 +40,9 @@ type Issuer struct {
 	// Audiences, if any, replace the default audience, which is the route's
 	// resource URL.
 	Audiences []Audience `json:"audiences,omitempty"`
+	// AdminAudiences, if any, replace the default audience of the admin API,
+	// which is its URL. None of them can open a server.
+	AdminAudiences []string `json:"admin_audiences,omitempty"`
 	// Algorithms allowed, of RS, PS and ES 256, 384, 512 and EdDSA.
 	Algorithms []string `json:"algorithms"`
 	// TokenTypes are the typ header values accepted, whatever their case; ""

@@ -6,7 +6,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// How Verify fails. The error's text is for logs and metrics; callers get a
+// How Verify and VerifyAdmin fail. The error's text is for logs and metrics; callers get a
 // status and Challenge, never this text.
 var (
 	// ErrMissingToken: no bearer token was offered (401, challenge without error).
@@ -51,6 +51,7 @@ const (
 	ClaimMissing      Reason = "claim_missing"
 	ClaimMalformed    Reason = "claim_malformed"
 	AgentMissing      Reason = "agent_missing"
+	AgentRefused      Reason = "agent_refused"  // it acts for somebody at the admin API and is not listed for that
 	GroupsOverage     Reason = "groups_overage" // the issuer left the groups out because there are too many
 	ScopeMissing      Reason = "scope_missing"
 	KeysUnavailable   Reason = "keys_unavailable"

@@ -5,14 +5,13 @@ import (
 	"strings"
 	"time"
 
-	"bindery/shared/broker"
-
 	"github.com/golang-jwt/jwt/v5"
 )
 
 // trusted is an issuer of the document, ready to judge tokens.
 type trusted struct {
 	Issuer
+	publicURL  string // base of every resource URL
 	keys       *keyring
 	times      *jwt.Validator
 	now        func() time.Time
@@ -26,9 +25,9 @@ type trusted struct {
 	attributes map[string]path
 }
 
-func newTrusted(i Issuer, keys *keyring, now func() time.Time) *trusted {
+func newTrusted(i Issuer, publicURL string, keys *keyring, now func() time.Time) *trusted {
 	t := &trusted{
-		Issuer: i, keys: keys, now: now,
+		Issuer: i, publicURL: publicURL, keys: keys, now: now,
 		times: jwt.NewValidator(jwt.WithTimeFunc(now), jwt.WithLeeway(time.Duration(i.ClockSkew)),
 			jwt.WithIssuedAt(), jwt.WithExpirationRequired()),
 		principals: newPaths(i.Claims.Principal), person: newPaths(i.Claims.Person),
@@ -57,20 +56,6 @@ func newTrusted(i Issuer, keys *keyring, now func() time.Time) *trusted {
 	return t
 }
 
-// accepts lists the audiences that open a server.
-func (t *trusted) accepts(server, resource string) []string {
-	if len(t.Audiences) == 0 {
-		return []string{resource}
-	}
-	var accepted []string
-	for _, a := range t.Audiences {
-		if slices.Contains(a.Servers, server) || slices.Contains(a.Servers, "*") {
-			accepted = append(accepted, a.Audience)
-		}
-	}
-	return accepted
-}
-
 // checkHeader refuses headers that would choose the key, the rules or the type.
 func (t *trusted) checkHeader(header map[string]any) error {
 	for _, name := range []string{"crit", "jku", "jwk", "x5u", "x5c", "b64"} {
@@ -94,8 +79,8 @@ func (t *trusted) checkHeader(header map[string]any) error {
 // checkClaims holds the claims to everything that needs no key. It comes
 // before the key is looked up, so that a token that could never be good costs
 // the issuer no request.
-func (t *trusted) checkClaims(c *claimSet, accepted []string) error {
-	if !c.audienceIn(accepted) {
+func (t *trusted) checkClaims(c *claimSet, to resource) error {
+	if !t.opens(c, to) {
 		return invalid(AudienceWrong)
 	}
 	if err := t.times.Validate(c); err != nil {
@@ -132,6 +117,3 @@ func (t *trusted) expires(c *claimSet) time.Time {
 	}
 	return end
 }
-
-// serves reports whether the issuer's tokens can open a server at all.
-func (t *trusted) serves(r broker.Route) bool { return len(t.accepts(r.Server, "any")) > 0 }

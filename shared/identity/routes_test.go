@@ -79,13 +79,13 @@ func TestCacheIsBoundedAndCallersCannotChangeIt(t *testing.T) {
 	c := newCache(2)
 	now := w.clock.now()
 	for n := range 10 {
-		c.put(idOf(fmt.Sprint(n), github), &result{until: now.Add(1e9)})
-		c.get(idOf("0", github), now)
+		c.put(idOf(fmt.Sprint(n), resource{Route: github}), &result{until: now.Add(1e9)})
+		c.get(idOf("0", resource{Route: github}), now)
 	}
-	if len(c.byID) != 2 || c.order.Len() != 2 || c.get(idOf("0", github), now) == nil || c.get(idOf("9", github), now) == nil {
+	if len(c.byID) != 2 || c.order.Len() != 2 || c.get(idOf("0", resource{Route: github}), now) == nil || c.get(idOf("9", resource{Route: github}), now) == nil {
 		t.Errorf("%d entries; the one used last must stay", len(c.byID))
 	}
-	if c.get(idOf("9", github), now.Add(1e9)) != nil || len(c.byID) != 1 {
+	if c.get(idOf("9", resource{Route: github}), now.Add(1e9)) != nil || len(c.byID) != 1 {
 		t.Error("an entry outlived its time")
 	}
 }

@@ -35,6 +35,7 @@ type Config struct {
 type Verifier struct {
 	environment string
 	publicURL   string
+	adminAgents []string
 	issuers     []*trusted // of this environment, in the document's order
 	byIssuer    map[string]*trusted
 	parser      *jwt.Parser
@@ -56,7 +57,7 @@ func New(c Config) (*Verifier, error) {
 		c.Report = func(string, error) {}
 	}
 	v := &Verifier{
-		environment: c.Environment, publicURL: c.PublicURL, byIssuer: map[string]*trusted{}, now: c.Now,
+		environment: c.Environment, publicURL: c.PublicURL, adminAgents: c.Document.AdminAgents, byIssuer: map[string]*trusted{}, now: c.Now,
 		parser: jwt.NewParser(jwt.WithValidMethods(algorithms), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation()),
 	}
 	if !c.NoCache {
@@ -69,7 +70,7 @@ func New(c Config) (*Verifier, error) {
 		if !slices.Contains(i.Environments, c.Environment) {
 			continue
 		}
-		t := newTrusted(*i, &keyring{
+		t := newTrusted(*i, c.PublicURL, &keyring{
 			issuer: i, environment: c.Environment, fetch: fetch, rows: c.KeySets,
 			sealer: c.Sealer, now: wall, report: c.Report,
 		}, c.Now)
@@ -84,18 +85,22 @@ func New(c Config) (*Verifier, error) {
 // Verify tells who sent a request to a route. Its errors are ErrMissingToken,
 // ErrInvalidToken, ErrInsufficientScope and ErrIssuerUnavailable.
 func (v *Verifier) Verify(ctx context.Context, r *http.Request, route broker.Route) (broker.Principal, error) {
+	return v.verify(ctx, r, resource{Route: route})
+}
+
+func (v *Verifier) verify(ctx context.Context, r *http.Request, to resource) (broker.Principal, error) {
 	token, err := bearer(r)
 	if err != nil {
 		return broker.Principal{}, err
 	}
 	if v.results == nil {
-		judged, err := v.judge(ctx, token, route)
+		judged, err := v.judge(ctx, token, to)
 		if err != nil {
 			return broker.Principal{}, err
 		}
 		return judged.principal, nil
 	}
-	id := idOf(token, route)
+	id := idOf(token, to)
 	known := v.results.get(id, v.now())
 	if known != nil {
 		keys, err := known.issuer.keys.current(ctx)
@@ -106,7 +111,7 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, route broker.Rou
 			return known.own(), nil
 		}
 	}
-	judged, err := v.judge(ctx, token, route)
+	judged, err := v.judge(ctx, token, to)
 	if err != nil {
 		return broker.Principal{}, err
 	}
@@ -118,7 +123,7 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, route broker.Rou
 type judgement struct {
 	*Verifier
 	ctx    context.Context
-	route  broker.Route
+	to     resource
 	claims claimSet
 	issuer *trusted
 	key    *publicKey
@@ -126,8 +131,8 @@ type judgement struct {
 
 // judge verifies a token. Nothing of its claims is used for an answer before
 // the parser has found the signature good.
-func (v *Verifier) judge(ctx context.Context, token string, route broker.Route) (*result, error) {
-	j := &judgement{Verifier: v, ctx: ctx, route: route}
+func (v *Verifier) judge(ctx context.Context, token string, to resource) (*result, error) {
+	j := &judgement{Verifier: v, ctx: ctx, to: to}
 	if _, err := v.parser.ParseWithClaims(token, &j.claims, j.keyFor); err != nil {
 		if j.issuer == nil && errors.Is(err, jwt.ErrTokenSignatureInvalid) {
 			return nil, invalid(AlgorithmRefused) // the parser stopped before it asked for a key
@@ -137,6 +142,11 @@ func (v *Verifier) judge(ctx context.Context, token string, route broker.Route) 
 	p, err := j.issuer.principal(&j.claims)
 	if err != nil {
 		return nil, err
+	}
+	if to.admin {
+		if err := j.issuer.mayAdminister(&j.claims, p, v.adminAgents); err != nil {
+			return nil, err
+		}
 	}
 	return &result{principal: p, issuer: j.issuer, print: j.key.print, until: p.Expires}, nil
 }
@@ -151,14 +161,14 @@ func (j *judgement) keyFor(t *jwt.Token) (any, error) {
 	}
 	name, _ := j.claims.MapClaims["iss"].(string)
 	issuer, ok := j.byIssuer[name]
-	if !ok || j.route.Environment != j.environment {
+	if !ok || j.to.Environment != j.environment {
 		return nil, invalid(IssuerUnknown)
 	}
 	j.issuer = issuer
 	if err := issuer.checkHeader(header); err != nil {
 		return nil, err
 	}
-	if err := issuer.checkClaims(&j.claims, issuer.accepts(j.route.Server, j.resource(j.route))); err != nil {
+	if err := issuer.checkClaims(&j.claims, j.to); err != nil {
 		return nil, err
 	}
 	kid, ok := header["kid"].(string)
