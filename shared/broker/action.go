@@ -14,6 +14,9 @@ const (
 	Notify       Action = "notify"
 	Respond      Action = "respond"
 	Stream       Action = "stream"
+
+	// Administer is an administrator's request; it is no action of a call.
+	Administer Action = "administer"
 )
 
 // Risk grades a tool and limits an agent.

@@ -43,6 +43,7 @@ type Server struct {
 	Version     int64
 	State       State
 	Owner       string
+	Description string
 	URL         string         // upstream endpoint, https; never contains a credential
 	Attach      []Attachment   // how each credential field reaches the upstream
 	Propagate   []Propagation  // which verified attributes reach the upstream

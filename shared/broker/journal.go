@@ -24,6 +24,8 @@ type Journal struct {
 	previous string
 }
 
+// NewJournal begins a chain. nonce gives what nobody can predict, 128 bits or
+// more, as printable ASCII.
 func NewJournal(log AuditLog, nonce func() string) *Journal {
 	return &Journal{log: log, nonce: nonce, writer: nonce()}
 }
@@ -32,6 +34,8 @@ func NewJournal(log AuditLog, nonce func() string) *Journal {
 // retry throttling by themselves; this is for answers that were lost.
 const appendAttempts = 3
 
+// Append gives the record its place and stores it. After an error the record
+// may or may not be stored.
 func (j *Journal) Append(ctx context.Context, r Record) error {
 	r, err := j.place(r)
 	if err != nil {

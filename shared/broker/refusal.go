@@ -43,6 +43,15 @@ const (
 	DecisionOutdated  Reason = "decision_outdated"
 )
 
+// Reasons of the administrator's side.
+const (
+	NotPermitted  Reason = "not_permitted"
+	ChangeInvalid Reason = "change_invalid"
+	ChangeLost    Reason = "version_conflict"
+	ChangeFailed  Reason = "change_failed"
+	DryRun        Reason = "dry_run"
+)
+
 // Reasons for failing after the intent was recorded.
 const (
 	SecretMissing      Reason = "secret_missing"

@@ -59,7 +59,7 @@ func (s Server) Check() error {
 	c.name("environment", s.Environment)
 	c.name("name", s.Name)
 	c.standing(s.Version, s.State)
-	c.text("owner and URL", s.Owner, s.URL)
+	c.text("owner, description and URL", s.Owner, s.Description, s.URL)
 	_, err := OriginDigest(s.URL)
 	c.keep(err)
 	c.entries("attachments", len(s.Attach))

@@ -1,0 +1,148 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bindery/shared/admin"
+	"bindery/shared/broker"
+)
+
+// AgentBody is what an administrator says of an agent.
+type AgentBody struct {
+	Team    string  `json:"team" minLength:"1" maxLength:"256" doc:"Owner team: a group name"`
+	Ceiling string  `json:"ceiling" enum:"low,medium,high,critical" doc:"Highest risk of tool it may use"`
+	Limits  *Limits `json:"limits,omitempty"`
+	State   string  `json:"state" enum:"active,pending,suspended"`
+}
+
+// AgentView is an agent as it is read.
+type AgentView struct {
+	ID          string `json:"id"`
+	Environment string `json:"environment"`
+	Version     int64  `json:"version"`
+	AgentBody
+}
+
+type agentPath struct {
+	Agent string `path:"agent" minLength:"1" maxLength:"256" doc:"<issuer name>:<client id>"`
+}
+
+func (h *Handler) agents() {
+	huma.Register(h.api, operation("list-agents", http.MethodGet, "/agents", "List agents"), h.listAgents)
+	huma.Register(h.api, operation("get-agent", http.MethodGet, "/agents/{agent}", "Read an agent", 404), h.getAgent)
+	huma.Register(h.api, operation("put-agent", http.MethodPut, "/agents/{agent}", "Register or change an agent", 409, 412, 413, 415, 422, 428), h.putAgent)
+	huma.Register(h.api, operation("delete-agent", http.MethodDelete, "/agents/{agent}", "Delete an agent; its id is never used again", 404, 409, 412, 422, 428), h.deleteAgent)
+}
+
+func (h *Handler) listAgents(ctx context.Context, in *struct{ page }) (*listing[AgentView], error) {
+	if err := h.ask(ctx, "list-agents", "list", admin.Object{Kind: "agent"}); err != nil {
+		return nil, err
+	}
+	rows, err := h.reader.Agents(ctx, h.environment, in.rows())
+	if err != nil {
+		return nil, fault(err)
+	}
+	return listed(rows, in.page, func(a broker.Agent) string { return a.ID },
+		func(a broker.Agent) (AgentView, bool) { return viewAgent(a), a.State != broker.Deleted }), nil
+}
+
+func (h *Handler) liveAgent(ctx context.Context, id string) (broker.Agent, error) {
+	a, err := h.reader.Agent(ctx, h.environment, id)
+	if err == nil && a.State == broker.Deleted {
+		err = broker.ErrNotFound
+	}
+	return a, err
+}
+
+func (h *Handler) getAgent(ctx context.Context, in *agentPath) (*one[AgentView], error) {
+	a, err := h.liveAgent(ctx, in.Agent)
+	if asked := h.ask(ctx, "get-agent", "read", admin.Object{Kind: "agent", Name: in.Agent, Owners: owners(a.Team)}); asked != nil {
+		return nil, asked
+	}
+	if err != nil {
+		return nil, fault(err)
+	}
+	return &one[AgentView]{tag(a.Version), viewAgent(a)}, nil
+}
+
+func (h *Handler) putAgent(ctx context.Context, in *struct {
+	agentPath
+	condition
+	Body AgentBody
+}) (*one[AgentView], error) {
+	version, err := in.version()
+	if err != nil {
+		return nil, fault(err)
+	}
+	current, err := h.reader.Agent(ctx, h.environment, in.Agent)
+	if err != nil && !isMissing(err) {
+		return nil, fault(err)
+	}
+	next := broker.Agent{Environment: h.environment, ID: in.Agent, Version: version, State: broker.State(in.Body.State), Team: in.Body.Team,
+		Ceiling: riskOf(in.Body.Ceiling), Limits: in.Body.Limits.row()}
+	op := admin.Operation{ID: "put-agent", Action: "put", Object: admin.Object{Kind: "agent", Name: in.Agent, Owners: owners(current.Team, next.Team)}}
+	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewAgent(current)), viewAgent(next), in.DryRun,
+		func(ctx context.Context) error { return h.registry.Writer.PutAgent(ctx, next) })
+	if err == nil && in.DryRun && (current.Version != version || current.State == broker.Deleted) {
+		err = broker.ErrConflict
+	}
+	if err != nil {
+		return nil, fault(err)
+	}
+	next.Version++
+	return &one[AgentView]{tag(next.Version), viewAgent(next)}, nil
+}
+
+func (h *Handler) deleteAgent(ctx context.Context, in *struct {
+	agentPath
+	condition
+}) (*struct{}, error) {
+	version, err := in.version()
+	if err != nil {
+		return nil, fault(err)
+	}
+	current, err := h.liveAgent(ctx, in.Agent)
+	op := admin.Operation{ID: "delete-agent", Action: "delete", Object: admin.Object{Kind: "agent", Name: in.Agent, Owners: owners(current.Team)}}
+	next := current
+	next.State, next.Version = broker.Deleted, version
+	return nil, h.erase(ctx, op, viewAgent(current), in.DryRun, err, func(ctx context.Context) error { return h.registry.Writer.PutAgent(ctx, next) })
+}
+
+func viewAgent(a broker.Agent) AgentView {
+	return AgentView{ID: a.ID, Environment: a.Environment, Version: a.Version,
+		AgentBody: AgentBody{Team: a.Team, Ceiling: a.Ceiling.String(), Limits: viewLimits(a.Limits), State: string(a.State)}}
+}
+
+func riskOf(name string) broker.Risk {
+	for r := broker.Low; r <= broker.Critical; r++ {
+		if r.String() == name {
+			return r
+		}
+	}
+	return 0 // no enum lets this through
+}
+
+// owners are the teams of a change; empty ones are nobody.
+func owners(teams ...string) []string {
+	var all []string
+	for _, t := range teams {
+		if t != "" {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+func isMissing(err error) bool { return errors.Is(err, broker.ErrNotFound) }
+
+// viewOf is the view of what was there, or nothing.
+func viewOf(there bool, v any) any {
+	if !there {
+		return nil
+	}
+	return v
+}

@@ -1,0 +1,166 @@
+package handler
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bindery/shared/admin"
+	"bindery/shared/broker"
+)
+
+const maxBody = 1 << 20
+
+// apiConfig is huma's without pages, links and guesses: JSON only, unknown
+// fields and query parameters refused.
+func apiConfig() huma.Config {
+	c := huma.DefaultConfig("Bindery admin API", "1")
+	c.Info.Description = "Servers, agents, tools, stores, values and bindings of one environment."
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
+	c.CreateHooks = nil
+	c.Formats = map[string]huma.Format{"application/json": {Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}, "json": {Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}}
+	c.RejectUnknownQueryParameters = true
+	c.Transformers = append(c.Transformers, foreign)
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"}}
+	c.Security = []map[string][]string{{"bearer": {}}}
+	return c
+}
+
+// unmarshal refuses a key that stands twice: two readers could read two
+// requests.
+func unmarshal(data []byte, v any) error {
+	if err := once(json.NewDecoder(bytes.NewReader(data))); err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v)
+}
+
+var errTwice = errors.New("a key stands twice")
+
+// once reads one value and fails where an object repeats a key.
+func once(d *json.Decoder) error {
+	token, err := d.Token()
+	if err != nil {
+		return err
+	}
+	switch token {
+	case json.Delim('['):
+		for d.More() {
+			if err := once(d); err != nil {
+				return err
+			}
+		}
+	case json.Delim('{'):
+		seen := map[string]bool{}
+		for d.More() {
+			key, err := d.Token()
+			if err != nil {
+				return err
+			}
+			name, _ := key.(string)
+			if seen[name] {
+				return errTwice
+			}
+			seen[name] = true
+			if err := once(d); err != nil {
+				return err
+			}
+		}
+	default:
+		return nil
+	}
+	_, err = d.Token()
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// errNoCondition: a change must say what it replaces.
+var errNoCondition = errors.New("condition required")
+
+// condition is what every change of a row carries.
+type condition struct {
+	IfMatch     string `header:"If-Match" doc:"ETag of the version that is replaced" maxLength:"64"`
+	IfNoneMatch string `header:"If-None-Match" doc:"* to make a new one" enum:"*"`
+	Key         string `header:"Idempotency-Key" doc:"The same request with the same key is made once, and answered alike for 24 hours" maxLength:"256"`
+	DryRun      bool   `query:"dry_run" doc:"Judge and record the request, change nothing"`
+}
+
+// version is the version that the caller wants to replace; 0: a new one.
+func (c condition) version() (int64, error) {
+	switch {
+	case c.IfMatch != "" && c.IfNoneMatch != "":
+		return 0, fmt.Errorf("%w condition: If-Match and If-None-Match exclude each other", broker.ErrInvalid)
+	case c.IfNoneMatch != "":
+		return 0, nil
+	case c.IfMatch == "":
+		return 0, errNoCondition
+	}
+	number, ok := strings.CutPrefix(strings.Trim(c.IfMatch, `"`), "v")
+	v, err := strconv.ParseInt(number, 10, 64)
+	if !ok || err != nil || v < 1 {
+		return 0, broker.ErrConflict // no version has that tag
+	}
+	return v, nil
+}
+
+func tag(version int64) string { return fmt.Sprintf(`"v%d"`, version) }
+
+// page is what every list takes.
+type page struct {
+	After string `query:"after" doc:"The last name of the page before" maxLength:"512"`
+	Limit int    `query:"limit" doc:"Most rows of a page" minimum:"1" maximum:"200" default:"50"`
+}
+
+func (p page) rows() broker.Page { return broker.Page{After: p.After, Limit: p.Limit} }
+
+// listing is one page.
+type listing[T any] struct {
+	Body struct {
+		Items []T    `json:"items"`
+		Next  string `json:"next,omitempty" doc:"after for the next page; absent at the end"`
+	}
+}
+
+// listed makes a page of rows: tombstones are left out, and next follows the
+// last row that was read.
+func listed[R, T any](rows []R, p page, name func(R) string, view func(R) (T, bool)) *listing[T] {
+	out := &listing[T]{}
+	out.Body.Items = []T{}
+	for _, r := range rows {
+		if v, shown := view(r); shown {
+			out.Body.Items = append(out.Body.Items, v)
+		}
+	}
+	if len(rows) == p.Limit {
+		out.Body.Next = name(rows[len(rows)-1])
+	}
+	return out
+}
+
+// one is one row with its tag.
+type one[T any] struct {
+	ETag string `header:"ETag"`
+	Body T
+}
+
+func operation(id, method, path, summary string, errors ...int) huma.Operation {
+	return huma.Operation{OperationID: id, Method: method, Path: base + path, Summary: summary, MaxBodyBytes: maxBody,
+		Errors: append([]int{400, 401, 403, 503}, errors...), Tags: []string{strings.Split(strings.TrimPrefix(path, "/"), "/")[0]}}
+}
+
+// ask permits and records a question about an object.
+func (h *Handler) ask(ctx context.Context, id, action string, o admin.Object) error {
+	if err := h.desk.Read(ctx, callerOf(ctx), admin.Operation{ID: id, Action: action, Object: o}); err != nil {
+		return fault(err)
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+package handler
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bindery/shared/admin"
+	"bindery/shared/broker"
+)
+
+// BindingBody is what an administrator says on a card.
+type BindingBody struct {
+	Actor    Actor      `json:"actor"`
+	Priority int        `json:"priority,omitempty" minimum:"-1000000" maximum:"1000000" doc:"Higher wins among bindings of one rank"`
+	Allow    Allow      `json:"allow"`
+	Mode     string     `json:"mode" enum:"service_account,agent_scoped" doc:"Whose authority the credential carries"`
+	Source   string     `json:"source" enum:"static" doc:"How the credential is obtained"`
+	Fields   []Field    `json:"fields" maxItems:"16" doc:"Each field of the server's attachment and its reference"`
+	Owner    string     `json:"owner" minLength:"1" maxLength:"256" doc:"Team that owns the card: a group name"`
+	State    string     `json:"state" enum:"active,suspended" default:"active"`
+	Expires  *time.Time `json:"expires,omitempty" doc:"From then on it refuses"`
+}
+
+// Actor says whom a binding is for: exactly one form.
+type Actor struct {
+	Principal string     `json:"principal,omitempty" maxLength:"256" doc:"A person or workload; with agent: that person through that agent"`
+	Agent     string     `json:"agent,omitempty" maxLength:"256"`
+	Group     string     `json:"group,omitempty" maxLength:"256"`
+	Attribute *Attribute `json:"attribute,omitempty"`
+	Anyone    bool       `json:"anyone,omitempty"`
+}
+
+// Attribute is one verified claim of a workload.
+type Attribute struct {
+	Name  string `json:"name" minLength:"1" maxLength:"128"`
+	Value string `json:"value" minLength:"1" maxLength:"256"`
+}
+
+// Allow is what a binding permits by name: exact, or a prefix followed by *.
+type Allow struct {
+	Tools     []string `json:"tools,omitempty" maxItems:"256"`
+	Prompts   []string `json:"prompts,omitempty" maxItems:"256"`
+	Resources []string `json:"resources,omitempty" maxItems:"256"`
+}
+
+// Field gives a credential field its reference. Never a secret.
+type Field struct {
+	Name      string `json:"name" minLength:"1" maxLength:"64"`
+	Reference string `json:"reference" minLength:"1" maxLength:"1024" example:"aws-sm:prod/github#token"`
+}
+
+// BindingView is a card as it is read.
+type BindingView struct {
+	Name        string `json:"name"`
+	Server      string `json:"server"`
+	Environment string `json:"environment"`
+	Version     int64  `json:"version"`
+	Pending     bool   `json:"pending,omitempty" doc:"The server's origin is another than the card was made for: put the card again to approve it"`
+	BindingBody
+}
+
+type bindingPath struct {
+	serverPath
+	Binding string `path:"binding" pattern:"^[a-z0-9-]{1,40}$"`
+}
+
+func (h *Handler) bindings() {
+	const path = "/servers/{server}/bindings"
+	huma.Register(h.api, operation("list-bindings", http.MethodGet, path, "List a server's bindings", 404), h.listBindings)
+	huma.Register(h.api, operation("get-binding", http.MethodGet, path+"/{binding}", "Read a binding", 404), h.getBinding)
+	huma.Register(h.api, operation("get-binding-version", http.MethodGet, path+"/{binding}/versions/{version}", "Read one version of a binding", 404), h.getBindingVersion)
+	huma.Register(h.api, operation("put-binding", http.MethodPut, path+"/{binding}", "Make or change a binding: its references are resolved, and nothing of them is kept", 404, 409, 412, 413, 415, 422, 428), h.putBinding)
+	huma.Register(h.api, operation("delete-binding", http.MethodDelete, path+"/{binding}", "Delete a binding; its name is never used again", 404, 409, 412, 422, 428), h.deleteBinding)
+}
+
+// cardOwners are who owns a card: its own team and the server's.
+func (h *Handler) object(in bindingPath, server broker.Server, teams ...string) admin.Object {
+	return admin.Object{Kind: "binding", Server: in.Server, Name: in.Binding, Owners: owners(append([]string{server.Owner}, teams...)...)}
+}
+
+func (h *Handler) listBindings(ctx context.Context, in *struct {
+	serverPath
+	page
+}) (*listing[BindingView], error) {
+	server, err := h.liveServer(ctx, in.Server)
+	if asked := h.ask(ctx, "list-bindings", "read", admin.Object{Kind: "server", Name: in.Server, Owners: owners(server.Owner)}); asked != nil {
+		return nil, asked
+	}
+	if err != nil {
+		return nil, fault(err)
+	}
+	rows, err := h.reader.Bindings(ctx, h.route(in.Server), in.rows())
+	if err != nil {
+		return nil, fault(err)
+	}
+	return listed(rows, in.page, func(b broker.Binding) string { return b.Name },
+		func(b broker.Binding) (BindingView, bool) { return viewBinding(b, server), b.State != broker.Deleted }), nil
+}
+
+func (h *Handler) getBinding(ctx context.Context, in *bindingPath) (*one[BindingView], error) {
+	return h.card(ctx, "get-binding", *in, func() (broker.Binding, error) { return h.reader.Binding(ctx, h.route(in.Server), in.Binding) })
+}
+
+func (h *Handler) getBindingVersion(ctx context.Context, in *struct {
+	bindingPath
+	Version int64 `path:"version" minimum:"1"`
+}) (*one[BindingView], error) {
+	return h.card(ctx, "get-binding-version", in.bindingPath, func() (broker.Binding, error) {
+		return h.registry.Writer.BindingVersion(ctx, h.route(in.Server), in.Binding, in.Version)
+	})
+}
+
+// card reads one version of a card.
+func (h *Handler) card(ctx context.Context, id string, in bindingPath, read func() (broker.Binding, error)) (*one[BindingView], error) {
+	server, err := h.liveServer(ctx, in.Server)
+	var b broker.Binding
+	if err == nil {
+		if b, err = read(); err == nil && b.State == broker.Deleted {
+			err = broker.ErrNotFound
+		}
+	}
+	if asked := h.ask(ctx, id, "read", h.object(in, server)); asked != nil {
+		return nil, asked
+	}
+	if err != nil {
+		return nil, fault(err)
+	}
+	return &one[BindingView]{tag(b.Version), viewBinding(b, server)}, nil
+}
+
+func (h *Handler) putBinding(ctx context.Context, in *struct {
+	bindingPath
+	condition
+	Body BindingBody
+}) (*one[BindingView], error) {
+	version, err := in.version()
+	if err != nil {
+		return nil, fault(err)
+	}
+	next, err := in.Body.row(h.environment, in.Server, in.Binding, version)
+	if err != nil {
+		return nil, fault(err)
+	}
+	server, missing := h.liveServer(ctx, in.Server)
+	current, err := h.reader.Binding(ctx, h.route(in.Server), in.Binding)
+	if err != nil && !isMissing(err) {
+		return nil, fault(err)
+	}
+	op := admin.Operation{ID: "put-binding", Action: "put", Object: h.object(in.bindingPath, server, current.Owner, next.Owner)}
+	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewBinding(current, server)), viewBinding(next, server), in.DryRun,
+		func(ctx context.Context) error {
+			switch {
+			case missing != nil:
+				return missing
+			case current.Version != version:
+				return broker.ErrConflict // before any secret is read for it
+			}
+			return h.registry.Bind(ctx, next)
+		})
+	if err != nil {
+		return nil, fault(err)
+	}
+	next.Version++
+	next.Origin, _ = broker.OriginDigest(server.URL)
+	return &one[BindingView]{tag(next.Version), viewBinding(next, server)}, nil
+}
+
+func (h *Handler) deleteBinding(ctx context.Context, in *struct {
+	bindingPath
+	condition
+}) (*struct{}, error) {
+	version, err := in.version()
+	if err != nil {
+		return nil, fault(err)
+	}
+	server, _ := h.liveServer(ctx, in.Server)
+	current, err := h.reader.Binding(ctx, h.route(in.Server), in.Binding)
+	if err == nil && current.State == broker.Deleted {
+		err = broker.ErrNotFound
+	}
+	op := admin.Operation{ID: "delete-binding", Action: "delete", Object: h.object(in.bindingPath, server, current.Owner)}
+	next := current
+	next.State, next.Version = broker.Deleted, version
+	return nil, h.erase(ctx, op, viewBinding(current, server), in.DryRun, err, func(ctx context.Context) error { return h.registry.Writer.PutBinding(ctx, next) })
+}
+
+func (b BindingBody) row(environment, server, name string, version int64) (broker.Binding, error) {
+	r := broker.Binding{Environment: environment, Server: server, Name: name, Version: version, State: broker.State(b.State),
+		Actor:    broker.Actor{Principal: b.Actor.Principal, Agent: b.Actor.Agent, Group: b.Actor.Group, Anyone: b.Actor.Anyone},
+		Priority: b.Priority, Allow: broker.Allow{Tools: b.Allow.Tools, Prompts: b.Allow.Prompts, Resources: b.Allow.Resources},
+		Mode: broker.Mode(b.Mode), Source: broker.SourceKind(b.Source), Owner: b.Owner}
+	if b.Actor.Attribute != nil {
+		r.Actor.Attribute = broker.Attribute{Name: b.Actor.Attribute.Name, Value: b.Actor.Attribute.Value}
+	}
+	if b.Expires != nil {
+		r.Expires = b.Expires.UTC()
+	}
+	for i, f := range b.Fields {
+		reference, err := broker.ParseReference(f.Reference)
+		if err != nil {
+			return r, fmt.Errorf("%w reference of field %d: it does not parse, and is never taken literally", broker.ErrInvalid, i)
+		}
+		r.Fields = append(r.Fields, broker.Field{Name: f.Name, Reference: reference})
+	}
+	return r, nil
+}
+
+func viewBinding(b broker.Binding, server broker.Server) BindingView {
+	origin, err := broker.OriginDigest(server.URL)
+	v := BindingView{Name: b.Name, Server: b.Server, Environment: b.Environment, Version: b.Version, Pending: b.Origin != "" && (err != nil || b.Origin != origin),
+		BindingBody: BindingBody{Actor: Actor{Principal: b.Actor.Principal, Agent: b.Actor.Agent, Group: b.Actor.Group, Anyone: b.Actor.Anyone},
+			Priority: b.Priority, Allow: Allow{Tools: b.Allow.Tools, Prompts: b.Allow.Prompts, Resources: b.Allow.Resources},
+			Mode: string(b.Mode), Source: string(b.Source), Owner: b.Owner, State: string(b.State), Fields: []Field{}}}
+	if b.Actor.Attribute.Name != "" {
+		v.Actor.Attribute = &Attribute{Name: b.Actor.Attribute.Name, Value: b.Actor.Attribute.Value}
+	}
+	if !b.Expires.IsZero() {
+		expires := b.Expires
+		v.Expires = &expires
+	}
+	for _, f := range b.Fields {
+		v.Fields = append(v.Fields, Field{Name: f.Name, Reference: f.Reference.String()})
+	}
+	return v
+}

@@ -1,0 +1,147 @@
+// Package handler is the admin function: the API under /admin/v1 with which
+// administrators, owners and auditors work on the catalogue. wire.go builds it
+// from settings; Lambda, the local stack and the tests start this very handler.
+//
+// Every request goes through an admin.Desk, which permits and records it. The
+// API is described by the document at /admin/v1/openapi.json, which is made of
+// the types in this package. It never shows a secret, and it repeats nothing of
+// a request in an error but the places where it was wrong.
+package handler
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/oklog/ulid/v2"
+
+	"bindery/shared/admin"
+	"bindery/shared/broker"
+	"bindery/shared/lambdahttp"
+	"bindery/shared/secret"
+)
+
+// Where the API and its protected resource metadata (RFC 9728) lie.
+const (
+	base         = "/admin/v1"
+	metadataPath = "/.well-known/oauth-protected-resource" + base
+)
+
+// Verifier turns a request's token into an administrator's principal.
+type Verifier interface {
+	VerifyAdmin(ctx context.Context, r *http.Request) (broker.Principal, error)
+	AdminMetadata() []byte
+	AdminChallenge(err error) string
+}
+
+// Values seals what a person types in.
+type Values interface {
+	Put(ctx context.Context, environment, id, origin string, v secret.Value) (version int64, err error)
+}
+
+// Handler serves the API. It is safe for concurrent use.
+type Handler struct {
+	environment string
+	hosts       []string
+	verifier    Verifier
+	roles       func(groups []string) []string
+	desk        *admin.Desk
+	reader      broker.CatalogueReader
+	registry    *broker.Registry
+	values      Values
+	attempts    broker.Attempts
+	now         func() time.Time
+	log         *slog.Logger
+	api         huma.API
+	mux         http.Handler
+}
+
+// build registers the operations. It is called once, when all parts are there.
+func (h *Handler) build() {
+	mux := http.NewServeMux()
+	h.api = humago.New(mux, apiConfig())
+	h.servers()
+	h.agents()
+	h.tools()
+	h.stores()
+	h.bindings()
+	h.whoami()
+	h.mux = mux
+}
+
+// Document is the OpenAPI document of the API.
+func (h *Handler) Document() ([]byte, error) { return h.api.OpenAPI().MarshalJSON() }
+
+// ServeHTTP authenticates, remembers idempotency keys, and routes.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	path := r.URL.EscapedPath()
+	switch {
+	case !h.knowsHost(r):
+		writeProblem(w, problem(foreignHost, ""))
+	case path == metadataPath && r.Method == http.MethodGet:
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(h.verifier.AdminMetadata())
+	case path == base+"/openapi.json" && r.Method == http.MethodGet:
+		h.document(w)
+	case !strings.HasPrefix(path, base+"/"):
+		writeProblem(w, problem(notFound, ""))
+	default:
+		h.admit(w, r)
+	}
+}
+
+func (h *Handler) document(w http.ResponseWriter) {
+	text, err := h.Document()
+	if err != nil {
+		writeProblem(w, problem(internal, ""))
+		return
+	}
+	w.Header().Set("Content-Type", "application/openapi+json")
+	_, _ = w.Write(text)
+}
+
+// admit takes a request with a good token to the operations.
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request) {
+	principal, err := h.verifier.VerifyAdmin(r.Context(), r)
+	if err != nil {
+		kind := kindOf(err)
+		if kind.Status == http.StatusUnauthorized || kind.Status == http.StatusForbidden {
+			w.Header().Set("WWW-Authenticate", h.verifier.AdminChallenge(err))
+		}
+		writeProblem(w, problem(kind, ""))
+		return
+	}
+	c := admin.Caller{Principal: principal, Roles: h.roles(principal.Groups), RequestID: lambdahttp.RequestID(r.Context()),
+		Receipt: ulid.MustNew(ulid.Timestamp(h.now()), rand.Reader).String()}
+	w.Header().Set("Bindery-Receipt", c.Receipt)
+	h.once(w, r.WithContext(withCaller(r.Context(), c)), c)
+}
+
+func (h *Handler) knowsHost(r *http.Request) bool {
+	for _, host := range h.hosts {
+		if strings.EqualFold(host, r.Host) {
+			return true
+		}
+	}
+	return false
+}
+
+type callerKey struct{}
+
+func withCaller(ctx context.Context, c admin.Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+// callerOf is who asks. Outside of admit it is nobody, whom no gate permits
+// anything.
+func callerOf(ctx context.Context) admin.Caller {
+	c, _ := ctx.Value(callerKey{}).(admin.Caller)
+	return c
+}

@@ -1,0 +1,101 @@
+package handler
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"strings"
+
+	"bindery/shared/admin"
+	"bindery/shared/broker"
+	"bindery/shared/egress"
+)
+
+// once takes a request to the operations, and remembers how it ended where the
+// client gave it a key: sent again it changes nothing and is answered alike.
+func (h *Handler) once(w http.ResponseWriter, r *http.Request, c admin.Caller) {
+	key := r.Header.Get("Idempotency-Key")
+	if key == "" || r.Method == http.MethodGet || strings.HasPrefix(r.URL.Path, base+"/values/") {
+		// A digest of a request that holds a secret would be kept, and could be
+		// guessed at: a value sent twice is just a second version.
+		h.mux.ServeHTTP(w, r)
+		return
+	}
+	body, err := egress.ReadBounded(r.Body, maxBody, r.ContentLength)
+	if err != nil {
+		writeProblem(w, problem(tooLarge, ""))
+		return
+	}
+	a := broker.Attempt{Environment: h.environment, Principal: c.Principal.ID, Key: key, Receipt: c.Receipt, Begun: h.now().UTC(),
+		Request: broker.Digest("attempt", r.Method, r.URL.RequestURI(), r.Header.Get("If-Match"), r.Header.Get("If-None-Match"), digest(body))}
+	counts, err := h.attempts.BeginAttempt(r.Context(), a)
+	switch {
+	case err != nil:
+		writeProblem(w, problem(kindOf(err), ""))
+	case counts.Request != a.Request:
+		writeProblem(w, problem(keyReused, ""))
+	case counts.Receipt != a.Receipt && counts.Status == 0:
+		writeProblem(w, problem(underWay, ""))
+	case counts.Receipt != a.Receipt:
+		replay(w, counts)
+	default:
+		r.Body = http.NoBody
+		if len(body) > 0 {
+			r.Body = readCloser{bytes.NewReader(body)}
+		}
+		h.attempt(w, r, a)
+	}
+}
+
+type readCloser struct{ *bytes.Reader }
+
+func (readCloser) Close() error { return nil }
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// attempt makes the request and keeps its answer. An answer that may be another
+// one next time (5xx) is not kept.
+func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, a broker.Attempt) {
+	kept := &recorder{header: http.Header{}, status: http.StatusOK}
+	h.mux.ServeHTTP(kept, r)
+	a.Status, a.Answer, a.ETag = kept.status, kept.body.Bytes(), kept.header.Get("ETag")
+	if a.Status < 500 {
+		if err := h.attempts.EndAttempt(r.Context(), a); err != nil {
+			h.log.Error("attempt not kept", "receipt", a.Receipt, "cause", err.Error())
+		}
+	}
+	for name, values := range kept.header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(kept.status)
+	_, _ = w.Write(kept.body.Bytes())
+}
+
+func replay(w http.ResponseWriter, a broker.Attempt) {
+	w.Header().Set("Idempotent-Replay", "true")
+	w.Header().Set("Bindery-Receipt", a.Receipt)
+	w.Header().Set("Content-Type", "application/json")
+	if a.Status >= 400 {
+		w.Header().Set("Content-Type", "application/problem+json")
+	}
+	if a.ETag != "" {
+		w.Header().Set("ETag", a.ETag)
+	}
+	w.WriteHeader(a.Status)
+	_, _ = w.Write(a.Answer)
+}
+
+// recorder holds an answer back until it has been kept.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (r *recorder) Header() http.Header         { return r.header }
+func (r *recorder) WriteHeader(status int)      { r.status = status }
+func (r *recorder) Write(p []byte) (int, error) { return r.body.Write(p) }

@@ -1,0 +1,172 @@
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bindery/shared/admin"
+	"bindery/shared/broker"
+	"bindery/shared/identity"
+)
+
+// Kind is one row of the table of errors: RFC 9457 problem types. Type is
+// "urn:bindery:problem:" and the name.
+type Kind struct {
+	Name   string
+	Status int
+	Title  string
+	Retry  bool // the same request may succeed later
+}
+
+// The table. The copy in docs/admin.md is tested against it.
+var (
+	notFound     = Kind{"not_found", 404, "there is no such thing", false}
+	foreignHost  = Kind{"foreign_host", 403, "this host name is not served here", false}
+	noToken      = Kind{"unauthorized", 401, "a bearer token is required", false}
+	badToken     = Kind{"invalid_token", 401, "the token was not accepted", false}
+	smallScope   = Kind{"insufficient_scope", 403, "the token lacks a required scope", false}
+	noIssuer     = Kind{"issuer_unavailable", 503, "tokens cannot be checked at the moment", true}
+	forbidden    = Kind{"forbidden", 403, "your roles and teams do not permit this", false}
+	malformed    = Kind{"malformed", 400, "the request cannot be read", false}
+	invalid      = Kind{"invalid", 422, "the request says something that cannot be", false}
+	conflict     = Kind{"version_conflict", 412, "it was changed meanwhile, or exists already: read it again", false}
+	noCondition  = Kind{"condition_required", 428, "say which version you saw: If-Match, or If-None-Match: * for a new one", false}
+	keyReused    = Kind{"idempotency_key_reused", 422, "this idempotency key was used for another request", false}
+	underWay     = Kind{"attempt_under_way", 409, "a request with this idempotency key is under way", true}
+	tooLarge     = Kind{"too_large", 413, "the request body is larger than 1 MiB", false}
+	unrecorded   = Kind{"audit_unavailable", 503, "the change could not be recorded, so it was not made", true}
+	unresolved   = Kind{"reference_unresolved", 422, "a reference does not lead to a usable secret", false}
+	unavailable  = Kind{"unavailable", 503, "a part of Bindery does not answer at the moment", true}
+	notAllowed   = Kind{"method_not_allowed", 405, "this method is not served here", false}
+	notMediaType = Kind{"unsupported_media_type", 415, "the body must be application/json", false}
+	internal     = Kind{"internal", 500, "internal error", false}
+)
+
+// Kinds lists the table.
+func Kinds() []Kind {
+	return []Kind{notFound, foreignHost, noToken, badToken, smallScope, noIssuer, forbidden, malformed, invalid, conflict, noCondition,
+		keyReused, underWay, tooLarge, unrecorded, unresolved, unavailable, notAllowed, notMediaType, internal}
+}
+
+// Problem is the body of every error (RFC 9457).
+type Problem struct {
+	Type   string  `json:"type" doc:"urn:bindery:problem:<name>" example:"urn:bindery:problem:version_conflict"`
+	Title  string  `json:"title" doc:"What happened, the same text for each type"`
+	Status int     `json:"status" doc:"HTTP status"`
+	Detail string  `json:"detail,omitempty" doc:"Which rule was broken; nothing of the request is repeated"`
+	Errors []Wrong `json:"errors,omitempty" doc:"Each place of the request that was wrong"`
+}
+
+// Wrong is one place of a request that was wrong.
+type Wrong struct {
+	Location string `json:"location,omitempty" doc:"as in body.attach[0].template"`
+	Message  string `json:"message"`
+}
+
+// Error gives the title.
+func (p *Problem) Error() string { return p.Title }
+
+// GetStatus is huma's.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType is huma's.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+func problem(k Kind, detail string) *Problem {
+	return &Problem{Type: "urn:bindery:problem:" + k.Name, Title: k.Title, Status: k.Status, Detail: detail}
+}
+
+func writeProblem(w http.ResponseWriter, p *Problem) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusConflict {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p)
+}
+
+// kindOf maps a fault to its row.
+func kindOf(err error) Kind {
+	for _, row := range []struct {
+		fault error
+		kind  Kind
+	}{
+		{identity.ErrMissingToken, noToken}, {identity.ErrInsufficientScope, smallScope}, {identity.ErrIssuerUnavailable, noIssuer},
+		{identity.ErrInvalidToken, badToken}, {admin.ErrForbidden, forbidden}, {admin.ErrUnrecorded, unrecorded},
+		{broker.ErrConflict, conflict}, {broker.ErrNotFound, notFound}, {errNoCondition, noCondition}, {broker.ErrInvalid, invalid},
+		{broker.ErrSecretMissing, unresolved}, {broker.ErrSecretMalformed, unresolved}, {broker.ErrStoreDenied, unresolved},
+		{broker.ErrKeyUnavailable, unresolved}, {broker.ErrUnavailable, unavailable},
+		{context.DeadlineExceeded, unavailable}, {context.Canceled, unavailable},
+	} {
+		if errors.Is(err, row.fault) {
+			return row.kind
+		}
+	}
+	var refusal *broker.Refusal
+	if errors.As(err, &refusal) {
+		return invalid
+	}
+	return internal
+}
+
+// statusOf is the status for the record.
+func statusOf(err error) int {
+	if err == nil {
+		return http.StatusOK
+	}
+	return kindOf(err).Status
+}
+
+// fault is what an operation answers. The text of ErrInvalid names the field and
+// the rule and repeats no value, so it may be shown; no other text is.
+func fault(err error) error {
+	k := kindOf(err)
+	detail := ""
+	var refusal *broker.Refusal
+	switch {
+	case errors.As(err, &refusal):
+		detail = string(refusal.Reason)
+	case k.Name == invalid.Name:
+		detail = err.Error()
+	case k.Name == unresolved.Name:
+		detail = causeOf(err)
+	}
+	return problem(k, detail)
+}
+
+// causeOf says in a word why a reference does not resolve.
+func causeOf(err error) string {
+	for fault, word := range map[error]string{broker.ErrSecretMissing: "missing", broker.ErrSecretMalformed: "malformed or too short to mask",
+		broker.ErrStoreDenied: "the store refuses Bindery", broker.ErrKeyUnavailable: "the key cannot be used"} {
+		if errors.Is(err, fault) {
+			return word
+		}
+	}
+	return ""
+}
+
+// foreign turns huma's own errors into this API's: without the values that were
+// sent.
+func foreign(_ huma.Context, status string, v any) (any, error) {
+	m, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	k := internal
+	for _, candidate := range []Kind{malformed, invalid, tooLarge, notAllowed, notMediaType, notFound} {
+		if candidate.Status == m.Status {
+			k = candidate
+			break
+		}
+	}
+	p := problem(k, "")
+	p.Status = m.Status
+	for _, e := range m.Errors {
+		p.Errors = append(p.Errors, Wrong{Location: e.Location, Message: e.Message})
+	}
+	return p, nil
+}

@@ -1,0 +1,109 @@
+package handler
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bindery/shared/admin"
+	"bindery/shared/broker"
+)
+
+// ToolBody is what an administrator says of a tool.
+type ToolBody struct {
+	Owner string   `json:"owner" minLength:"1" maxLength:"256"`
+	Risk  string   `json:"risk" enum:"low,medium,high,critical"`
+	Teams []string `json:"teams,omitempty" maxItems:"64" doc:"Teams whose agents may use it in mode agent_scoped"`
+	State string   `json:"state" enum:"active,pending,suspended"`
+}
+
+// ToolView is a tool as it is read.
+type ToolView struct {
+	Name    string `json:"name"`
+	Server  string `json:"server"`
+	Version int64  `json:"version"`
+	ToolBody
+}
+
+type toolPath struct {
+	serverPath
+	Tool string `path:"tool" minLength:"1" maxLength:"256"`
+}
+
+func (h *Handler) tools() {
+	huma.Register(h.api, operation("list-tools", http.MethodGet, "/servers/{server}/tools", "List a server's tools", 404), h.listTools)
+	huma.Register(h.api, operation("get-tool", http.MethodGet, "/servers/{server}/tools/{tool}", "Read a tool", 404), h.getTool)
+	huma.Register(h.api, operation("put-tool", http.MethodPut, "/servers/{server}/tools/{tool}", "Register or change a tool", 404, 409, 412, 413, 415, 422, 428), h.putTool)
+}
+
+func (h *Handler) listTools(ctx context.Context, in *struct {
+	serverPath
+	page
+}) (*listing[ToolView], error) {
+	server, err := h.liveServer(ctx, in.Server)
+	if asked := h.ask(ctx, "list-tools", "read", admin.Object{Kind: "server", Name: in.Server, Owners: owners(server.Owner)}); asked != nil {
+		return nil, asked
+	}
+	if err != nil {
+		return nil, fault(err)
+	}
+	rows, err := h.reader.Tools(ctx, h.route(in.Server), in.rows())
+	if err != nil {
+		return nil, fault(err)
+	}
+	return listed(rows, in.page, func(t broker.Tool) string { return t.Name },
+		func(t broker.Tool) (ToolView, bool) { return viewTool(t), t.State != broker.Deleted }), nil
+}
+
+func (h *Handler) getTool(ctx context.Context, in *toolPath) (*one[ToolView], error) {
+	server, err := h.liveServer(ctx, in.Server)
+	var t broker.Tool
+	if err == nil {
+		if t, err = h.reader.Tool(ctx, h.route(in.Server), in.Tool); err == nil && t.State == broker.Deleted {
+			err = broker.ErrNotFound
+		}
+	}
+	if asked := h.ask(ctx, "get-tool", "read", admin.Object{Kind: "tool", Server: in.Server, Name: in.Tool, Owners: owners(server.Owner)}); asked != nil {
+		return nil, asked
+	}
+	if err != nil {
+		return nil, fault(err)
+	}
+	return &one[ToolView]{tag(t.Version), viewTool(t)}, nil
+}
+
+func (h *Handler) putTool(ctx context.Context, in *struct {
+	toolPath
+	condition
+	Body ToolBody
+}) (*one[ToolView], error) {
+	version, err := in.version()
+	if err != nil {
+		return nil, fault(err)
+	}
+	server, missing := h.liveServer(ctx, in.Server)
+	current, err := h.reader.Tool(ctx, h.route(in.Server), in.Tool)
+	if err != nil && !isMissing(err) {
+		return nil, fault(err)
+	}
+	next := broker.Tool{Environment: h.environment, Server: in.Server, Name: in.Tool, Version: version, State: broker.State(in.Body.State),
+		Owner: in.Body.Owner, Risk: riskOf(in.Body.Risk), Teams: in.Body.Teams}
+	op := admin.Operation{ID: "put-tool", Action: "put", Object: admin.Object{Kind: "tool", Server: in.Server, Name: in.Tool, Owners: owners(server.Owner)}}
+	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewTool(current)), viewTool(next), in.DryRun, func(ctx context.Context) error {
+		if missing != nil {
+			return missing
+		}
+		return h.registry.Writer.PutTool(ctx, next)
+	})
+	if err != nil {
+		return nil, fault(err)
+	}
+	next.Version++
+	return &one[ToolView]{tag(next.Version), viewTool(next)}, nil
+}
+
+func viewTool(t broker.Tool) ToolView {
+	return ToolView{Name: t.Name, Server: t.Server, Version: t.Version,
+		ToolBody: ToolBody{Owner: t.Owner, Risk: t.Risk.String(), Teams: t.Teams, State: string(t.State)}}
+}

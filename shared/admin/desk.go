@@ -1,0 +1,163 @@
+// Package admin is the one place where what an administrator asks is permitted
+// and recorded: nothing of the catalogue is shown or changed but through a
+// Desk. A change is recorded before it is made, with what was there before and
+// what is to be there after, and again when it has ended; what cannot be
+// recorded is not made.
+//
+// The package knows no HTTP and no storage, never holds a secret, and never
+// decides by itself who may do what: that is the Gate's.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"bindery/shared/broker"
+)
+
+// Caller is who asks, with what the records need to know of the request.
+type Caller struct {
+	Principal broker.Principal
+	Roles     []string
+	Receipt   string
+	RequestID string
+}
+
+// Object is what an operation is about.
+type Object struct {
+	Kind   string // "server", "binding", "agent", "tool", "store", "value"
+	Server string // the server it belongs to, or empty
+	Name   string
+	Owners []string // teams that own it now, and that would own it after
+}
+
+// Path names the object in records, as in "binding/github/dev-github".
+func (o Object) Path() string {
+	if o.Server != "" && o.Kind != "server" {
+		return o.Kind + "/" + o.Server + "/" + o.Name
+	}
+	return o.Kind + "/" + o.Name
+}
+
+// Operation is one thing that is asked.
+type Operation struct {
+	ID     string // of the API, as in "put-server"
+	Action string // what the Gate judges
+	Object Object
+}
+
+// Gate says who may do what. It is pure: the same question has the same answer.
+type Gate interface {
+	Permits(c Caller, o Operation) bool
+}
+
+// Faults of a Desk.
+var (
+	ErrForbidden  = errors.New("not permitted")
+	ErrUnrecorded = errors.New("the change could not be recorded, so it was not made")
+)
+
+// Desk permits and records. It is safe for concurrent use.
+type Desk struct {
+	Environment string
+	Issuers     string // digest of the issuer document in force
+	Gate        Gate
+	Journal     *broker.Journal
+	Now         func() time.Time
+	Status      func(error) int // the HTTP status that the caller gets for a fault, for the record
+}
+
+// Read permits and records a question. Nothing may be shown if it fails.
+func (d *Desk) Read(ctx context.Context, c Caller, o Operation) error {
+	if err := d.permit(ctx, c, o); err != nil {
+		return err
+	}
+	r := d.record(c, o, broker.Outcome)
+	r.Status = d.Status(nil)
+	return d.store(ctx, r)
+}
+
+// Change permits a change, records it with before and after (rows or views of
+// them, never with a secret), makes it, and records how it ended. before is nil
+// for what is new, after for what is deleted. A dry run is permitted and
+// recorded, and nothing is made.
+func (d *Desk) Change(ctx context.Context, c Caller, o Operation, before, after any, dry bool, apply func(context.Context) error) error {
+	if err := d.permit(ctx, c, o); err != nil {
+		return err
+	}
+	r := d.record(c, o, broker.Intent)
+	var err error
+	if r.Before, err = text(before); err == nil {
+		r.After, err = text(after)
+	}
+	if err != nil {
+		return err
+	}
+	if dry {
+		r.Phase, r.Reason, r.Status = broker.Outcome, broker.DryRun, d.Status(nil)
+		return d.store(ctx, r)
+	}
+	if err := d.store(ctx, r); err != nil {
+		return err
+	}
+	fault := apply(ctx)
+	r.Phase, r.At, r.Before, r.After = broker.Outcome, d.Now().UTC(), "", ""
+	r.Reason, r.Status = reasonOf(fault), d.Status(fault)
+	return errors.Join(fault, d.store(ctx, r))
+}
+
+func (d *Desk) permit(ctx context.Context, c Caller, o Operation) error {
+	if d.Gate.Permits(c, o) {
+		return nil
+	}
+	r := d.record(c, o, broker.Refused)
+	r.Reason, r.Status = broker.NotPermitted, d.Status(ErrForbidden)
+	return errors.Join(ErrForbidden, d.store(ctx, r))
+}
+
+func (d *Desk) record(c Caller, o Operation, phase broker.Phase) broker.Record {
+	return broker.Record{
+		Schema: broker.RecordSchema, Receipt: c.Receipt, Phase: phase, At: d.Now().UTC(), RequestID: c.RequestID,
+		Environment: d.Environment, Server: o.Object.Server, Issuers: d.Issuers,
+		Principal: c.Principal.ID, Kind: c.Principal.Kind, Agent: c.Principal.Agent,
+		Method: o.ID, Action: broker.Administer, Target: o.Action, Object: o.Object.Path(),
+	}
+}
+
+// store appends within a time of its own: a record does not end with its caller.
+func (d *Desk) store(ctx context.Context, r broker.Record) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), broker.SettleTime)
+	defer cancel()
+	if err := d.Journal.Append(ctx, r); err != nil {
+		return errors.Join(ErrUnrecorded, err)
+	}
+	return nil
+}
+
+// text is the JSON of one side of a change.
+func text(v any) (string, error) {
+	if v == nil {
+		return "", nil
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("encode the change: %w", err)
+	}
+	return string(b), nil
+}
+
+// reasonOf translates a fault of a change into the word for the record.
+func reasonOf(err error) broker.Reason {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, broker.ErrConflict):
+		return broker.ChangeLost
+	case errors.Is(err, broker.ErrInvalid), errors.Is(err, broker.ErrNotFound):
+		return broker.ChangeInvalid
+	}
+	return broker.ChangeFailed
+}
