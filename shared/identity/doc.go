@@ -18,11 +18,11 @@
 //
 // # Caches
 //
-//	what              key                        life
-//	key set           issuer                     renewed beside a call after 10 min, before it after 20 min;
-//	                                             keys_max_age (24h) while the issuer cannot be reached
-//	shared key set    environment and issuer     as above; sealed, one row for all processes
-//	verified result   SHA-256 of resource, token until exp or max_age, and while its key is published; 4096, LRU
+//	what              key                         life
+//	key set           issuer                      renewed beside a call after 10 min, before it after 20 min;
+//	                                              keys_max_age (24h) while the issuer cannot be reached
+//	shared key set    environment and issuer      as above; sealed, one row for all processes
+//	verified result   SHA-256 of resource, token  until exp or max_age, and while its key is published; 4096, LRU
 //
 // A key that the issuer removes stops working within 20 minutes while the
 // issuer can be reached, whatever a frozen sandbox held up; clocks that are
