@@ -25,17 +25,6 @@ type Environment struct {
 	State   State
 }
 
-// Store registers a secret store in an environment: Name is the scheme of its
-// references, Kind the adapter, Paths what may be read.
-type Store struct {
-	Environment string
-	Name        string
-	Kind        string
-	Paths       Scope
-	Version     int64
-	State       State
-}
-
 // Server is a registered upstream MCP server.
 type Server struct {
 	Environment string

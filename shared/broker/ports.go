@@ -69,6 +69,10 @@ type Want struct {
 	Keys        []string  // JSON members; one empty string means the whole value
 	Environment string
 	Origin      string // digest of the upstream's origin, from the catalogue
+	Store       Store  // the registration by which it is read
+	// Credential reads Store.Auth.Credential anew, each time it is called; nil
+	// where there is none.
+	Credential func(context.Context) (secret.Value, error)
 }
 
 // Secret is one version of one secret: its wanted members, all of them.

@@ -20,6 +20,9 @@ type Registry struct {
 	// CheckServer judges what reaches the upstream and where: attachments,
 	// propagation, and the URL itself.
 	CheckServer func(Server) error
+	// CheckStore judges what is particular to the store's kind, and the address.
+	// A Registry without it registers no store that has an address.
+	CheckStore func(Store) error
 	// TryAttach puts a credential into a request that is never sent, so that a
 	// value its place cannot carry is refused when the card is made.
 	TryAttach func(Server, map[string]secret.Value) error
@@ -42,10 +45,8 @@ func (r *Registry) PutServer(ctx context.Context, s Server) error {
 	if err := r.CheckServer(s); err != nil {
 		return err
 	}
-	for _, n := range s.Networks {
-		if !Opens(n) {
-			return fmt.Errorf("%w server: network %s is not a private range that may be opened", ErrInvalid, n)
-		}
+	if err := opensOnlyPrivate("server", s.Networks); err != nil {
+		return err
 	}
 	return r.Writer.PutServer(ctx, s)
 }
@@ -71,6 +72,20 @@ func (r *Registry) PutStore(ctx context.Context, s Store) error {
 	}
 	if err := CheckScope(s.Paths); err != nil {
 		return err
+	}
+	if err := s.checkSignIn(); err != nil {
+		return err
+	}
+	if err := opensOnlyPrivate("store", s.Networks); err != nil {
+		return err
+	}
+	switch {
+	case r.CheckStore != nil:
+		if err := r.CheckStore(s); err != nil {
+			return err
+		}
+	case s.Address != "":
+		return fmt.Errorf("%w store: its address cannot be checked here", ErrInvalid)
 	}
 	return r.Writer.PutStore(ctx, s)
 }

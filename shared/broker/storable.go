@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 	"unicode/utf8"
 )
@@ -50,6 +51,10 @@ func (s Store) Check() error {
 	c.standing(s.Version, s.State)
 	c.list("paths", s.Paths)
 	c.keep(CheckScope(s.Paths))
+	c.text("address and sign-in", s.Address, s.Namespace, string(s.Auth.Method), s.Auth.Mount, s.Auth.Role,
+		s.Auth.Credential.String(), s.Auth.ServerID)
+	c.networks(s.Networks)
+	c.keep(s.checkSignIn())
 	return c.err
 }
 
@@ -64,16 +69,13 @@ func (s Server) Check() error {
 	c.keep(err)
 	c.entries("attachments", len(s.Attach))
 	c.entries("propagations", len(s.Propagate))
-	c.entries("networks", len(s.Networks))
 	for _, a := range s.Attach {
 		c.text("attachment", string(a.In), a.Name, a.Template)
 	}
 	for _, p := range s.Propagate {
 		c.text("propagation", p.Attribute, p.Header)
 	}
-	for _, n := range s.Networks {
-		c.require("network", n.IsValid(), "it must be a prefix")
-	}
+	c.networks(s.Networks)
 	c.require("timeout", s.Timeout >= 0, "it must not be negative")
 	c.limits(s.Limits)
 	return c.err
@@ -286,6 +288,13 @@ func (c *rowCheck) text(what string, texts ...string) {
 func (c *rowCheck) list(what string, entries []string) {
 	c.entries(what, len(entries))
 	c.text(what, entries...)
+}
+
+func (c *rowCheck) networks(networks []netip.Prefix) {
+	c.entries("networks", len(networks))
+	for _, n := range networks {
+		c.require("network", n.IsValid(), "it must be a prefix")
+	}
 }
 
 func (c *rowCheck) entries(what string, n int) {

@@ -68,13 +68,14 @@ func (s *Static) plan(a *broker.Ask) ([]read, error) {
 		whole := f.Reference.WithoutKey()
 		i := slices.IndexFunc(reads, func(r read) bool { return r.want.Reference == whole })
 		if i < 0 {
-			store, err := s.storeOf(f.Reference, a)
+			store, registered, err := s.storeOf(f.Reference, a)
 			if err != nil {
 				return nil, fmt.Errorf("field %q: %w", f.Name, err)
 			}
 			i = len(reads)
 			reads = append(reads, read{store: store, want: broker.Want{
 				Reference: whole, Environment: a.Binding.Environment, Origin: a.Binding.Origin,
+				Store: registered, Credential: s.signIn(registered, a),
 			}})
 		}
 		r := &reads[i]
@@ -89,20 +90,20 @@ func (s *Static) plan(a *broker.Ask) ([]read, error) {
 // storeOf finds the adapter by way of the environment's registration. The
 // decision has held the reference to it already; a caller that has not decided
 // gets nothing here either.
-func (s *Static) storeOf(r broker.Reference, a *broker.Ask) (broker.SecretStore, error) {
+func (s *Static) storeOf(r broker.Reference, a *broker.Ask) (broker.SecretStore, broker.Store, error) {
 	for _, registered := range a.Stores {
 		if registered.Name != r.Scheme() || registered.State != broker.Active || registered.Environment != a.Binding.Environment {
 			continue
 		}
 		if !registered.Paths.Allows(r) {
-			return nil, fmt.Errorf("%w: the reference is outside the paths of its store", broker.ErrStoreDenied)
+			return nil, broker.Store{}, fmt.Errorf("%w: the reference is outside the paths of its store", broker.ErrStoreDenied)
 		}
 		if store := s.stores[registered.Kind]; store != nil {
-			return store, nil
+			return store, registered, nil
 		}
-		return nil, fmt.Errorf("%w: this deployment has no store of kind %q", broker.ErrStoreDenied, registered.Kind)
+		return nil, broker.Store{}, fmt.Errorf("%w: this deployment has no store of kind %q", broker.ErrStoreDenied, registered.Kind)
 	}
-	return nil, fmt.Errorf("%w: no active store is registered under the name %q", broker.ErrStoreDenied, r.Scheme())
+	return nil, broker.Store{}, fmt.Errorf("%w: no active store is registered under the name %q", broker.ErrStoreDenied, r.Scheme())
 }
 
 func fetchAll(ctx context.Context, reads []read) error {

@@ -81,7 +81,7 @@ func (s *DB) PutStore(ctx context.Context, v broker.Store) error {
 	return s.do(ctx, PutStore, func() error {
 		expected := v.Version
 		v.Version++
-		v.Paths = clone(v.Paths)
+		v.Paths, v.Networks = clone(v.Paths), clone(v.Networks)
 		return replaceListed(s.stores, v.Environment, v.Name, storeName, v, func(now *broker.Store) bool {
 			return now == nil && expected == 0 || now != nil && follows(now.Version, now.State, expected)
 		})

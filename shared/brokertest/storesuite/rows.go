@@ -49,7 +49,9 @@ func fullBinding(environment, name string, actor broker.Actor) broker.Binding {
 }
 
 func fullStore(environment string) broker.Store {
-	return broker.Store{Environment: environment, Name: "aws-sm", Kind: "awssm", Paths: broker.Scope{"prod/*", "shared/one"}, State: broker.Active}
+	return broker.Store{Environment: environment, Name: "aws-sm", Kind: "awssm", Paths: broker.Scope{"prod/*", "shared/one"}, State: broker.Active,
+		Address: "https://vault.example.com:8200", Namespace: "team/git", Networks: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")},
+		Auth: broker.StoreAuth{Method: broker.AuthJWT, Mount: "jwt/prod", Role: "bindery", Credential: reference("sealed:vault-jwt")}}
 }
 
 func fullAgent(environment string) broker.Agent {

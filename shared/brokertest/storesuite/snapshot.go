@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ import (
 )
 
 // compare takes values with unexported fields by ==, and an empty list for none.
-var compare = cmp.Options{cmpopts.EquateComparable(broker.Reference{}), cmpopts.EquateEmpty(),
+var compare = cmp.Options{cmpopts.EquateComparable(broker.Reference{}, netip.Prefix{}), cmpopts.EquateEmpty(),
 	cmp.Comparer(func(a, b broker.Server) bool { return reflect.DeepEqual(a, b) })}
 
 func testSnapshot(t *testing.T, backend Factory) {
