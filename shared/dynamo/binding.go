@@ -42,7 +42,7 @@ func (s *DB) PutBinding(ctx context.Context, b broker.Binding) error {
 }
 
 func (s *DB) tryPutBinding(ctx context.Context, b broker.Binding) error {
-	now, err := s.head(ctx, routeOf(b), b.Name)
+	now, err := s.head(ctx, puttingBinding, routeOf(b), b.Name)
 	if err != nil {
 		return err
 	}
@@ -153,12 +153,12 @@ func (s *DB) settled(ctx context.Context, next broker.Binding, current attribute
 }
 
 // head reads where a binding is now; version 0 means its name is free.
-func (s *DB) head(ctx context.Context, r broker.Route, name string) (head, error) {
-	a, err := s.get(ctx, puttingBinding, s.tables.Catalogue, headKey(r, name))
+func (s *DB) head(ctx context.Context, doing string, r broker.Route, name string) (head, error) {
+	a, err := s.get(ctx, doing, s.tables.Catalogue, headKey(r, name))
 	if err != nil || a == nil {
 		return head{}, err
 	}
-	return decode(a, headRow.value, head.key)
+	return decodeHead(a)
 }
 
 // BindingVersion implements broker.CatalogueWriter.

@@ -112,6 +112,12 @@ func (r headRow) value() (head, error) {
 // Check leaves nothing to check: the key says all that matters.
 func (h head) Check() error { return nil }
 
+func decodeHead(a attributes) (head, error) { return decode(a, headRow.value, head.key) }
+
+func decodeCurrent(a attributes) (broker.Binding, error) {
+	return decode(a, bindingRow.value, currentKey)
+}
+
 func (h head) key() key {
 	return headKey(broker.Route{Environment: h.environment, Server: h.server}, h.name)
 }

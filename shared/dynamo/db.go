@@ -26,13 +26,15 @@ type Tables struct {
 type DB struct {
 	client *dynamodb.Client
 	tables Tables
-	now    func() time.Time // decides only whether a key set or a rolling key is past its life
+	now    func() time.Time // decides only whether a key set, a rolling key or an attempt is past its life
 	shard  func() int       // which copy of an environment's rows to read
 }
 
 var (
 	_ broker.Catalogue       = (*DB)(nil)
 	_ broker.CatalogueWriter = (*DB)(nil)
+	_ broker.CatalogueReader = (*DB)(nil)
+	_ broker.Attempts        = (*DB)(nil)
 	_ broker.Markers         = (*DB)(nil)
 	_ broker.AuditLog        = (*DB)(nil)
 	_ broker.SealedValues    = (*DB)(nil)

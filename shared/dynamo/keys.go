@@ -19,6 +19,7 @@ import (
 //	table        pk                                       sk                        row
 //	catalogue    env/{environment}#{shard 0..7}           state                     environment      eight copies, see replicate.go
 //	             env/{environment}#{shard 0..7}           store/{name}              store            eight copies
+//	             servers/{environment}                    name/{server}             index entry      written before the server
 //	             server/{environment}/{server}            server                    server
 //	             server/{environment}/{server}            binding/{name}            binding          actor names no principal
 //	             personal/{environment}/{server}/{principal}  binding/{name}        binding          actor names this principal
@@ -33,11 +34,16 @@ import (
 //	             rolling-key/{environment}                {day}                     rolling key      TTL attribute expires
 //	             quota/{environment}/{subject}/calls      {window start}            counter          TTL attribute expires
 //	             quota/{environment}/{subject}/places     {number}                  place            TTL attribute expires
+//	             attempt/{environment}/{principal}        key/{key}                 attempt          TTL attribute expires
 //	audit        {receipt}                                {phase}                   broker.Record, under its JSON names
 //
 // One decision reads server/, personal/ and one shard of env/ by Query, and
 // agent/, tool/ and up to three of marker/ by BatchGetItem. The decision about a
 // list of tools reads all of tool/{environment}/{server} by one more Query.
+//
+// Administrators page through store/ of shard 0, servers/, agent/, tool/ and
+// head/ in the order of the sort key, which is not that of the names: escaping
+// moves some of them. servers/ and head/ say where the rows themselves are.
 //
 // Places are not with the calls, so that taking one does not read the windows
 // that TTL has not deleted yet.
@@ -80,6 +86,17 @@ func storeKey(environment, name string, shard int) key {
 	return key{environmentPartition(environment, shard), join("store", name)}
 }
 
+// after bounds the sort keys of one kind to those of the names after one. A
+// space sorts before everything that an escaped name can go on with, and "0"
+// right after the slash.
+func after(kind, name string) (first, last string) { return join(kind, name) + " ", kind + "0" }
+
+func serversPartition(environment string) string { return join("servers", environment) }
+
+func indexKey(r broker.Route) key {
+	return key{serversPartition(r.Environment), join("name", r.Server)}
+}
+
 func serverPartition(r broker.Route) string { return join("server", r.Environment, r.Server) }
 
 func serverKey(r broker.Route) key { return key{serverPartition(r), "server"} }
@@ -97,18 +114,18 @@ func bindingKey(r broker.Route, principal, name string) key {
 	return key{personalPartition(r, principal), join("binding", name)}
 }
 
-func headKey(r broker.Route, name string) key {
-	return key{join("history", r.Environment, r.Server), join("head", name)}
-}
+func historyPartition(r broker.Route) string { return join("history", r.Environment, r.Server) }
+
+func headKey(r broker.Route, name string) key { return key{historyPartition(r), join("head", name)} }
 
 // versionKey pads the number so that versions sort.
 func versionKey(r broker.Route, name string, version int64) key {
-	return key{join("history", r.Environment, r.Server), join("version", name, fmt.Sprintf("%016d", version))}
+	return key{historyPartition(r), join("version", name, fmt.Sprintf("%016d", version))}
 }
 
-func agentKey(environment, id string) key {
-	return key{join("agent", environment), join("id", id)}
-}
+func agentPartition(environment string) string { return join("agent", environment) }
+
+func agentKey(environment, id string) key { return key{agentPartition(environment), join("id", id)} }
 
 func toolPartition(r broker.Route) string { return join("tool", r.Environment, r.Server) }
 
@@ -147,6 +164,10 @@ func placesPartition(environment, subject string) string {
 
 func placeKey(environment, subject string, number int) key {
 	return key{placesPartition(environment, subject), strconv.Itoa(number)}
+}
+
+func attemptKey(environment, principal, idempotency string) key {
+	return key{join("attempt", environment, principal), join("key", idempotency)}
 }
 
 func auditKey(r broker.Record) key { return key{r.Receipt, string(r.Phase)} }

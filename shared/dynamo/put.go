@@ -86,13 +86,18 @@ func encode(doing string, row any) (attributes, error) {
 	return item, nil
 }
 
-// PutServer implements broker.CatalogueWriter.
+// PutServer implements broker.CatalogueWriter. The entry in the index comes
+// first: an entry without its server is passed over, while a server without its
+// entry could not be listed. It is put each time, for servers that have none yet.
 func (s *DB) PutServer(ctx context.Context, v broker.Server) error {
 	if err := v.Check(); err != nil {
 		return err
 	}
 	expected := v.Version
 	v.Version++
+	if err := s.index(ctx, broker.Route{Environment: v.Environment, Server: v.Name}); err != nil {
+		return err
+	}
 	return s.putRow(ctx, "put the server", s.tables.Catalogue, newServerRow(v), replaces(expected))
 }
 

@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	maxPages   = 32 // of up to 1 MB each
-	batchTries = 5  // reads of keys that came back unprocessed
+	maxPages   = 32  // of up to 1 MB each
+	batchTries = 5   // reads of keys that came back unprocessed
+	batchKeys  = 100 // that one batch may ask for
 )
 
 // get reads one item strongly consistently; nil means it is not there.

@@ -77,11 +77,11 @@ func (s *DB) readEnvironment(ctx context.Context, l broker.Lookup, snap *broker.
 	return s.query(ctx, "read the environment", s.tables.Catalogue, partition, func(sk string, a attributes) error {
 		switch {
 		case sk == "state":
-			e, err := decode(a, environmentRow.value, func(e broker.Environment) key { return environmentKey(e.Name, shard) })
+			e, err := decodeEnvironment(shard)(a)
 			snap.Environment = &e
 			return err
 		case strings.HasPrefix(sk, "store/"):
-			v, err := decode(a, storeRow.value, func(v broker.Store) key { return storeKey(v.Environment, v.Name, shard) })
+			v, err := decodeStore(shard)(a)
 			snap.Stores = append(snap.Stores, v)
 			return err
 		}
@@ -93,13 +93,11 @@ func (s *DB) readServer(ctx context.Context, l broker.Lookup, snap *broker.Snaps
 	return s.query(ctx, "read the server", s.tables.Catalogue, serverPartition(l.Route), func(sk string, a attributes) error {
 		switch {
 		case sk == "server":
-			v, err := decode(a, serverRow.value, func(v broker.Server) key {
-				return serverKey(broker.Route{Environment: v.Environment, Server: v.Name})
-			})
+			v, err := decodeServer(a)
 			snap.Server = &v
 			return err
 		case strings.HasPrefix(sk, "binding/"):
-			b, err := decode(a, bindingRow.value, currentKey)
+			b, err := decodeCurrent(a)
 			snap.Shared = append(snap.Shared, b)
 			return err
 		}
@@ -110,7 +108,7 @@ func (s *DB) readServer(ctx context.Context, l broker.Lookup, snap *broker.Snaps
 func (s *DB) readPersonal(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
 	partition := personalPartition(l.Route, l.Principal)
 	return s.query(ctx, "read the caller's bindings", s.tables.Catalogue, partition, func(_ string, a attributes) error {
-		b, err := decode(a, bindingRow.value, currentKey)
+		b, err := decodeCurrent(a)
 		snap.Personal = append(snap.Personal, b)
 		return err
 	})
@@ -118,14 +116,10 @@ func (s *DB) readPersonal(ctx context.Context, l broker.Lookup, snap *broker.Sna
 
 func (s *DB) readTools(ctx context.Context, l broker.Lookup, snap *broker.Snapshot) error {
 	return s.query(ctx, "read the tools", s.tables.Catalogue, toolPartition(l.Route), func(_ string, a attributes) error {
-		v, err := decode(a, toolRow.value, keyOfTool)
+		v, err := decodeTool(a)
 		snap.Tools = append(snap.Tools, v)
 		return err
 	})
-}
-
-func keyOfTool(v broker.Tool) key {
-	return toolKey(broker.Route{Environment: v.Environment, Server: v.Server}, v.Name)
 }
 
 // readSingles reads agent, tool and markers in one batch.
@@ -149,11 +143,11 @@ func (s *DB) readSingles(ctx context.Context, l broker.Lookup, snap *broker.Snap
 	return s.batch(ctx, "read agent, tool and markers", want, func(k key, a attributes) error {
 		switch {
 		case k == agent:
-			v, err := decode(a, agentRow.value, func(v broker.Agent) key { return agentKey(v.Environment, v.ID) })
+			v, err := decodeAgent(a)
 			snap.Agent = &v
 			return err
 		case k == tool:
-			v, err := decode(a, toolRow.value, keyOfTool)
+			v, err := decodeTool(a)
 			snap.Tool = &v
 			return err
 		case k.sk == "marker":

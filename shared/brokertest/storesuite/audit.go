@@ -3,6 +3,7 @@ package storesuite
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ func testAudit(t *testing.T, backend Factory) {
 		"an applied record whose answer was lost is recognised": testAuditLost,
 		"a lost answer does not vouch for somebody else":        testAuditLostForeign,
 		"records that could not be told apart are refused":      testAuditRefused,
+		"a change is kept as it was before and after, in full":  testAuditChange,
 	})
 }
 
@@ -159,6 +161,10 @@ func testAuditRefused(b *bench) {
 		"an unknown phase":       func(r *broker.Record) { r.Phase = "intent#2" },
 		"an unknown schema":      func(r *broker.Record) { r.Schema = 99 },
 		"text that is not UTF-8": func(r *broker.Record) { r.Target = "\xff" },
+		"a before that is none":  func(r *broker.Record) { r.Before = "\xff" },
+		"a huge before":          func(r *broker.Record) { r.Before = strings.Repeat("x", 64<<10+1) },
+		"a huge after":           func(r *broker.Record) { r.After = strings.Repeat("x", 64<<10+1) },
+		"a huge object":          func(r *broker.Record) { r.Object = strings.Repeat("x", 64<<10) },
 	} {
 		r := b.record(broker.Intent)
 		spoil(&r)
@@ -170,5 +176,30 @@ func testAuditRefused(b *bench) {
 	}
 	if got := b.stored(b.record(broker.Intent)); len(got) != 0 {
 		b.Fatalf("stored: %+v", got)
+	}
+}
+
+// testAuditChange stores the longest change there can be, what was created and
+// what was deleted.
+func testAuditChange(b *bench) {
+	document := func(letter string) string {
+		return `{"text":"` + strings.Repeat(letter, (64<<10-len(`{"text":""}`))/len(letter)) + `"}`
+	}
+	for name, change := range map[string]struct{ before, after string }{
+		"longest": {document("<"), document("é")},
+		"created": {"", `{"name":"card"}`},
+		"deleted": {`{"name":"card"}`, ""},
+	} {
+		want := b.record(broker.Intent)
+		want.Receipt, want.Object, want.Before, want.After = want.Receipt+name, "binding/github/card", change.before, change.after
+		b.must(b.Audit.Append(b.Context(), want))
+		b.onlyStored(want)
+		hash, err := want.Hash()
+		b.must(err)
+		got, err := b.stored(want)[0].Hash()
+		b.must(err)
+		if got != hash {
+			b.Fatalf("%s: the hash was %s and is now %s", name, hash, got)
+		}
 	}
 }

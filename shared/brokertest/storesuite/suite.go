@@ -26,12 +26,14 @@ import (
 type Stores struct {
 	Catalogue broker.Catalogue
 	Writer    broker.CatalogueWriter
+	Reader    broker.CatalogueReader
 	Markers   broker.Markers
 	Audit     broker.AuditLog
 	Sealed    broker.SealedValues
 	Keys      broker.KeySets
 	Rolling   broker.RollingKeys
 	Quotas    broker.Quotas
+	Attempts  broker.Attempts
 
 	// ReadAudit gives a receipt's records, intent before outcome.
 	ReadAudit func(ctx context.Context, receipt string) ([]broker.Record, error)
@@ -56,6 +58,7 @@ func Run(t *testing.T, backend Factory) {
 		{"versioned rows", testKinds},
 		{"bindings", testBindings},
 		{"snapshot", testSnapshot},
+		{"reading", testReading},
 		{"markers", testMarkers},
 		{"audit", testAudit},
 		{"sealed values", testSealed},
@@ -63,6 +66,7 @@ func Run(t *testing.T, backend Factory) {
 		{"rolling keys", testRolling},
 		{"calls", testCalls},
 		{"places", testPlaces},
+		{"attempts", testAttempts},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, backend) })
 	}

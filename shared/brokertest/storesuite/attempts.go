@@ -1,0 +1,311 @@
+package storesuite
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bindery/shared/broker"
+)
+
+func testAttempts(t *testing.T, backend Factory) {
+	each(t, backend, map[string]func(*bench){
+		"the first attempt counts, for everyone who comes later": testAttemptFirst,
+		"an ended attempt is given with its whole answer":        testAttemptEnded,
+		"an attempt ends once, and only as it was begun":         testAttemptEndsOnce,
+		"of sixteen attempts under one key exactly one counts":   testAttemptRace,
+		"of sixteen ends exactly one is kept":                    testAttemptEndRace,
+		"an applied beginning whose answer was lost counts":      testAttemptLost,
+		"an applied end whose answer was lost is kept":           testAttemptEndLost,
+		"a key older than its life is not known":                 testAttemptLife,
+		"keys of others and elsewhere are other keys":            testAttemptApart,
+		"attempts that no backend may keep are refused":          testAttemptRefused,
+		"a backend that cannot be asked gives no attempt":        testAttemptUnavailable,
+	})
+}
+
+// attempt has every field set that an attempt begins with.
+func (b *bench) attempt(receipt string) broker.Attempt {
+	return broker.Attempt{Environment: b.environment, Principal: "p-admin/1#", Key: "key/1#%2F é", Request: "digest-1", Receipt: receipt,
+		Begun: b.clock.Now().Add(-time.Nanosecond).In(time.FixedZone("", 3600))}
+}
+
+func ended(a broker.Attempt) broker.Attempt {
+	a.Status, a.Answer, a.ETag = 201, []byte("{\"name\":\"é\"}\x00\xff"), `"7"`
+	return a
+}
+
+func (b *bench) begins(a, want broker.Attempt) {
+	b.Helper()
+	got, err := b.Attempts.BeginAttempt(b.Context(), a)
+	b.must(err)
+	if d := cmp.Diff(want, got, compare); d != "" {
+		b.Fatal(d)
+	}
+}
+
+func testAttemptFirst(b *bench) {
+	first := b.attempt("r-1")
+	b.begins(first, first)
+	b.begins(first, first)
+	second := b.attempt("r-2")
+	second.Request = "digest-2"
+	b.clock.Advance(time.Hour)
+	second.Begun = b.clock.Now()
+	b.begins(second, first)
+}
+
+func testAttemptEnded(b *bench) {
+	full := ended(b.attempt("r-1"))
+	for i, v := 0, reflect.ValueOf(full); i < v.NumField(); i++ {
+		if v.Field(i).IsZero() {
+			b.Fatalf("the full attempt leaves %s out", v.Type().Field(i).Name)
+		}
+	}
+	b.begins(b.attempt("r-1"), b.attempt("r-1"))
+	b.must(b.Attempts.EndAttempt(b.Context(), full))
+	b.begins(b.attempt("r-2"), full)
+	bare := b.attempt("r-3")
+	bare.Key = "bare"
+	b.begins(bare, bare)
+	bare.Status = 204
+	b.must(b.Attempts.EndAttempt(b.Context(), bare))
+	b.must(b.Attempts.EndAttempt(b.Context(), bare))
+	again := b.attempt("r-4")
+	again.Key = "bare"
+	b.begins(again, bare)
+	large := b.attempt("r-5")
+	large.Key = strings.Repeat("k", broker.MaxID)
+	b.begins(large, large)
+	large.Status, large.Answer = 200, bytes.Repeat([]byte{0xff}, 64<<10)
+	b.must(b.Attempts.EndAttempt(b.Context(), large))
+	again.Key = large.Key
+	b.begins(again, large)
+}
+
+func testAttemptEndsOnce(b *bench) {
+	mine := b.attempt("r-1")
+	end := ended(mine)
+	b.wants(b.Attempts.EndAttempt(b.Context(), end), broker.ErrConflict) // it never began
+	b.begins(mine, mine)
+	for name, spoil := range map[string]func(*broker.Attempt){
+		"another receipt":   func(a *broker.Attempt) { a.Receipt = "r-2" },
+		"another request":   func(a *broker.Attempt) { a.Request = "digest-2" },
+		"another beginning": func(a *broker.Attempt) { a.Begun = a.Begun.Add(1) },
+		"another key":       func(a *broker.Attempt) { a.Key += "/" },
+		"another principal": func(a *broker.Attempt) { a.Principal = "p-eve" },
+	} {
+		other := end
+		spoil(&other)
+		if err := b.Attempts.EndAttempt(b.Context(), other); err == nil {
+			b.Fatalf("%s: ended", name)
+		} else {
+			b.wants(err, broker.ErrConflict)
+		}
+	}
+	b.begins(b.attempt("r-3"), mine)
+	b.must(b.Attempts.EndAttempt(b.Context(), end))
+	b.must(b.Attempts.EndAttempt(b.Context(), end)) // the same again
+	for name, spoil := range map[string]func(*broker.Attempt){
+		"another status": func(a *broker.Attempt) { a.Status = 500 },
+		"another answer": func(a *broker.Attempt) { a.Answer = []byte("{}") },
+		"no answer":      func(a *broker.Attempt) { a.Answer = nil },
+		"another tag":    func(a *broker.Attempt) { a.ETag = `"8"` },
+	} {
+		other := end
+		spoil(&other)
+		if err := b.Attempts.EndAttempt(b.Context(), other); err == nil {
+			b.Fatalf("%s: ended twice", name)
+		} else {
+			b.wants(err, broker.ErrConflict)
+		}
+	}
+	b.begins(b.attempt("r-3"), end)
+}
+
+func testAttemptRace(b *bench) {
+	counts := make([]broker.Attempt, racers)
+	for _, err := range race(racers, func(i int) error {
+		return b.persist(func() error {
+			var err error
+			counts[i], err = b.Attempts.BeginAttempt(b.Context(), b.attempt(text(i)))
+			return err
+		})
+	}) {
+		b.must(err)
+	}
+	own := 0
+	for i, a := range counts {
+		if d := cmp.Diff(counts[0], a, compare); d != "" {
+			b.Fatal(d)
+		}
+		if a.Receipt == text(i) {
+			own++
+		}
+	}
+	if own != 1 {
+		b.Fatalf("%d attempts take themselves for the one that counts", own)
+	}
+}
+
+func testAttemptEndRace(b *bench) {
+	mine := b.attempt("r-1")
+	b.begins(mine, mine)
+	errs := race(racers, func(i int) error {
+		end := ended(mine)
+		end.Answer = []byte(text(i))
+		return b.persist(func() error { return b.Attempts.EndAttempt(b.Context(), end) })
+	})
+	got, err := b.Attempts.BeginAttempt(b.Context(), b.attempt("r-2"))
+	b.must(err)
+	for i, err := range errs {
+		if won := string(got.Answer) == text(i); won != (err == nil) {
+			b.Fatalf("%q is stored, and writer %d got %v", got.Answer, i, err)
+		}
+		if err != nil {
+			b.wants(err, broker.ErrConflict)
+		}
+	}
+}
+
+func testAttemptLost(b *bench) {
+	for _, losses := range []int{1, 3} {
+		mine := b.attempt("r-1")
+		mine.Key = text(losses)
+		left := b.LoseAnswers(losses)
+		b.must(b.persist(func() error {
+			got, err := b.Attempts.BeginAttempt(b.Context(), mine)
+			if err == nil && got.Receipt != mine.Receipt {
+				b.Fatalf("somebody else's attempt counts: %+v", got)
+			}
+			return err
+		}))
+		if left() != 0 {
+			b.Fatal("no answer was lost")
+		}
+		other := mine
+		other.Receipt = "r-2"
+		b.begins(other, mine)
+	}
+}
+
+func testAttemptEndLost(b *bench) {
+	mine := b.attempt("r-1")
+	b.begins(mine, mine)
+	left := b.LoseAnswers(3)
+	b.must(b.persist(func() error { return b.Attempts.EndAttempt(b.Context(), ended(mine)) }))
+	if left() != 0 {
+		b.Fatal("no answer was lost")
+	}
+	b.must(b.persist(func() error {
+		got, err := b.Attempts.BeginAttempt(b.Context(), b.attempt("r-2"))
+		if d := cmp.Diff(ended(mine), got, compare); err == nil && d != "" {
+			b.Fatal(d)
+		}
+		return err
+	}))
+}
+
+func testAttemptLife(b *bench) {
+	for _, end := range []bool{false, true} {
+		mine := b.attempt("r-1")
+		mine.Begun, mine.Key = b.clock.Now(), fmt.Sprint("ended ", end)
+		b.begins(mine, mine)
+		last := mine
+		if end {
+			last = ended(mine)
+			b.must(b.Attempts.EndAttempt(b.Context(), last))
+		}
+		next := mine
+		next.Receipt, next.Request = "r-2", "digest-2"
+		b.clock.Advance(broker.AttemptLife - 1)
+		next.Begun = b.clock.Now()
+		b.begins(next, last)
+		b.clock.Advance(1)
+		b.wants(b.Attempts.EndAttempt(b.Context(), ended(mine)), broker.ErrConflict)
+		next.Begun = b.clock.Now()
+		b.begins(next, next)
+		b.wants(b.Attempts.EndAttempt(b.Context(), ended(mine)), broker.ErrConflict)
+		b.must(b.Attempts.EndAttempt(b.Context(), ended(next)))
+		b.begins(mine, ended(next))
+	}
+}
+
+func testAttemptApart(b *bench) {
+	mine := b.attempt("r-1")
+	b.begins(mine, mine)
+	for i, alter := range []func(*broker.Attempt){
+		func(a *broker.Attempt) { a.Environment = b.other },
+		func(a *broker.Attempt) { a.Principal = "p-admin" },
+		func(a *broker.Attempt) { a.Key = "key" },
+		func(a *broker.Attempt) { a.Principal, a.Key = "p-admin/1#/key", "1#%2F é" },
+	} {
+		other := b.attempt(text(i))
+		alter(&other)
+		b.begins(other, other)
+	}
+	b.begins(b.attempt("r-2"), mine)
+}
+
+func testAttemptRefused(b *bench) {
+	refuse := func(name string, a broker.Attempt, end bool) {
+		b.Helper()
+		var err error
+		if end {
+			err = b.Attempts.EndAttempt(b.Context(), a)
+		} else {
+			_, err = b.Attempts.BeginAttempt(b.Context(), a)
+		}
+		if err == nil {
+			b.Fatalf("%s: kept", name)
+		}
+		b.wants(err, broker.ErrInvalid)
+	}
+	for name, spoil := range map[string]func(*broker.Attempt){
+		"no environment":         func(a *broker.Attempt) { a.Environment = "" },
+		"a path for environment": func(a *broker.Attempt) { a.Environment = "prod/eu" },
+		"no principal":           func(a *broker.Attempt) { a.Principal = "" },
+		"no key":                 func(a *broker.Attempt) { a.Key = "" },
+		"a huge key":             func(a *broker.Attempt) { a.Key = strings.Repeat("k", broker.MaxID+1) },
+		"a key that is no text":  func(a *broker.Attempt) { a.Key = "\xff" },
+		"no request":             func(a *broker.Attempt) { a.Request = "" },
+		"no receipt":             func(a *broker.Attempt) { a.Receipt = "" },
+		"no time":                func(a *broker.Attempt) { a.Begun = time.Time{} },
+	} {
+		a := b.attempt("r-1")
+		spoil(&a)
+		refuse(name, a, false)
+		refuse(name, ended(a), true)
+	}
+	for name, spoil := range map[string]func(*broker.Attempt){
+		"no status":          func(a *broker.Attempt) { a.Status = 0 },
+		"a status unheard":   func(a *broker.Attempt) { a.Status = 99 },
+		"a huge answer":      func(a *broker.Attempt) { a.Answer = make([]byte, 64<<10+1) },
+		"a tag that is huge": func(a *broker.Attempt) { a.ETag = strings.Repeat("x", 1<<20) },
+	} {
+		a := ended(b.attempt("r-1"))
+		spoil(&a)
+		refuse(name, a, true)
+	}
+	refuse("begun with an end", ended(b.attempt("r-1")), false)
+	b.begins(b.attempt("r-2"), b.attempt("r-2"))
+}
+
+func testAttemptUnavailable(b *bench) {
+	mine := b.attempt("r-1")
+	b.begins(mine, mine)
+	heal := b.Fail()
+	got, err := b.Attempts.BeginAttempt(b.Context(), b.attempt("r-2"))
+	b.wants(err, broker.ErrUnavailable)
+	b.wants(b.Attempts.EndAttempt(b.Context(), ended(mine)), broker.ErrUnavailable)
+	heal()
+	if d := cmp.Diff(broker.Attempt{}, got, compare); d != "" {
+		b.Fatalf("an attempt was given beside the error: %s", d)
+	}
+	b.begins(b.attempt("r-2"), mine)
+}
