@@ -112,6 +112,8 @@ func TestTokenForServersAndAdminAtOnceOpensNeither(t *testing.T) {
 	w = newAdminWorld(t, map[string]any{"admin_audiences": []string{"api://admin"},
 		"audiences": []map[string]any{{"audience": "api://jira", "servers": []string{"jira"}}}}, nil)
 	w.turnsAway(w.token(map[string]any{"aud": []string{"api://admin", "api://jira"}}), AudienceWrong)
+	w = newAdminWorld(t, map[string]any{"admin_audiences": []string{"api://admin"}}, nil)
+	w.refuses(w.token(map[string]any{"aud": []string{"api://admin", publicURL + "/mcp/prod/github"}}), AudienceWrong)
 	w.admits(w.token(map[string]any{"aud": []string{"api://admin", "https://login.example/userinfo"}}))
 }
 

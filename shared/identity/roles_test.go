@@ -115,6 +115,8 @@ func TestRolesInTheDocument(t *testing.T) {
 		`{"auditor":["corp:\u017f","corp:s"]}`:                        form, // long s
 		`{"auditor":["corp:\u03c3","corp:\u03c2"]}`:                   form, // two lower-case sigmas
 		`{"auditor":["corp:\uff41","corp:a"]}`:                        form, // full width
+		`{"auditor":["corp:\u2102","corp:c"]}`:                        form, // a capital in a form that has no small letter
+		`{"auditor":["corp:\u03aa\u0301","corp:\u0390"]}`:             form, // composed only in small letters
 		`{"auditor":["platform-team","corp:a","other:a"]}`:            "roles.auditor[2]: no issuer gives this group",
 		`{"auditor":["Platform-team"]}`:                               "no issuer gives",
 		`{"auditor":["corp:00g1"]}`:                                   "no issuer gives", // it is mapped
