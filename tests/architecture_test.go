@@ -45,6 +45,8 @@ func ownArrow(from, to string, inTest bool) string {
 		return "nothing that ships imports infra"
 	case under(to, "shared/brokertest") && !testOnly:
 		return "brokertest is for tests"
+	case to == "shared/wire" && !testOnly && !under(from, "functions") && !under(from, "infra"):
+		return "only functions and infra are wired"
 	case to == "shared/memory" && !testOnly:
 		return "the memory stores are for tests"
 	case under(to, "tests"):
@@ -63,6 +65,8 @@ func ownArrow(from, to string, inTest bool) string {
 	case under(from, "infra"):
 		handler := under(to, "functions") && strings.HasSuffix(to, "/handler")
 		return unless(under(to, "shared") || under(to, "infra") || handler, "infra starts a function by its handler package")
+	case from == "shared/wire":
+		return unless(under(to, "shared"), "wire joins what is under shared")
 	case under(from, "shared"):
 		return unless(to == "shared/broker" || to == "shared/secret" || to == "shared/awsfault",
 			"an adapter imports broker, secret and awsfault, never another adapter: the interface belongs in broker, and wire joins them")
@@ -112,6 +116,10 @@ func TestImportArrowsAreRefused(t *testing.T) {
 		{from: "shared/dynamo", to: "shared/seal"},
 		{from: "shared/stores/sealed", to: "shared/seal"},
 		{from: "shared/stores/sealed", to: "shared/stores/awssm"},
+		{from: "shared/wire", to: "shared/dynamo", fine: true},
+		{from: "shared/wire", to: "functions/proxy/handler"},
+		{from: "shared/dynamo", to: "shared/wire"},
+		{from: "functions/admin/handler", to: "shared/wire", fine: true},
 		{from: "shared/identity", to: "shared/mask"},
 		{from: "shared/identity", to: "shared/brokertest/idp"},
 		{from: "shared/identity", to: "shared/brokertest/idp", inTest: true, fine: true},

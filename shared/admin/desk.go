@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"bindery/shared/broker"
@@ -26,32 +27,39 @@ type Caller struct {
 	RequestID string
 }
 
-// Object is what an operation is about.
+// Object is what is asked about.
 type Object struct {
-	Kind   string // "server", "binding", "agent", "tool", "store", "value"
+	Kind   string // "Server", "Binding", "Agent", "Tool", "Store", "Reference", "Value"
 	Server string // the server it belongs to, or empty
 	Name   string
-	Owners []string // teams that own it now, and that would own it after
+	Owner  string // the group that owns it, or empty; of a binding or tool its server's
 }
 
 // Path names the object in records, as in "binding/github/dev-github".
 func (o Object) Path() string {
-	if o.Server != "" && o.Kind != "server" {
-		return o.Kind + "/" + o.Server + "/" + o.Name
+	kind := strings.ToLower(o.Kind)
+	if o.Server != "" {
+		return kind + "/" + o.Server + "/" + o.Name
 	}
-	return o.Kind + "/" + o.Name
+	return kind + "/" + o.Name
 }
 
-// Operation is one thing that is asked.
+// Need is one permission that an operation takes.
+type Need struct {
+	Do string // as in "put", "set_origin", "bind"
+	On Object
+}
+
+// Operation is one thing that is asked: of the first need's object, with all
+// needs permitted.
 type Operation struct {
-	ID     string // of the API, as in "put-server"
-	Action string // what the Gate judges
-	Object Object
+	ID    string // of the API, as in "put-server"
+	Needs []Need // at least one
 }
 
 // Gate says who may do what. It is pure: the same question has the same answer.
 type Gate interface {
-	Permits(c Caller, o Operation) bool
+	Permits(c Caller, n Need) bool
 }
 
 // Faults of a Desk.
@@ -68,6 +76,17 @@ type Desk struct {
 	Journal     *broker.Journal
 	Now         func() time.Time
 	Status      func(error) int // the HTTP status that the caller gets for a fault, for the record
+}
+
+// Sees reports whether a row may be shown in a list that has been recorded.
+func (d *Desk) Sees(c Caller, n Need) bool { return d.Gate.Permits(c, n) }
+
+// List records that a list is asked for. Everybody may ask: what is in it is
+// for Sees to say, row by row.
+func (d *Desk) List(ctx context.Context, c Caller, o Operation) error {
+	r := d.record(c, o, broker.Outcome)
+	r.Status = d.Status(nil)
+	return d.store(ctx, r)
 }
 
 // Read permits and records a question. Nothing may be shown if it fails.
@@ -110,20 +129,23 @@ func (d *Desk) Change(ctx context.Context, c Caller, o Operation, before, after 
 }
 
 func (d *Desk) permit(ctx context.Context, c Caller, o Operation) error {
-	if d.Gate.Permits(c, o) {
-		return nil
+	for _, n := range o.Needs {
+		if d.Gate.Permits(c, n) {
+			continue
+		}
+		r := d.record(c, o, broker.Refused)
+		r.Target, r.Reason, r.Status = n.Do, broker.NotPermitted, d.Status(ErrForbidden)
+		return errors.Join(ErrForbidden, d.store(ctx, r))
 	}
-	r := d.record(c, o, broker.Refused)
-	r.Reason, r.Status = broker.NotPermitted, d.Status(ErrForbidden)
-	return errors.Join(ErrForbidden, d.store(ctx, r))
+	return nil
 }
 
 func (d *Desk) record(c Caller, o Operation, phase broker.Phase) broker.Record {
 	return broker.Record{
 		Schema: broker.RecordSchema, Receipt: c.Receipt, Phase: phase, At: d.Now().UTC(), RequestID: c.RequestID,
-		Environment: d.Environment, Server: o.Object.Server, Issuers: d.Issuers,
+		Environment: d.Environment, Server: o.Needs[0].On.Server, Issuers: d.Issuers,
 		Principal: c.Principal.ID, Kind: c.Principal.Kind, Agent: c.Principal.Agent,
-		Method: o.ID, Action: broker.Administer, Target: o.Action, Object: o.Object.Path(),
+		Method: o.ID, Action: broker.Administer, Target: o.Needs[0].Do, Object: o.Needs[0].On.Path(),
 	}
 }
 

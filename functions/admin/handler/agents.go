@@ -9,6 +9,7 @@ import (
 
 	"bindery/shared/admin"
 	"bindery/shared/broker"
+	"bindery/shared/policy"
 )
 
 // AgentBody is what an administrator says of an agent.
@@ -27,7 +28,7 @@ type AgentView struct {
 	AgentBody
 }
 
-type agentPath struct {
+type AgentPath struct {
 	Agent string `path:"agent" minLength:"1" maxLength:"256" doc:"<issuer name>:<client id>"`
 }
 
@@ -38,16 +39,22 @@ func (h *Handler) agents() {
 	huma.Register(h.api, operation("delete-agent", http.MethodDelete, "/agents/{agent}", "Delete an agent; its id is never used again", 404, 409, 412, 422, 428), h.deleteAgent)
 }
 
-func (h *Handler) listAgents(ctx context.Context, in *struct{ page }) (*listing[AgentView], error) {
-	if err := h.ask(ctx, "list-agents", "list", admin.Object{Kind: "agent"}); err != nil {
+func (h *Handler) listAgents(ctx context.Context, in *struct{ Page }) (*listing[AgentView], error) {
+	if err := h.askList(ctx, "list-agents", admin.Object{Kind: agentKind}); err != nil {
 		return nil, err
 	}
 	rows, err := h.reader.Agents(ctx, h.environment, in.rows())
 	if err != nil {
 		return nil, fault(err)
 	}
-	return listed(rows, in.page, func(a broker.Agent) string { return a.ID },
-		func(a broker.Agent) (AgentView, bool) { return viewAgent(a), a.State != broker.Deleted }), nil
+	return listed(rows, in.Page, func(a broker.Agent) string { return a.ID },
+		func(a broker.Agent) (AgentView, bool) {
+			return viewAgent(a), h.shows(ctx, a.State, agentObject(a.ID, a.Team))
+		}), nil
+}
+
+func agentObject(id, team string) admin.Object {
+	return admin.Object{Kind: agentKind, Name: id, Owner: team}
 }
 
 func (h *Handler) liveAgent(ctx context.Context, id string) (broker.Agent, error) {
@@ -58,9 +65,9 @@ func (h *Handler) liveAgent(ctx context.Context, id string) (broker.Agent, error
 	return a, err
 }
 
-func (h *Handler) getAgent(ctx context.Context, in *agentPath) (*one[AgentView], error) {
+func (h *Handler) getAgent(ctx context.Context, in *AgentPath) (*one[AgentView], error) {
 	a, err := h.liveAgent(ctx, in.Agent)
-	if asked := h.ask(ctx, "get-agent", "read", admin.Object{Kind: "agent", Name: in.Agent, Owners: owners(a.Team)}); asked != nil {
+	if asked := h.ask(ctx, "get-agent", agentObject(in.Agent, a.Team)); asked != nil {
 		return nil, asked
 	}
 	if err != nil {
@@ -70,8 +77,8 @@ func (h *Handler) getAgent(ctx context.Context, in *agentPath) (*one[AgentView],
 }
 
 func (h *Handler) putAgent(ctx context.Context, in *struct {
-	agentPath
-	condition
+	AgentPath
+	Condition
 	Body AgentBody
 }) (*one[AgentView], error) {
 	version, err := in.version()
@@ -84,7 +91,12 @@ func (h *Handler) putAgent(ctx context.Context, in *struct {
 	}
 	next := broker.Agent{Environment: h.environment, ID: in.Agent, Version: version, State: broker.State(in.Body.State), Team: in.Body.Team,
 		Ceiling: riskOf(in.Body.Ceiling), Limits: in.Body.Limits.row()}
-	op := admin.Operation{ID: "put-agent", Action: "put", Object: admin.Object{Kind: "agent", Name: in.Agent, Owners: owners(current.Team, next.Team)}}
+	on := agentObject(in.Agent, current.Team)
+	needs := append([]admin.Need{put(current.Version > 0, on)}, stateNeeds(string(current.State), string(next.State), on)...)
+	if current.Version > 0 && current.Team != next.Team {
+		needs = append(needs, need(policy.SetOwner, on))
+	}
+	op := admin.Operation{ID: "put-agent", Needs: needs}
 	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewAgent(current)), viewAgent(next), in.DryRun,
 		func(ctx context.Context) error { return h.registry.Writer.PutAgent(ctx, next) })
 	if err == nil && in.DryRun && (current.Version != version || current.State == broker.Deleted) {
@@ -98,15 +110,15 @@ func (h *Handler) putAgent(ctx context.Context, in *struct {
 }
 
 func (h *Handler) deleteAgent(ctx context.Context, in *struct {
-	agentPath
-	condition
+	AgentPath
+	Condition
 }) (*struct{}, error) {
 	version, err := in.version()
 	if err != nil {
 		return nil, fault(err)
 	}
 	current, err := h.liveAgent(ctx, in.Agent)
-	op := admin.Operation{ID: "delete-agent", Action: "delete", Object: admin.Object{Kind: "agent", Name: in.Agent, Owners: owners(current.Team)}}
+	op := admin.Operation{ID: "delete-agent", Needs: []admin.Need{need(policy.Delete, agentObject(in.Agent, current.Team))}}
 	next := current
 	next.State, next.Version = broker.Deleted, version
 	return nil, h.erase(ctx, op, viewAgent(current), in.DryRun, err, func(ctx context.Context) error { return h.registry.Writer.PutAgent(ctx, next) })
@@ -124,17 +136,6 @@ func riskOf(name string) broker.Risk {
 		}
 	}
 	return 0 // no enum lets this through
-}
-
-// owners are the teams of a change; empty ones are nobody.
-func owners(teams ...string) []string {
-	var all []string
-	for _, t := range teams {
-		if t != "" {
-			all = append(all, t)
-		}
-	}
-	return all
 }
 
 func isMissing(err error) bool { return errors.Is(err, broker.ErrNotFound) }

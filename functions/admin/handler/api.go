@@ -14,6 +14,7 @@ import (
 
 	"bindery/shared/admin"
 	"bindery/shared/broker"
+	"bindery/shared/policy"
 )
 
 const maxBody = 1 << 20
@@ -33,8 +34,8 @@ func apiConfig() huma.Config {
 	return c
 }
 
-// unmarshal refuses a key that stands twice: two readers could read two
-// requests.
+// unmarshal refuses a key that stands twice, and one that is not spelled as
+// this API spells them: two readers could read two requests.
 func unmarshal(data []byte, v any) error {
 	if err := once(json.NewDecoder(bytes.NewReader(data))); err != nil {
 		return err
@@ -42,9 +43,9 @@ func unmarshal(data []byte, v any) error {
 	return json.Unmarshal(data, v)
 }
 
-var errTwice = errors.New("a key stands twice")
+var errKey = errors.New("a key stands twice or is misspelled")
 
-// once reads one value and fails where an object repeats a key.
+// once reads one value and fails where an object repeats or misspells a key.
 func once(d *json.Decoder) error {
 	token, err := d.Token()
 	if err != nil {
@@ -65,8 +66,8 @@ func once(d *json.Decoder) error {
 				return err
 			}
 			name, _ := key.(string)
-			if seen[name] {
-				return errTwice
+			if seen[name] || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+				return errKey
 			}
 			seen[name] = true
 			if err := once(d); err != nil {
@@ -86,8 +87,8 @@ func once(d *json.Decoder) error {
 // errNoCondition: a change must say what it replaces.
 var errNoCondition = errors.New("condition required")
 
-// condition is what every change of a row carries.
-type condition struct {
+// Condition is what every change of a row carries.
+type Condition struct {
 	IfMatch     string `header:"If-Match" doc:"ETag of the version that is replaced" maxLength:"64"`
 	IfNoneMatch string `header:"If-None-Match" doc:"* to make a new one" enum:"*"`
 	Key         string `header:"Idempotency-Key" doc:"The same request with the same key is made once, and answered alike for 24 hours" maxLength:"256"`
@@ -95,10 +96,10 @@ type condition struct {
 }
 
 // version is the version that the caller wants to replace; 0: a new one.
-func (c condition) version() (int64, error) {
+func (c Condition) version() (int64, error) {
 	switch {
 	case c.IfMatch != "" && c.IfNoneMatch != "":
-		return 0, fmt.Errorf("%w condition: If-Match and If-None-Match exclude each other", broker.ErrInvalid)
+		return 0, fmt.Errorf("%w Condition: If-Match and If-None-Match exclude each other", broker.ErrInvalid)
 	case c.IfNoneMatch != "":
 		return 0, nil
 	case c.IfMatch == "":
@@ -114,13 +115,13 @@ func (c condition) version() (int64, error) {
 
 func tag(version int64) string { return fmt.Sprintf(`"v%d"`, version) }
 
-// page is what every list takes.
-type page struct {
+// Page is what every list takes.
+type Page struct {
 	After string `query:"after" doc:"The last name of the page before" maxLength:"512"`
 	Limit int    `query:"limit" doc:"Most rows of a page" minimum:"1" maximum:"200" default:"50"`
 }
 
-func (p page) rows() broker.Page { return broker.Page{After: p.After, Limit: p.Limit} }
+func (p Page) rows() broker.Page { return broker.Page{After: p.After, Limit: p.Limit} }
 
 // listing is one page.
 type listing[T any] struct {
@@ -132,7 +133,7 @@ type listing[T any] struct {
 
 // listed makes a page of rows: tombstones are left out, and next follows the
 // last row that was read.
-func listed[R, T any](rows []R, p page, name func(R) string, view func(R) (T, bool)) *listing[T] {
+func listed[R, T any](rows []R, p Page, name func(R) string, view func(R) (T, bool)) *listing[T] {
 	out := &listing[T]{}
 	out.Body.Items = []T{}
 	for _, r := range rows {
@@ -158,9 +159,22 @@ func operation(id, method, path, summary string, errors ...int) huma.Operation {
 }
 
 // ask permits and records a question about an object.
-func (h *Handler) ask(ctx context.Context, id, action string, o admin.Object) error {
-	if err := h.desk.Read(ctx, callerOf(ctx), admin.Operation{ID: id, Action: action, Object: o}); err != nil {
+func (h *Handler) ask(ctx context.Context, id string, on admin.Object) error {
+	if err := h.desk.Read(ctx, callerOf(ctx), admin.Operation{ID: id, Needs: []admin.Need{need(policy.Read, on)}}); err != nil {
 		return fault(err)
 	}
 	return nil
+}
+
+// askList records that a list is asked for.
+func (h *Handler) askList(ctx context.Context, id string, on admin.Object) error {
+	if err := h.desk.List(ctx, callerOf(ctx), admin.Operation{ID: id, Needs: []admin.Need{need(policy.ListNames, on)}}); err != nil {
+		return fault(err)
+	}
+	return nil
+}
+
+// shows reports whether a row of a list is shown to the caller.
+func (h *Handler) shows(ctx context.Context, state broker.State, on admin.Object) bool {
+	return state != broker.Deleted && h.desk.Sees(callerOf(ctx), need(policy.ListNames, on))
 }

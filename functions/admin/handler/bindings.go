@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"bindery/shared/admin"
 	"bindery/shared/broker"
+	"bindery/shared/policy"
 )
 
 // BindingBody is what an administrator says on a card.
@@ -63,8 +65,8 @@ type BindingView struct {
 	BindingBody
 }
 
-type bindingPath struct {
-	serverPath
+type BindingPath struct {
+	ServerPath
 	Binding string `path:"binding" pattern:"^[a-z0-9-]{1,40}$"`
 }
 
@@ -77,17 +79,29 @@ func (h *Handler) bindings() {
 	huma.Register(h.api, operation("delete-binding", http.MethodDelete, path+"/{binding}", "Delete a binding; its name is never used again", 404, 409, 412, 422, 428), h.deleteBinding)
 }
 
-// cardOwners are who owns a card: its own team and the server's.
-func (h *Handler) object(in bindingPath, server broker.Server, teams ...string) admin.Object {
-	return admin.Object{Kind: "binding", Server: in.Server, Name: in.Binding, Owners: owners(append([]string{server.Owner}, teams...)...)}
+func bindingObject(in BindingPath, server broker.Server) admin.Object {
+	return admin.Object{Kind: bindingKind, Server: in.Server, Name: in.Binding, Owner: server.Owner}
+}
+
+// bindingNeeds is what a change of a card takes: besides the change itself, the
+// right to bind each reference that was not on it.
+func bindingNeeds(in BindingPath, server broker.Server, current, next broker.Binding) []admin.Need {
+	on := bindingObject(in, server)
+	needs := append([]admin.Need{put(current.Version > 0, on)}, stateNeeds(string(current.State), string(next.State), on)...)
+	for _, f := range next.Fields {
+		if !slices.Contains(current.Fields, f) {
+			needs = append(needs, need(policy.Bind, admin.Object{Kind: referenceKind, Name: f.Reference.String()}))
+		}
+	}
+	return needs
 }
 
 func (h *Handler) listBindings(ctx context.Context, in *struct {
-	serverPath
-	page
+	ServerPath
+	Page
 }) (*listing[BindingView], error) {
 	server, err := h.liveServer(ctx, in.Server)
-	if asked := h.ask(ctx, "list-bindings", "read", admin.Object{Kind: "server", Name: in.Server, Owners: owners(server.Owner)}); asked != nil {
+	if asked := h.ask(ctx, "list-bindings", serverObject(in.Server, server.Owner)); asked != nil {
 		return nil, asked
 	}
 	if err != nil {
@@ -97,25 +111,25 @@ func (h *Handler) listBindings(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fault(err)
 	}
-	return listed(rows, in.page, func(b broker.Binding) string { return b.Name },
+	return listed(rows, in.Page, func(b broker.Binding) string { return b.Name },
 		func(b broker.Binding) (BindingView, bool) { return viewBinding(b, server), b.State != broker.Deleted }), nil
 }
 
-func (h *Handler) getBinding(ctx context.Context, in *bindingPath) (*one[BindingView], error) {
+func (h *Handler) getBinding(ctx context.Context, in *BindingPath) (*one[BindingView], error) {
 	return h.card(ctx, "get-binding", *in, func() (broker.Binding, error) { return h.reader.Binding(ctx, h.route(in.Server), in.Binding) })
 }
 
 func (h *Handler) getBindingVersion(ctx context.Context, in *struct {
-	bindingPath
+	BindingPath
 	Version int64 `path:"version" minimum:"1"`
 }) (*one[BindingView], error) {
-	return h.card(ctx, "get-binding-version", in.bindingPath, func() (broker.Binding, error) {
+	return h.card(ctx, "get-binding-version", in.BindingPath, func() (broker.Binding, error) {
 		return h.registry.Writer.BindingVersion(ctx, h.route(in.Server), in.Binding, in.Version)
 	})
 }
 
 // card reads one version of a card.
-func (h *Handler) card(ctx context.Context, id string, in bindingPath, read func() (broker.Binding, error)) (*one[BindingView], error) {
+func (h *Handler) card(ctx context.Context, id string, in BindingPath, read func() (broker.Binding, error)) (*one[BindingView], error) {
 	server, err := h.liveServer(ctx, in.Server)
 	var b broker.Binding
 	if err == nil {
@@ -123,7 +137,7 @@ func (h *Handler) card(ctx context.Context, id string, in bindingPath, read func
 			err = broker.ErrNotFound
 		}
 	}
-	if asked := h.ask(ctx, id, "read", h.object(in, server)); asked != nil {
+	if asked := h.ask(ctx, id, bindingObject(in, server)); asked != nil {
 		return nil, asked
 	}
 	if err != nil {
@@ -133,8 +147,8 @@ func (h *Handler) card(ctx context.Context, id string, in bindingPath, read func
 }
 
 func (h *Handler) putBinding(ctx context.Context, in *struct {
-	bindingPath
-	condition
+	BindingPath
+	Condition
 	Body BindingBody
 }) (*one[BindingView], error) {
 	version, err := in.version()
@@ -150,7 +164,7 @@ func (h *Handler) putBinding(ctx context.Context, in *struct {
 	if err != nil && !isMissing(err) {
 		return nil, fault(err)
 	}
-	op := admin.Operation{ID: "put-binding", Action: "put", Object: h.object(in.bindingPath, server, current.Owner, next.Owner)}
+	op := admin.Operation{ID: "put-binding", Needs: bindingNeeds(in.BindingPath, server, current, next)}
 	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewBinding(current, server)), viewBinding(next, server), in.DryRun,
 		func(ctx context.Context) error {
 			switch {
@@ -170,8 +184,8 @@ func (h *Handler) putBinding(ctx context.Context, in *struct {
 }
 
 func (h *Handler) deleteBinding(ctx context.Context, in *struct {
-	bindingPath
-	condition
+	BindingPath
+	Condition
 }) (*struct{}, error) {
 	version, err := in.version()
 	if err != nil {
@@ -182,7 +196,7 @@ func (h *Handler) deleteBinding(ctx context.Context, in *struct {
 	if err == nil && current.State == broker.Deleted {
 		err = broker.ErrNotFound
 	}
-	op := admin.Operation{ID: "delete-binding", Action: "delete", Object: h.object(in.bindingPath, server, current.Owner)}
+	op := admin.Operation{ID: "delete-binding", Needs: []admin.Need{need(policy.Delete, bindingObject(in.BindingPath, server))}}
 	next := current
 	next.State, next.Version = broker.Deleted, version
 	return nil, h.erase(ctx, op, viewBinding(current, server), in.DryRun, err, func(ctx context.Context) error { return h.registry.Writer.PutBinding(ctx, next) })

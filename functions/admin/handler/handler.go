@@ -71,6 +71,7 @@ func (h *Handler) build() {
 	h.stores()
 	h.bindings()
 	h.whoami()
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, problem(notFound, "")) })
 	h.mux = mux
 }
 

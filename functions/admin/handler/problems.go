@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -41,7 +43,6 @@ var (
 	unrecorded   = Kind{"audit_unavailable", 503, "the change could not be recorded, so it was not made", true}
 	unresolved   = Kind{"reference_unresolved", 422, "a reference does not lead to a usable secret", false}
 	unavailable  = Kind{"unavailable", 503, "a part of Bindery does not answer at the moment", true}
-	notAllowed   = Kind{"method_not_allowed", 405, "this method is not served here", false}
 	notMediaType = Kind{"unsupported_media_type", 415, "the body must be application/json", false}
 	internal     = Kind{"internal", 500, "internal error", false}
 )
@@ -49,7 +50,7 @@ var (
 // Kinds lists the table.
 func Kinds() []Kind {
 	return []Kind{notFound, foreignHost, noToken, badToken, smallScope, noIssuer, forbidden, malformed, invalid, conflict, noCondition,
-		keyReused, underWay, tooLarge, unrecorded, unresolved, unavailable, notAllowed, notMediaType, internal}
+		keyReused, underWay, tooLarge, unrecorded, unresolved, unavailable, notMediaType, internal}
 }
 
 // Problem is the body of every error (RFC 9457).
@@ -157,7 +158,7 @@ func foreign(_ huma.Context, status string, v any) (any, error) {
 		return v, nil
 	}
 	k := internal
-	for _, candidate := range []Kind{malformed, invalid, tooLarge, notAllowed, notMediaType, notFound} {
+	for _, candidate := range []Kind{malformed, invalid, tooLarge, notMediaType, notFound} {
 		if candidate.Status == m.Status {
 			k = candidate
 			break
@@ -166,7 +167,33 @@ func foreign(_ huma.Context, status string, v any) (any, error) {
 	p := problem(k, "")
 	p.Status = m.Status
 	for _, e := range m.Errors {
-		p.Errors = append(p.Errors, Wrong{Location: e.Location, Message: e.Message})
+		p.Errors = append(p.Errors, Wrong{Location: place(e.Location), Message: e.Message})
 	}
 	return p, nil
 }
+
+// place names where a request was wrong by names of this API only: what stands
+// at the end of a path may be the caller's own.
+func place(location string) string {
+	known, last, found := location, "", false
+	if i := strings.LastIndexByte(location, '.'); i >= 0 {
+		known, last, found = location[:i], location[i+1:], true
+	}
+	if !found || ours(last) {
+		return location
+	}
+	return known
+}
+
+// ours reports whether a path element is a field of this API, or an index of
+// one.
+func ours(element string) bool {
+	name, _, _ := strings.Cut(element, "[")
+	return slices.Contains(fields, name)
+}
+
+// fields are the names that errors may repeat.
+var fields = []string{"owner", "description", "url", "attach", "in", "name", "template", "propagate", "attribute", "header", "networks", "timeout_seconds",
+	"limits", "calls_per_minute", "streams", "request_bytes", "answer_bytes", "state", "team", "ceiling", "risk", "teams", "kind", "paths", "server", "value",
+	"actor", "principal", "agent", "group", "anyone", "priority", "allow", "tools", "prompts", "resources", "mode", "source", "fields", "reference", "expires",
+	"after", "limit", "dry_run", "binding", "store", "tool", "version"}

@@ -11,6 +11,7 @@ import (
 
 	"bindery/shared/admin"
 	"bindery/shared/broker"
+	"bindery/shared/policy"
 )
 
 // ServerBody is what an administrator says of a server.
@@ -55,7 +56,7 @@ type ServerView struct {
 	ServerBody
 }
 
-type serverPath struct {
+type ServerPath struct {
 	Server string `path:"server" pattern:"^[a-z0-9-]{1,40}$"`
 }
 
@@ -70,16 +71,18 @@ func (h *Handler) servers() {
 	huma.Register(h.api, operation("delete-server", http.MethodDelete, "/servers/{server}", "Delete a server; its name is never used again", 404, 409, 412, 422, 428), h.deleteServer)
 }
 
-func (h *Handler) listServers(ctx context.Context, in *struct{ page }) (*listing[ServerView], error) {
-	if err := h.ask(ctx, "list-servers", "list", admin.Object{Kind: "server"}); err != nil {
+func (h *Handler) listServers(ctx context.Context, in *struct{ Page }) (*listing[ServerView], error) {
+	if err := h.askList(ctx, "list-servers", admin.Object{Kind: serverKind}); err != nil {
 		return nil, err
 	}
 	rows, err := h.reader.Servers(ctx, h.environment, in.rows())
 	if err != nil {
 		return nil, fault(err)
 	}
-	return listed(rows, in.page, func(s broker.Server) string { return s.Name },
-		func(s broker.Server) (ServerView, bool) { return viewServer(s), s.State != broker.Deleted }), nil
+	return listed(rows, in.Page, func(s broker.Server) string { return s.Name },
+		func(s broker.Server) (ServerView, bool) {
+			return viewServer(s), h.shows(ctx, s.State, serverObject(s.Name, s.Owner))
+		}), nil
 }
 
 // liveServer reads a server that is not deleted.
@@ -91,9 +94,9 @@ func (h *Handler) liveServer(ctx context.Context, name string) (broker.Server, e
 	return s, err
 }
 
-func (h *Handler) getServer(ctx context.Context, in *serverPath) (*one[ServerView], error) {
+func (h *Handler) getServer(ctx context.Context, in *ServerPath) (*one[ServerView], error) {
 	s, err := h.liveServer(ctx, in.Server)
-	if asked := h.ask(ctx, "get-server", "read", admin.Object{Kind: "server", Name: in.Server, Owners: owners(s.Owner)}); asked != nil {
+	if asked := h.ask(ctx, "get-server", serverObject(in.Server, s.Owner)); asked != nil {
 		return nil, asked
 	}
 	if err != nil {
@@ -103,16 +106,15 @@ func (h *Handler) getServer(ctx context.Context, in *serverPath) (*one[ServerVie
 }
 
 func (h *Handler) putServer(ctx context.Context, in *struct {
-	serverPath
-	condition
+	ServerPath
+	Condition
 	Body ServerBody
 }) (*one[ServerView], error) {
-	current, next, err := h.serverChange(ctx, in.Server, in.condition, in.Body)
+	current, next, err := h.serverChange(ctx, in.Server, in.Condition, in.Body)
 	if err != nil {
 		return nil, fault(err)
 	}
-	op := admin.Operation{ID: "put-server", Action: serverAction(current, next),
-		Object: admin.Object{Kind: "server", Name: in.Server, Owners: owners(current.Owner, next.Owner)}}
+	op := admin.Operation{ID: "put-server", Needs: serverNeeds(current, next)}
 	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewServer(current)), viewServer(next), in.DryRun,
 		func(ctx context.Context) error { return h.registry.PutServer(ctx, next) })
 	if err != nil {
@@ -123,7 +125,7 @@ func (h *Handler) putServer(ctx context.Context, in *struct {
 }
 
 // serverChange reads what is there and makes the row that is to replace it.
-func (h *Handler) serverChange(ctx context.Context, name string, c condition, body ServerBody) (current, next broker.Server, err error) {
+func (h *Handler) serverChange(ctx context.Context, name string, c Condition, body ServerBody) (current, next broker.Server, err error) {
 	version, err := c.version()
 	if err != nil {
 		return current, next, err
@@ -140,30 +142,40 @@ func (h *Handler) serverChange(ctx context.Context, name string, c condition, bo
 	return current, next, nil
 }
 
-// serverAction is what is asked of the gate: where credentials go, and which
-// private networks are open, are more than the rest.
-func serverAction(current, next broker.Server) string {
+func serverObject(name, owner string) admin.Object {
+	return admin.Object{Kind: serverKind, Name: name, Owner: owner}
+}
+
+// serverNeeds is what a change takes: where credentials go, which private
+// networks are open, and whose the server is are more than the rest.
+func serverNeeds(current, next broker.Server) []admin.Need {
+	there := current.Version > 0
+	on := serverObject(next.Name, current.Owner)
+	needs := append([]admin.Need{put(there, on)}, stateNeeds(string(current.State), string(next.State), on)...)
 	before, _ := broker.OriginDigest(current.URL)
 	after, _ := broker.OriginDigest(next.URL)
-	switch {
-	case fmt.Sprint(current.Networks) != fmt.Sprint(next.Networks):
-		return "open_networks"
-	case current.Version > 0 && before != after:
-		return "move_server"
+	if there && before != after {
+		needs = append(needs, need(policy.SetOrigin, on))
 	}
-	return "put"
+	if there && current.Owner != next.Owner {
+		needs = append(needs, need(policy.SetOwner, on))
+	}
+	if fmt.Sprint(current.Networks) != fmt.Sprint(next.Networks) {
+		needs = append(needs, need(policy.OpenNetworks, on))
+	}
+	return needs
 }
 
 func (h *Handler) deleteServer(ctx context.Context, in *struct {
-	serverPath
-	condition
+	ServerPath
+	Condition
 }) (*struct{}, error) {
 	version, err := in.version()
 	if err != nil {
 		return nil, fault(err)
 	}
 	current, err := h.liveServer(ctx, in.Server)
-	op := admin.Operation{ID: "delete-server", Action: "delete", Object: admin.Object{Kind: "server", Name: in.Server, Owners: owners(current.Owner)}}
+	op := admin.Operation{ID: "delete-server", Needs: []admin.Need{need(policy.Delete, serverObject(in.Server, current.Owner))}}
 	next := current
 	next.State, next.Version = broker.Deleted, version
 	if err == nil && version != current.Version {

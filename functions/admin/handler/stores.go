@@ -8,6 +8,7 @@ import (
 
 	"bindery/shared/admin"
 	"bindery/shared/broker"
+	"bindery/shared/policy"
 	"bindery/shared/secret"
 )
 
@@ -26,7 +27,7 @@ type StoreView struct {
 	StoreBody
 }
 
-type storePath struct {
+type StorePath struct {
 	Store string `path:"store" pattern:"^[a-z0-9-]{1,40}$"`
 }
 
@@ -36,21 +37,23 @@ func (h *Handler) stores() {
 	huma.Register(h.api, operation("put-value", http.MethodPut, "/values/{value}", "Seal a value; nobody reads it back", 404, 409, 413, 415, 422), h.putValue)
 }
 
-func (h *Handler) listStores(ctx context.Context, in *struct{ page }) (*listing[StoreView], error) {
-	if err := h.ask(ctx, "list-stores", "list", admin.Object{Kind: "store"}); err != nil {
+func (h *Handler) listStores(ctx context.Context, in *struct{ Page }) (*listing[StoreView], error) {
+	if err := h.askList(ctx, "list-stores", admin.Object{Kind: storeKind}); err != nil {
 		return nil, err
 	}
 	rows, err := h.reader.Stores(ctx, h.environment, in.rows())
 	if err != nil {
 		return nil, fault(err)
 	}
-	return listed(rows, in.page, func(s broker.Store) string { return s.Name },
-		func(s broker.Store) (StoreView, bool) { return viewStore(s), s.State != broker.Deleted }), nil
+	return listed(rows, in.Page, func(s broker.Store) string { return s.Name },
+		func(s broker.Store) (StoreView, bool) {
+			return viewStore(s), h.shows(ctx, s.State, admin.Object{Kind: storeKind, Name: s.Name})
+		}), nil
 }
 
 func (h *Handler) putStore(ctx context.Context, in *struct {
-	storePath
-	condition
+	StorePath
+	Condition
 	Body StoreBody
 }) (*one[StoreView], error) {
 	version, err := in.version()
@@ -62,7 +65,8 @@ func (h *Handler) putStore(ctx context.Context, in *struct {
 		return nil, fault(err)
 	}
 	next := broker.Store{Environment: h.environment, Name: in.Store, Kind: in.Body.Kind, Paths: broker.Scope(in.Body.Paths), Version: version, State: broker.State(in.Body.State)}
-	op := admin.Operation{ID: "put-store", Action: "put", Object: admin.Object{Kind: "store", Name: in.Store}}
+	on := admin.Object{Kind: storeKind, Name: in.Store}
+	op := admin.Operation{ID: "put-store", Needs: []admin.Need{put(current.Version > 0, on)}}
 	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewStore(current)), viewStore(next), in.DryRun,
 		func(ctx context.Context) error { return h.registry.PutStore(ctx, next) })
 	if err != nil {
@@ -101,7 +105,8 @@ func (h *Handler) putValue(ctx context.Context, in *struct {
 }) (*one[ValueView], error) {
 	server, missing := h.liveServer(ctx, in.Body.Server)
 	origin, _ := broker.OriginDigest(server.URL)
-	op := admin.Operation{ID: "put-value", Action: "put", Object: admin.Object{Kind: "value", Name: in.Value, Owners: owners(server.Owner)}}
+	on := admin.Object{Kind: valueKind, Name: in.Value} // assigned to nobody: owners cannot write it
+	op := admin.Operation{ID: "put-value", Needs: []admin.Need{need(policy.PutValue, on)}}
 	var version int64
 	err := h.desk.Change(ctx, callerOf(ctx), op, nil, valueRecord{in.Body.Server, origin}, false, func(ctx context.Context) (err error) {
 		if missing != nil {

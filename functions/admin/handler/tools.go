@@ -26,9 +26,13 @@ type ToolView struct {
 	ToolBody
 }
 
-type toolPath struct {
-	serverPath
+type ToolPath struct {
+	ServerPath
 	Tool string `path:"tool" minLength:"1" maxLength:"256"`
+}
+
+func toolObject(in ToolPath, server broker.Server) admin.Object {
+	return admin.Object{Kind: toolKind, Server: in.Server, Name: in.Tool, Owner: server.Owner}
 }
 
 func (h *Handler) tools() {
@@ -38,11 +42,11 @@ func (h *Handler) tools() {
 }
 
 func (h *Handler) listTools(ctx context.Context, in *struct {
-	serverPath
-	page
+	ServerPath
+	Page
 }) (*listing[ToolView], error) {
 	server, err := h.liveServer(ctx, in.Server)
-	if asked := h.ask(ctx, "list-tools", "read", admin.Object{Kind: "server", Name: in.Server, Owners: owners(server.Owner)}); asked != nil {
+	if asked := h.ask(ctx, "list-tools", serverObject(in.Server, server.Owner)); asked != nil {
 		return nil, asked
 	}
 	if err != nil {
@@ -52,11 +56,11 @@ func (h *Handler) listTools(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fault(err)
 	}
-	return listed(rows, in.page, func(t broker.Tool) string { return t.Name },
+	return listed(rows, in.Page, func(t broker.Tool) string { return t.Name },
 		func(t broker.Tool) (ToolView, bool) { return viewTool(t), t.State != broker.Deleted }), nil
 }
 
-func (h *Handler) getTool(ctx context.Context, in *toolPath) (*one[ToolView], error) {
+func (h *Handler) getTool(ctx context.Context, in *ToolPath) (*one[ToolView], error) {
 	server, err := h.liveServer(ctx, in.Server)
 	var t broker.Tool
 	if err == nil {
@@ -64,7 +68,7 @@ func (h *Handler) getTool(ctx context.Context, in *toolPath) (*one[ToolView], er
 			err = broker.ErrNotFound
 		}
 	}
-	if asked := h.ask(ctx, "get-tool", "read", admin.Object{Kind: "tool", Server: in.Server, Name: in.Tool, Owners: owners(server.Owner)}); asked != nil {
+	if asked := h.ask(ctx, "get-tool", toolObject(*in, server)); asked != nil {
 		return nil, asked
 	}
 	if err != nil {
@@ -74,8 +78,8 @@ func (h *Handler) getTool(ctx context.Context, in *toolPath) (*one[ToolView], er
 }
 
 func (h *Handler) putTool(ctx context.Context, in *struct {
-	toolPath
-	condition
+	ToolPath
+	Condition
 	Body ToolBody
 }) (*one[ToolView], error) {
 	version, err := in.version()
@@ -89,7 +93,9 @@ func (h *Handler) putTool(ctx context.Context, in *struct {
 	}
 	next := broker.Tool{Environment: h.environment, Server: in.Server, Name: in.Tool, Version: version, State: broker.State(in.Body.State),
 		Owner: in.Body.Owner, Risk: riskOf(in.Body.Risk), Teams: in.Body.Teams}
-	op := admin.Operation{ID: "put-tool", Action: "put", Object: admin.Object{Kind: "tool", Server: in.Server, Name: in.Tool, Owners: owners(server.Owner)}}
+	on := toolObject(in.ToolPath, server)
+	needs := append([]admin.Need{put(current.Version > 0, on)}, stateNeeds(string(current.State), string(next.State), on)...)
+	op := admin.Operation{ID: "put-tool", Needs: needs}
 	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewTool(current)), viewTool(next), in.DryRun, func(ctx context.Context) error {
 		if missing != nil {
 			return missing

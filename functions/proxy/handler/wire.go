@@ -7,67 +7,18 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"bindery/shared/broker"
 	"bindery/shared/config"
-	"bindery/shared/credential"
-	"bindery/shared/dynamo"
 	"bindery/shared/egress"
 	"bindery/shared/identity"
 	"bindery/shared/lambdahttp"
-	"bindery/shared/mask"
-	"bindery/shared/seal"
 	"bindery/shared/session"
-	"bindery/shared/stores/awssm"
-	"bindery/shared/stores/sealed"
+	"bindery/shared/wire"
 )
 
 // upstreamPools is how many distinct sets of opened networks are kept warm.
 const upstreamPools = 64
-
-// Limits are how long the adapters wait for AWS.
-type Limits struct {
-	Tables  func(*dynamodb.Options)
-	Secrets time.Duration
-	Keys    time.Duration
-}
-
-// HotPath are the limits while a caller waits.
-func HotPath() Limits {
-	return Limits{Tables: dynamo.Configure, Secrets: 3 * time.Second, Keys: 3 * time.Second}
-}
-
-// Parts are the adapters over AWS, joined; the local stack fills a catalogue
-// through the same ones that serve calls.
-type Parts struct {
-	DB      *dynamo.DB
-	Sealer  *seal.Envelope
-	Sealed  *sealed.Store
-	Sources map[broker.SourceKind]broker.Source
-}
-
-// TableNames hands the configured names to the tables' adapter.
-func TableNames(t config.Tables) dynamo.Tables {
-	return dynamo.Tables{Catalogue: t.Catalogue, Revocations: t.Revocations, Grants: t.Grants, Transient: t.Transient, Audit: t.Audit}
-}
-
-// Adapters joins the adapters to one AWS configuration.
-func Adapters(c config.Config, a aws.Config, limits Limits) Parts {
-	p := Parts{
-		DB:     dynamo.New(dynamodb.NewFromConfig(a, limits.Tables), TableNames(c.Tables), time.Now),
-		Sealer: seal.New(kms.NewFromConfig(a), c.ValuesKey, limits.Keys),
-	}
-	p.Sealed = sealed.New(p.DB, p.Sealer, time.Now)
-	static := credential.NewStatic(map[string]broker.SecretStore{
-		"aws-sm": awssm.New(secretsmanager.NewFromConfig(a), limits.Secrets, time.Now),
-		"sealed": p.Sealed,
-	}, mask.Check)
-	p.Sources = map[broker.SourceKind]broker.Source{broker.Static: static}
-	return p
-}
 
 // New builds the handler from settings.
 func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
@@ -75,13 +26,8 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config.Issuers, err)
 	}
-	p := Adapters(c, a, HotPath())
-	policy := egress.Policy{Loopback: c.Local, Networks: c.PrivateNetworks}
-	verifier, err := identity.New(identity.Config{
-		Document: document, Environment: c.Environment, PublicURL: c.PublicURL, HTTP: egress.New(policy).HTTP(),
-		KeySets: p.DB, Sealer: p.Sealer, Now: time.Now,
-		Report: func(issuer string, err error) { log.Warn("issuer keys", "issuer", issuer, "cause", err.Error()) },
-	})
+	p := wire.Join(c, a, wire.HotPath())
+	verifier, err := p.Verifier(c, document, log)
 	if err != nil {
 		return nil, err
 	}
@@ -106,16 +52,6 @@ func maxAnswer(c config.Config) int64 {
 		return c.MaxAnswerBytes
 	}
 	return min(c.MaxAnswerBytes, lambdahttp.MaxBufferedBytes/2) // a masked answer may be longer than it came
-}
-
-// CheckServer is what a server must meet to be registered in this deployment.
-func CheckServer(c config.Config) func(broker.Server) error {
-	return func(s broker.Server) error {
-		if _, err := egress.ParseURL(s.URL, egress.Policy{Loopback: c.Local, Networks: s.Networks}); err != nil {
-			return fmt.Errorf("%w upstream URL: %w", broker.ErrInvalid, err)
-		}
-		return credential.CheckServer(s)
-	}
 }
 
 // upstreams is the pool of clients, one for each set of opened networks.

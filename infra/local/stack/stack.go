@@ -21,13 +21,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	admin "bindery/functions/admin/handler"
 	"bindery/functions/proxy/handler"
 	"bindery/shared/broker"
 	"bindery/shared/config"
-	"bindery/shared/credential"
 	"bindery/shared/dynamo"
 	"bindery/shared/seal"
 	"bindery/shared/stores/sealed"
+	"bindery/shared/wire"
 )
 
 // Region is where the local endpoint pretends to be.
@@ -60,7 +61,7 @@ func Provision(ctx context.Context, a aws.Config, environment, publicURL string,
 	name := func(table string) string { return "bindery-" + environment + "-" + table }
 	tables := config.Tables{Catalogue: name("catalogue"), Revocations: name("revocations"), Grants: name("grants"),
 		Transient: name("transient"), Audit: name("audit")}
-	if err := dynamo.Create(ctx, dynamodb.NewFromConfig(a), handler.TableNames(tables)); err != nil {
+	if err := dynamo.Create(ctx, dynamodb.NewFromConfig(a), wire.TableNames(tables)); err != nil {
 		return nil, fmt.Errorf("create the tables: %w", err)
 	}
 	key, err := kms.NewFromConfig(a).CreateKey(ctx, &kms.CreateKeyInput{Description: aws.String("sealed values of " + environment)})
@@ -92,18 +93,22 @@ const patience = time.Minute
 // Config afterwards calls it again. They are the adapters that serve calls,
 // without the time limits of the hot path.
 func (d *Deployment) Administer() {
-	parts := handler.Adapters(d.Config, d.AWS, handler.Limits{
+	parts := wire.Join(d.Config, d.AWS, wire.Limits{
 		Tables:  func(o *dynamodb.Options) { o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(patience) },
 		Secrets: patience, Keys: patience,
 	})
 	d.DB, d.Sealer, d.Sealed = parts.DB, parts.Sealer, parts.Sealed
-	d.Registry = &broker.Registry{Writer: d.DB, Reader: d.DB, Sources: parts.Sources,
-		CheckServer: handler.CheckServer(d.Config), TryAttach: credential.Try}
+	d.Registry = parts.Registry(d.Config)
 }
 
 // Handler is the proxy function of the deployment.
 func (d *Deployment) Handler(log *slog.Logger) (*handler.Handler, error) {
 	return handler.New(d.Config, d.AWS, log)
+}
+
+// Admin is the admin function of the deployment.
+func (d *Deployment) Admin(log *slog.Logger) (*admin.Handler, error) {
+	return admin.New(d.Config, d.AWS, log)
 }
 
 // PutSecret creates a secret in Secrets Manager.

@@ -1,0 +1,201 @@
+package handler
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bindery/shared/admin"
+	"bindery/shared/broker"
+	"bindery/shared/credential"
+	"bindery/shared/identity"
+	"bindery/shared/mask"
+	"bindery/shared/memory"
+	"bindery/shared/policy"
+	"bindery/shared/secret"
+)
+
+const canary = "canary-3kT9wQzLmV7xBn2RcY5s"
+
+// people are the callers of the tests, by their token.
+var people = map[string]broker.Principal{
+	"root":    {ID: "p-root", Kind: broker.User, Groups: []string{"roots"}},
+	"admin":   {ID: "p-admin", Kind: broker.User, Groups: []string{"admins"}},
+	"auditor": {ID: "p-auditor", Kind: broker.User, Groups: []string{"auditors"}},
+	"owner":   {ID: "p-owner", Kind: broker.User, Groups: []string{"team-notes"}},
+	"other":   {ID: "p-other", Kind: broker.User, Groups: []string{"team-other"}},
+	"nobody":  {ID: "p-nobody", Kind: broker.User},
+}
+
+func rolesOf(groups []string) []string {
+	var roles []string
+	for group, role := range map[string]string{"roots": "super_admin", "admins": "mcp_admin", "auditors": "auditor"} {
+		if slices.Contains(groups, group) {
+			roles = append(roles, role)
+		}
+	}
+	return roles
+}
+
+// tokens stands in for the issuer: the token is the person's name.
+type tokens struct{}
+
+func (tokens) VerifyAdmin(_ context.Context, r *http.Request) (broker.Principal, error) {
+	name, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	p, known := people[name]
+	switch {
+	case !ok:
+		return p, identity.ErrMissingToken
+	case !known:
+		return p, identity.ErrInvalidToken
+	}
+	return p, nil
+}
+func (tokens) AdminMetadata() []byte       { return []byte(`{}`) }
+func (tokens) AdminChallenge(error) string { return "Bearer" }
+
+// vault is a secret store with one usable secret.
+type vault struct{}
+
+func (vault) Fetch(_ context.Context, w broker.Want) (broker.Secret, error) {
+	switch w.Reference.String() {
+	case "aws-sm:prod/notes":
+		return broker.Secret{Values: map[string]secret.Value{"token": secret.New(canary)}, Version: "v1"}, nil
+	case "aws-sm:prod/short":
+		return broker.Secret{Values: map[string]secret.Value{"token": secret.New("short")}, Version: "v1"}, nil
+	}
+	return broker.Secret{}, broker.ErrSecretMissing
+}
+
+// sealedValues counts versions and keeps nothing.
+type sealedValues struct{ versions map[string]int64 }
+
+func (s *sealedValues) Put(_ context.Context, _, id, _ string, _ secret.Value) (int64, error) {
+	s.versions[id]++
+	return s.versions[id], nil
+}
+
+// rules are the real ones, of a production deployment.
+func rules(t testing.TB) admin.Gate {
+	t.Helper()
+	r, err := policy.NewAdministration("prod", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gate{r, "prod"}
+}
+
+type fixture struct {
+	*Handler
+	tables *memory.DB
+	log    *bytes.Buffer
+
+	mu       sync.Mutex
+	seen     bytes.Buffer // every answer, headers and body
+	recorded bytes.Buffer // every audit record
+}
+
+// Append is the audit log, which keeps a copy.
+func (f *fixture) Append(ctx context.Context, r broker.Record) error {
+	text, err := r.JSON()
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	f.recorded.Write(text)
+	f.mu.Unlock()
+	return f.tables.Append(ctx, r)
+}
+
+func newFixture(t testing.TB) *fixture {
+	t.Helper()
+	f := &fixture{tables: memory.New(time.Now), log: &bytes.Buffer{}}
+	static := credential.NewStatic(map[string]broker.SecretStore{"aws-sm": vault{}}, mask.Check)
+	f.Handler = &Handler{
+		environment: "prod", hosts: []string{"mcp.example.com"}, verifier: tokens{}, roles: rolesOf,
+		desk:   &admin.Desk{Environment: "prod", Issuers: "digest", Gate: rules(t), Journal: broker.NewJournal(f, rand.Text), Now: time.Now, Status: statusOf},
+		reader: f.tables, attempts: f.tables, values: &sealedValues{map[string]int64{}}, now: time.Now, log: slog.New(slog.NewJSONHandler(f.log, nil)),
+		registry: &broker.Registry{Writer: f.tables, Reader: f.tables, Sources: map[broker.SourceKind]broker.Source{broker.Static: static},
+			CheckServer: credential.CheckServer, TryAttach: credential.Try},
+	}
+	f.build()
+	if err := f.tables.PutEnvironment(t.Context(), broker.Environment{Name: "prod", State: broker.Active}); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// answer is what came back.
+type answer struct {
+	*httptest.ResponseRecorder
+	body map[string]any
+}
+
+// call makes one request; body is JSON text or a value to encode.
+func (f *fixture) call(t testing.TB, who, method, path string, body any, header ...string) answer {
+	t.Helper()
+	text, ok := body.(string)
+	if !ok && body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = string(encoded)
+	}
+	r := httptest.NewRequest(method, "https://mcp.example.com"+base+path, strings.NewReader(text))
+	r.Header.Set("Authorization", "Bearer "+who)
+	if text != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	a := answer{ResponseRecorder: httptest.NewRecorder()}
+	f.ServeHTTP(a, r)
+	f.mu.Lock()
+	_ = a.Header().Write(&f.seen)
+	f.seen.Write(a.Body.Bytes())
+	f.mu.Unlock()
+	if a.Body.Len() > 0 {
+		if err := json.Unmarshal(a.Body.Bytes(), &a.body); err != nil {
+			t.Fatalf("%s %s answered %q", method, path, a.Body)
+		}
+	}
+	return a
+}
+
+// want requires a status and, for an error, the problem's name.
+func (a answer) want(t testing.TB, status int, problem string) answer {
+	t.Helper()
+	kind, _ := a.body["type"].(string)
+	if a.Code != status || problem != "" && kind != "urn:bindery:problem:"+problem {
+		t.Errorf("answered %d %s, want %d %s", a.Code, a.Body, status, problem)
+	}
+	return a
+}
+
+func (f *fixture) records(a answer) []broker.Record {
+	return f.tables.Records(a.Header().Get("Bindery-Receipt"))
+}
+
+const serverBody = `{"owner":"team-notes","url":"https://notes.example.com/mcp","attach":[{"in":"header","name":"Authorization","template":"Bearer {token}"}],"state":"active"}`
+
+const bindingBody = `{"actor":{"group":"dev"},"allow":{"tools":["*"]},"mode":"service_account","source":"static",
+	"fields":[{"name":"token","reference":"aws-sm:prod/notes#token"}],"owner":"team-notes","state":"active"}`
+
+// seed registers a store, a server and a binding as an administrator would.
+func (f *fixture) seed(t testing.TB) {
+	t.Helper()
+	f.call(t, "root", "PUT", "/stores/aws-sm", `{"kind":"aws-sm","paths":["prod/*"],"state":"active"}`, "If-None-Match", "*").want(t, 200, "")
+	f.call(t, "root", "PUT", "/servers/notes", serverBody, "If-None-Match", "*").want(t, 200, "")
+	f.call(t, "root", "PUT", "/servers/notes/bindings/dev-notes", bindingBody, "If-None-Match", "*").want(t, 200, "")
+}

@@ -1,0 +1,223 @@
+package handler
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"bindery/shared/broker"
+	"bindery/shared/brokertest/leak"
+)
+
+// TestTheLifeOfABinding: made, read, changed, its old version read, suspended,
+// resumed, deleted, and its name never used again.
+func TestTheLifeOfABinding(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	const path = "/servers/notes/bindings/dev-notes"
+	got := f.call(t, "admin", "GET", path, nil).want(t, 200, "")
+	if got.Header().Get("ETag") != `"v1"` || got.body["state"] != "active" || got.body["server"] != "notes" {
+		t.Fatalf("read %s, %s", got.Header().Get("ETag"), got.Body)
+	}
+	suspended := strings.Replace(bindingBody, `"state":"active"`, `"state":"suspended"`, 1)
+	f.call(t, "admin", "PUT", path, suspended, "If-Match", `"v1"`).want(t, 200, "")
+	f.call(t, "admin", "GET", path+"/versions/1", nil).want(t, 200, "")
+	if got := f.call(t, "admin", "GET", path, nil).want(t, 200, ""); got.body["state"] != "suspended" || got.Header().Get("ETag") != `"v2"` {
+		t.Errorf("read %s", got.Body)
+	}
+	f.call(t, "admin", "PUT", path, bindingBody, "If-Match", `"v2"`).want(t, 200, "")
+	f.call(t, "admin", "DELETE", path, nil, "If-Match", `"v3"`).want(t, 204, "")
+	f.call(t, "admin", "GET", path, nil).want(t, 404, "not_found")
+	f.call(t, "admin", "PUT", path, bindingBody, "If-None-Match", "*").want(t, 412, "version_conflict")
+}
+
+func TestACardIsOnlyMadeOfWhatACallCanHonour(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	for name, c := range map[string]struct {
+		old, with string
+		status    int
+		problem   string
+	}{
+		"a missing secret":             {"prod/notes#token", "prod/none#token", 422, "reference_unresolved"},
+		"a value too short to mask":    {"prod/notes#token", "prod/short#token", 422, "reference_unresolved"},
+		"outside the store's paths":    {"prod/notes#token", "staging/notes#token", 422, "invalid"},
+		"a store nobody registered":    {"aws-sm:prod/notes#token", "vault:prod/notes#token", 422, "invalid"},
+		"a literal secret":             {"aws-sm:prod/notes#token", canary, 422, "invalid"},
+		"a field the server has not":   {`"name":"token"`, `"name":"password"`, 422, "invalid"},
+		"two kinds of actor":           {`{"group":"dev"}`, `{"group":"dev","anyone":true}`, 422, "invalid"},
+		"an unknown mode":              {"service_account", "user_delegated", 422, "invalid"},
+		"a field that nobody knows":    {`"owner"`, `"password":"` + canary + `","owner"`, 422, "invalid"},
+		"a known field in other case":  {`"owner"`, `"Owner"`, 400, "malformed"},
+		"a known field as a fold":      {`"state"`, `"\u017ftate"`, 400, "malformed"},
+		"a field twice":                {`"owner"`, `"owner":"x","owner"`, 400, "malformed"},
+		"nothing of JSON":              {bindingBody, "]", 400, "malformed"},
+		"a server that does not exist": {"", "", 404, "not_found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := "/servers/notes/bindings/another"
+			if name == "a server that does not exist" {
+				path = "/servers/none/bindings/another"
+			}
+			f.call(t, "admin", "PUT", path, strings.Replace(bindingBody, c.old, c.with, 1), "If-None-Match", "*").want(t, c.status, c.problem)
+			f.call(t, "admin", "GET", path, nil).want(t, 404, "not_found")
+		})
+	}
+	f.clean(t)
+}
+
+// TestEscalation: what owners and others must not be able to do.
+func TestEscalation(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	moved := strings.Replace(serverBody, "notes.example.com", "evil.example.com", 1)
+	opened := strings.Replace(serverBody, `"state"`, `"networks":["10.0.0.0/8"],"state"`, 1)
+	stolen := strings.Replace(serverBody, "team-notes", "team-other", 1)
+	for name, c := range map[string]struct{ who, method, path, body string }{
+		"another team changes a server":           {"other", "PUT", "/servers/notes", serverBody},
+		"another team reads a server":             {"other", "GET", "/servers/notes", ""},
+		"another team takes a server over":        {"other", "PUT", "/servers/notes", stolen},
+		"the owner gives a server away":           {"owner", "PUT", "/servers/notes", stolen},
+		"the owner moves a server in production":  {"owner", "PUT", "/servers/notes", moved},
+		"the owner opens a private network":       {"owner", "PUT", "/servers/notes", opened},
+		"an admin opens a private network":        {"admin", "PUT", "/servers/notes", opened},
+		"the owner deletes a server":              {"owner", "DELETE", "/servers/notes", ""},
+		"the owner binds an unassigned reference": {"owner", "PUT", "/servers/notes/bindings/dev-notes", strings.Replace(bindingBody, "prod/notes#token", "prod/other#token", 1)},
+		"an auditor changes a server":             {"auditor", "PUT", "/servers/notes", serverBody},
+		"an auditor changes a card":               {"auditor", "PUT", "/servers/notes/bindings/dev-notes", bindingBody},
+		"somebody without a role reads a card":    {"nobody", "GET", "/servers/notes/bindings/dev-notes", ""},
+		"an owner writes a value":                 {"owner", "PUT", "/values/token-1", `{"server":"notes","value":"` + canary + `"}`},
+		"an owner registers a store":              {"owner", "PUT", "/stores/aws-sm", `{"kind":"aws-sm","paths":["*"],"state":"active"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := f.call(t, c.who, c.method, c.path, c.body, "If-Match", `"v1"`).want(t, 403, "forbidden")
+			records := f.records(a)
+			if len(records) != 1 || records[0].Phase != broker.Refused || records[0].Reason != broker.NotPermitted || records[0].Principal != people[c.who].ID {
+				t.Errorf("recorded %+v", records)
+			}
+		})
+	}
+	for _, path := range []string{"/servers/notes", "/servers/notes/bindings/dev-notes", "/stores/aws-sm"} {
+		if path == "/stores/aws-sm" {
+			continue
+		}
+		if a := f.call(t, "root", "GET", path, nil); a.Header().Get("ETag") != `"v1"` {
+			t.Errorf("%s was changed: %s", path, a.Body)
+		}
+	}
+	f.clean(t)
+}
+
+func TestOwnersManageTheirOwn(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	described := strings.Replace(serverBody, `"state"`, `"description":"ours","state"`, 1)
+	f.call(t, "owner", "PUT", "/servers/notes", described, "If-Match", `"v1"`).want(t, 200, "")
+	f.call(t, "owner", "PUT", "/servers/notes/tools/whoami", `{"owner":"team-notes","risk":"low","state":"active"}`, "If-None-Match", "*").want(t, 200, "")
+	f.call(t, "owner", "PUT", "/servers/notes/bindings/dev-notes", strings.Replace(bindingBody, `"active"`, `"suspended"`, 1), "If-Match", `"v1"`).want(t, 200, "")
+	items := f.call(t, "owner", "GET", "/servers", nil).want(t, 200, "").body["items"].([]any)
+	if len(items) != 1 {
+		t.Errorf("the owner sees %v", items)
+	}
+	if items := f.call(t, "other", "GET", "/servers", nil).want(t, 200, "").body["items"].([]any); len(items) != 0 {
+		t.Errorf("another team sees %v", items)
+	}
+}
+
+// TestTwoAdministratorsEditOneCard: one wins, the other is told, nothing is lost.
+func TestTwoAdministratorsEditOneCard(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	var codes [2]int
+	var both sync.WaitGroup
+	for i, who := range []string{"admin", "root"} {
+		both.Go(func() {
+			codes[i] = f.call(t, who, "PUT", "/servers/notes", strings.Replace(serverBody, `"state"`, `"description":"`+who+`","state"`, 1), "If-Match", `"v1"`).Code
+		})
+	}
+	both.Wait()
+	if codes != [2]int{200, 412} && codes != [2]int{412, 200} {
+		t.Errorf("answered %v", codes)
+	}
+	f.call(t, "admin", "PUT", "/servers/notes", serverBody).want(t, 428, "condition_required")
+	f.call(t, "admin", "PUT", "/servers/notes", serverBody, "If-Match", `"v1"`).want(t, 412, "version_conflict")
+	f.call(t, "admin", "PUT", "/servers/notes", serverBody, "If-Match", `nonsense`).want(t, 412, "version_conflict")
+}
+
+// TestARetriedRequestChangesNothingTwice.
+func TestARetriedRequestChangesNothingTwice(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	put := func(key, body string) answer {
+		return f.call(t, "admin", "PUT", "/servers/notes", body, "If-Match", `"v1"`, "Idempotency-Key", key)
+	}
+	first := put("k1", serverBody).want(t, 200, "")
+	again := put("k1", serverBody).want(t, 200, "")
+	if again.Body.String() != first.Body.String() || again.Header().Get("ETag") != `"v2"` || again.Header().Get("Idempotent-Replay") != "true" ||
+		again.Header().Get("Bindery-Receipt") != first.Header().Get("Bindery-Receipt") {
+		t.Errorf("the retry was answered %v %s", again.Header(), again.Body)
+	}
+	put("k1", strings.Replace(serverBody, "active", "suspended", 1)).want(t, 422, "idempotency_key_reused")
+	put("k2", serverBody).want(t, 412, "version_conflict")
+	f.call(t, "root", "PUT", "/servers/notes", serverBody, "If-Match", `"v1"`, "Idempotency-Key", "k1").want(t, 412, "version_conflict") // a key is its caller's
+}
+
+func TestADryRunChangesNothing(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	a := f.call(t, "admin", "PUT", "/servers/notes?dry_run=true", strings.Replace(serverBody, "active", "suspended", 1), "If-Match", `"v1"`).want(t, 200, "")
+	if r := f.records(a); len(r) != 1 || r[0].Reason != broker.DryRun {
+		t.Errorf("recorded %+v", r)
+	}
+	if a := f.call(t, "admin", "GET", "/servers/notes", nil); a.Header().Get("ETag") != `"v1"` {
+		t.Error("a dry run changed the server")
+	}
+}
+
+// TestAChangeIsRecordedBeforeItIsMade, with what was there and what is to be.
+func TestAChangeIsRecordedBeforeItIsMade(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	a := f.call(t, "admin", "PUT", "/servers/notes", strings.Replace(serverBody, "active", "suspended", 1), "If-Match", `"v1"`).want(t, 200, "")
+	r := f.records(a)
+	if len(r) != 2 || r[0].Phase != broker.Intent || r[1].Phase != broker.Outcome || r[0].Object != "server/notes" || r[0].Method != "put-server" ||
+		!strings.Contains(r[0].Before, `"state":"active"`) || !strings.Contains(r[0].After, `"state":"suspended"`) || r[1].Status != 200 {
+		t.Errorf("recorded %+v", r)
+	}
+}
+
+// TestAValueIsWrittenAndNeverRead.
+func TestAValueIsWrittenAndNeverRead(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	for version := 1.0; version <= 2; version++ {
+		a := f.call(t, "admin", "PUT", "/values/token-1", `{"server":"notes","value":"`+canary+`"}`, "Idempotency-Key", "same").want(t, 200, "")
+		if a.body["version"] != version || a.body["reference"] != "sealed:token-1" {
+			t.Errorf("answered %s", a.Body)
+		}
+	}
+	f.call(t, "root", "GET", "/values/token-1", nil).want(t, 404, "not_found")
+	f.call(t, "admin", "PUT", "/values/token-1", `{"server":"notes","value":"`+canary+`","more":"`+canary+`"}`).want(t, 422, "invalid")
+	f.call(t, "admin", "PUT", "/values/token-1", `{"server":"`+canary+`","value":"x"}`).want(t, 422, "invalid")
+	f.call(t, "admin", "PUT", "/servers/notes?"+canary+"=1", serverBody, "If-Match", `"v1"`)
+	f.clean(t)
+}
+
+func TestWhoIsNotAnAdministrator(t *testing.T) {
+	f := newFixture(t)
+	f.call(t, "stranger", "GET", "/servers", nil).want(t, 401, "invalid_token")
+	f.call(t, "nobody", "GET", "/nothing", nil).want(t, 404, "not_found")
+	if me := f.call(t, "auditor", "GET", "/me", nil).want(t, 200, ""); me.body["principal"] != "p-auditor" {
+		t.Errorf("%s", me.Body)
+	}
+}
+
+// clean requires that nothing that came out holds the canary.
+func (f *fixture) clean(t *testing.T) {
+	t.Helper()
+	for where, text := range map[string][]byte{"an answer": f.seen.Bytes(), "the log": f.log.Bytes(), "a record": f.recorded.Bytes()} {
+		if found := leak.Find(text, canary); len(found) > 0 {
+			t.Errorf("a secret is in %s", where)
+		}
+	}
+}

@@ -1,0 +1,43 @@
+package handler
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"bindery/shared/admin"
+	"bindery/shared/broker"
+	"bindery/shared/config"
+	"bindery/shared/identity"
+	"bindery/shared/policy"
+	"bindery/shared/wire"
+)
+
+// New builds the handler from settings. Every deployment but a local one is
+// judged as production.
+func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
+	document, err := identity.Parse(c.Issuers, c.Local)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", config.Issuers, err)
+	}
+	p := wire.Join(c, a, wire.HotPath())
+	verifier, err := p.Verifier(c, document, log)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := policy.NewAdministration(c.Environment, !c.Local)
+	if err != nil {
+		return nil, err
+	}
+	h := &Handler{
+		environment: c.Environment, hosts: c.Hosts, verifier: verifier, roles: document.Roles,
+		desk: &admin.Desk{Environment: c.Environment, Issuers: document.Digest(), Gate: gate{rules, c.Environment},
+			Journal: broker.NewJournal(p.DB, rand.Text), Now: time.Now, Status: statusOf},
+		reader: p.DB, registry: p.Registry(c), values: p.Sealed, attempts: p.DB, now: time.Now, log: log,
+	}
+	h.build()
+	return h, nil
+}

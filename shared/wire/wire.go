@@ -1,0 +1,93 @@
+// Package wire joins the adapters to one AWS configuration, the same way for
+// every function and for whoever fills a catalogue locally. It is the one
+// package under shared that knows several adapters; only functions and infra
+// import it. It decides nothing.
+package wire
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"bindery/shared/broker"
+	"bindery/shared/config"
+	"bindery/shared/credential"
+	"bindery/shared/dynamo"
+	"bindery/shared/egress"
+	"bindery/shared/identity"
+	"bindery/shared/mask"
+	"bindery/shared/seal"
+	"bindery/shared/stores/awssm"
+	"bindery/shared/stores/sealed"
+)
+
+// Limits are how long the adapters wait for AWS.
+type Limits struct {
+	Tables  func(*dynamodb.Options)
+	Secrets time.Duration
+	Keys    time.Duration
+}
+
+// HotPath are the limits while a caller waits.
+func HotPath() Limits {
+	return Limits{Tables: dynamo.Configure, Secrets: 3 * time.Second, Keys: 3 * time.Second}
+}
+
+// Parts are the adapters over AWS, joined; the local stack fills a catalogue
+// through the same ones that serve calls.
+type Parts struct {
+	DB      *dynamo.DB
+	Sealer  *seal.Envelope
+	Sealed  *sealed.Store
+	Sources map[broker.SourceKind]broker.Source
+}
+
+// TableNames hands the configured names to the tables' adapter.
+func TableNames(t config.Tables) dynamo.Tables {
+	return dynamo.Tables{Catalogue: t.Catalogue, Revocations: t.Revocations, Grants: t.Grants, Transient: t.Transient, Audit: t.Audit}
+}
+
+// Join joins the adapters to one AWS configuration.
+func Join(c config.Config, a aws.Config, limits Limits) Parts {
+	p := Parts{
+		DB:     dynamo.New(dynamodb.NewFromConfig(a, limits.Tables), TableNames(c.Tables), time.Now),
+		Sealer: seal.New(kms.NewFromConfig(a), c.ValuesKey, limits.Keys),
+	}
+	p.Sealed = sealed.New(p.DB, p.Sealer, time.Now)
+	static := credential.NewStatic(map[string]broker.SecretStore{
+		"aws-sm": awssm.New(secretsmanager.NewFromConfig(a), limits.Secrets, time.Now),
+		"sealed": p.Sealed,
+	}, mask.Check)
+	p.Sources = map[broker.SourceKind]broker.Source{broker.Static: static}
+	return p
+}
+
+// Verifier checks tokens on the issuer keys that all processes share.
+func (p Parts) Verifier(c config.Config, document *identity.Document, log *slog.Logger) (*identity.Verifier, error) {
+	return identity.New(identity.Config{
+		Document: document, Environment: c.Environment, PublicURL: c.PublicURL,
+		HTTP:    egress.New(egress.Policy{Loopback: c.Local, Networks: c.PrivateNetworks}).HTTP(),
+		KeySets: p.DB, Sealer: p.Sealer, Now: time.Now,
+		Report: func(issuer string, err error) { log.Warn("issuer keys", "issuer", issuer, "cause", err.Error()) },
+	})
+}
+
+// Registry changes the catalogue through these adapters.
+func (p Parts) Registry(c config.Config) *broker.Registry {
+	return &broker.Registry{Writer: p.DB, Reader: p.DB, Sources: p.Sources, CheckServer: CheckServer(c), TryAttach: credential.Try}
+}
+
+// CheckServer is what a server must meet to be registered in this deployment.
+func CheckServer(c config.Config) func(broker.Server) error {
+	return func(s broker.Server) error {
+		if _, err := egress.ParseURL(s.URL, egress.Policy{Loopback: c.Local, Networks: s.Networks}); err != nil {
+			return fmt.Errorf("%w upstream URL: %w", broker.ErrInvalid, err)
+		}
+		return credential.CheckServer(s)
+	}
+}
