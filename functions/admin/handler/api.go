@@ -21,14 +21,14 @@ const maxBody = 1 << 20
 
 // apiConfig is huma's without pages, links and guesses: JSON only, unknown
 // fields and query parameters refused.
-func apiConfig() huma.Config {
+func (h *Handler) apiConfig() huma.Config {
 	c := huma.DefaultConfig("Bindery admin API", "1")
 	c.Info.Description = "Servers, agents, tools, stores, values and bindings of one environment."
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.CreateHooks = nil
 	c.Formats = map[string]huma.Format{"application/json": {Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}, "json": {Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}}
 	c.RejectUnknownQueryParameters = true
-	c.Transformers = append(c.Transformers, foreign)
+	c.Transformers = append(c.Transformers, h.foreign)
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"}}
 	c.Security = []map[string][]string{{"bearer": {}}}
 	return c

@@ -58,19 +58,21 @@ type Handler struct {
 	now         func() time.Time
 	log         *slog.Logger
 	api         huma.API
+	names       map[string]bool // of fields and parameters: what an error may repeat
 	mux         http.Handler
 }
 
 // build registers the operations. It is called once, when all parts are there.
 func (h *Handler) build() {
 	mux := http.NewServeMux()
-	h.api = humago.New(mux, apiConfig())
+	h.api = humago.New(mux, h.apiConfig())
 	h.servers()
 	h.agents()
 	h.tools()
 	h.stores()
 	h.bindings()
 	h.whoami()
+	h.learnNames()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, problem(notFound, "")) })
 	h.mux = mux
 }

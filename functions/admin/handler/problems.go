@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -152,7 +151,7 @@ func causeOf(err error) string {
 
 // foreign turns huma's own errors into this API's: without the values that were
 // sent.
-func foreign(_ huma.Context, status string, v any) (any, error) {
+func (h *Handler) foreign(_ huma.Context, _ string, v any) (any, error) {
 	m, ok := v.(*huma.ErrorModel)
 	if !ok {
 		return v, nil
@@ -167,33 +166,40 @@ func foreign(_ huma.Context, status string, v any) (any, error) {
 	p := problem(k, "")
 	p.Status = m.Status
 	for _, e := range m.Errors {
-		p.Errors = append(p.Errors, Wrong{Location: place(e.Location), Message: e.Message})
+		p.Errors = append(p.Errors, Wrong{Location: h.place(e.Location), Message: e.Message})
 	}
 	return p, nil
 }
 
 // place names where a request was wrong by names of this API only: what stands
 // at the end of a path may be the caller's own.
-func place(location string) string {
-	known, last, found := location, "", false
-	if i := strings.LastIndexByte(location, '.'); i >= 0 {
-		known, last, found = location[:i], location[i+1:], true
-	}
-	if !found || ours(last) {
+func (h *Handler) place(location string) string {
+	i := strings.LastIndexByte(location, '.')
+	if i < 0 {
 		return location
 	}
-	return known
+	if name, _, _ := strings.Cut(location[i+1:], "["); h.names[name] {
+		return location
+	}
+	return location[:i]
 }
 
-// ours reports whether a path element is a field of this API, or an index of
-// one.
-func ours(element string) bool {
-	name, _, _ := strings.Cut(element, "[")
-	return slices.Contains(fields, name)
+// learnNames collects the names of all fields and parameters of the document.
+func (h *Handler) learnNames() {
+	h.names = map[string]bool{}
+	for _, schema := range h.api.OpenAPI().Components.Schemas.Map() {
+		for name := range schema.Properties {
+			h.names[name] = true
+		}
+	}
+	for _, item := range h.api.OpenAPI().Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete} {
+			if op == nil {
+				continue
+			}
+			for _, p := range op.Parameters {
+				h.names[p.Name] = true
+			}
+		}
+	}
 }
-
-// fields are the names that errors may repeat.
-var fields = []string{"owner", "description", "url", "attach", "in", "name", "template", "propagate", "attribute", "header", "networks", "timeout_seconds",
-	"limits", "calls_per_minute", "streams", "request_bytes", "answer_bytes", "state", "team", "ceiling", "risk", "teams", "kind", "paths", "server", "value",
-	"actor", "principal", "agent", "group", "anyone", "priority", "allow", "tools", "prompts", "resources", "mode", "source", "fields", "reference", "expires",
-	"after", "limit", "dry_run", "binding", "store", "tool", "version"}
