@@ -7,6 +7,7 @@ package wire
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,7 +24,9 @@ import (
 	"bindery/shared/mask"
 	"bindery/shared/seal"
 	"bindery/shared/stores/awssm"
+	"bindery/shared/stores/env"
 	"bindery/shared/stores/sealed"
+	"bindery/shared/stores/vault"
 )
 
 // Limits are how long the adapters wait for AWS.
@@ -62,6 +65,8 @@ func Join(c config.Config, a aws.Config, limits Limits) Parts {
 	static := credential.NewStatic(map[string]broker.SecretStore{
 		"aws-sm": awssm.New(secretsmanager.NewFromConfig(a), limits.Secrets, time.Now),
 		"sealed": p.Sealed,
+		"vault":  vault.New(vault.Parts{Client: storeClients(c), AWS: a.Credentials, Timeout: limits.Secrets, Now: time.Now}),
+		"env":    env.New(os.LookupEnv),
 	}, mask.Check)
 	p.Sources = map[broker.SourceKind]broker.Source{broker.Static: static}
 	return p
@@ -79,7 +84,8 @@ func (p Parts) Verifier(c config.Config, document *identity.Document, log *slog.
 
 // Registry changes the catalogue through these adapters.
 func (p Parts) Registry(c config.Config) *broker.Registry {
-	return &broker.Registry{Writer: p.DB, Reader: p.DB, Sources: p.Sources, CheckServer: CheckServer(c), TryAttach: credential.Try}
+	return &broker.Registry{Writer: p.DB, Reader: p.DB, Sources: p.Sources,
+		CheckServer: CheckServer(c), CheckStore: CheckStore(c), TryAttach: credential.Try}
 }
 
 // CheckServer is what a server must meet to be registered in this deployment.
