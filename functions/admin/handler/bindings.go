@@ -63,6 +63,13 @@ type BindingView struct {
 	Version     int64  `json:"version"`
 	Pending     bool   `json:"pending,omitempty" doc:"The server's origin is another than the card was made for: put the card again to approve it"`
 	BindingBody
+	Overlaps []Overlap `json:"overlaps,omitempty" doc:"Said when a card is put: other bindings that can cover the same call"`
+}
+
+// Overlap is another binding that can cover the same call.
+type Overlap struct {
+	Binding string `json:"binding"`
+	Effect  string `json:"effect" enum:"wins,loses,tie" doc:"What this card does where both cover a call"`
 }
 
 type BindingPath struct {
@@ -180,7 +187,29 @@ func (h *Handler) putBinding(ctx context.Context, in *struct {
 	}
 	next.Version++
 	next.Origin, _ = broker.OriginDigest(server.URL)
-	return &one[BindingView]{tag(next.Version), viewBinding(next, server)}, nil
+	view := viewBinding(next, server)
+	view.Overlaps, err = h.overlaps(ctx, &next)
+	if err != nil {
+		return nil, fault(err)
+	}
+	return &one[BindingView]{tag(next.Version), view}, nil
+}
+
+// overlaps compares a card with all others of its server.
+func (h *Handler) overlaps(ctx context.Context, b *broker.Binding) (found []Overlap, err error) {
+	for page := (broker.Page{Limit: broker.MaxPage}); ; {
+		rows, err := h.reader.Bindings(ctx, h.route(b.Server), page)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range broker.Overlaps(b, rows) {
+			found = append(found, Overlap{o.Binding, string(o.Effect)})
+		}
+		if len(rows) < page.Limit {
+			return found, nil
+		}
+		page.After = rows[len(rows)-1].Name
+	}
 }
 
 func (h *Handler) deleteBinding(ctx context.Context, in *struct {

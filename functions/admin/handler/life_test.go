@@ -162,6 +162,17 @@ func TestARetriedRequestChangesNothingTwice(t *testing.T) {
 	f.call(t, "root", "PUT", "/servers/notes", serverBody, "If-Match", `"v1"`, "Idempotency-Key", "k1").want(t, 412, "version_conflict") // a key is its caller's
 }
 
+func TestACardTellsWhatItShadows(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	for _, query := range []string{"?dry_run=true", ""} {
+		a := f.call(t, "admin", "PUT", "/servers/notes/bindings/everybody"+query, strings.Replace(bindingBody, `{"group":"dev"}`, `{"anyone":true}`, 1), "If-None-Match", "*").want(t, 200, "")
+		if !strings.Contains(a.Body.String(), `"overlaps":[{"binding":"dev-notes","effect":"loses"}]`) {
+			t.Errorf("%s", a.Body)
+		}
+	}
+}
+
 func TestADryRunChangesNothing(t *testing.T) {
 	f := newFixture(t)
 	f.seed(t)
