@@ -56,6 +56,18 @@ func record(receipt, nonce string) broker.Record {
 	return broker.Record{Schema: broker.RecordSchema, Receipt: receipt, Phase: broker.Intent, Nonce: nonce, At: noon}
 }
 
+// fullPage is the longest page of a list.
+var fullPage = broker.Page{Limit: broker.MaxPage}
+
+func attempt(environment, receipt string) broker.Attempt {
+	return broker.Attempt{Environment: environment, Principal: "p-admin", Key: "key", Request: "digest", Receipt: receipt, Begun: noon}
+}
+
+func ended(a broker.Attempt) broker.Attempt {
+	a.Status, a.Answer = 201, []byte("{}")
+	return a
+}
+
 func sealed(environment string, version int64) broker.SealedValue {
 	return broker.SealedValue{Environment: environment, ID: "token", Version: version, State: broker.Active, Sealed: []byte{1}, At: noon}
 }

@@ -66,6 +66,19 @@ func operations(s *dynamo.DB) map[string]func(context.Context) error {
 		"FreePlace": func(ctx context.Context) error {
 			return s.FreePlace(ctx, broker.Place{Quota: quota(env, 1), Holder: "r-1"})
 		},
+		"Environment":  func(ctx context.Context) error { _, err := s.Environment(ctx, env); return err },
+		"Store":        func(ctx context.Context) error { _, err := s.Store(ctx, env, "aws-sm"); return err },
+		"Server":       func(ctx context.Context) error { _, err := s.Server(ctx, route(env)); return err },
+		"Agent":        func(ctx context.Context) error { _, err := s.Agent(ctx, env, "okta:robot"); return err },
+		"Tool":         func(ctx context.Context) error { _, err := s.Tool(ctx, route(env), "create"); return err },
+		"Binding":      func(ctx context.Context) error { _, err := s.Binding(ctx, route(env), "card"); return err },
+		"Stores":       func(ctx context.Context) error { _, err := s.Stores(ctx, env, fullPage); return err },
+		"Servers":      func(ctx context.Context) error { _, err := s.Servers(ctx, env, fullPage); return err },
+		"Agents":       func(ctx context.Context) error { _, err := s.Agents(ctx, env, fullPage); return err },
+		"Tools":        func(ctx context.Context) error { _, err := s.Tools(ctx, route(env), fullPage); return err },
+		"Bindings":     func(ctx context.Context) error { _, err := s.Bindings(ctx, route(env), fullPage); return err },
+		"BeginAttempt": func(ctx context.Context) error { _, err := s.BeginAttempt(ctx, attempt(env, "r-1")); return err },
+		"EndAttempt":   func(ctx context.Context) error { return s.EndAttempt(ctx, ended(attempt(env, "r-1"))) },
 		"ClaimFetch": func(ctx context.Context) error {
 			_, err := s.ClaimFetch(ctx, env, "https://issuer", noon, noon.Add(-time.Minute))
 			return err

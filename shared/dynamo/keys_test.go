@@ -21,6 +21,8 @@ func everyKey(a, b, c string) map[string]key {
 		fmt.Sprintf("version %q %q %q 2", a, b, c): versionKey(r, c, 2),
 		fmt.Sprintf("tool %q %q %q", a, b, c):      toolKey(r, c),
 		fmt.Sprintf("agent %q %q", a, b):           agentKey(a, b),
+		fmt.Sprintf("index %q %q", a, b):           indexKey(r),
+		fmt.Sprintf("attempt %q %q %q", a, b, c):   attemptKey(a, b, c),
 		fmt.Sprintf("marker %q p %q", a, b):        markerKey(a, broker.PrincipalMarker, b),
 		fmt.Sprintf("marker %q a %q", a, b):        markerKey(a, broker.AgentMarker, b),
 		fmt.Sprintf("marker %q s %q", a, b):        markerKey(a, broker.SessionMarker, b),
@@ -80,7 +82,7 @@ func TestTheLongestIdsFitIntoAKey(t *testing.T) {
 	name, id := strings.Repeat("n", broker.MaxName), strings.Repeat("é", broker.MaxID/2)
 	r := broker.Route{Environment: name, Server: name}
 	for _, k := range []key{toolKey(r, id), agentKey(name, id), bindingKey(r, id, name), markerKey(name, broker.PrincipalMarker, id),
-		sealedKey(name, id), claimKey(name, id), versionKey(r, name, 1<<53), placeKey(name, id+name, 1_000_000)} {
+		sealedKey(name, id), attemptKey(name, id, id), claimKey(name, id), versionKey(r, name, 1<<53), placeKey(name, id+name, 1_000_000)} {
 		if len(k.pk) > 2048 || len(k.sk) > 1024 {
 			t.Fatalf("%d bytes of pk and %d of sk are more than DynamoDB takes", len(k.pk), len(k.sk))
 		}
@@ -92,4 +94,37 @@ func TestVersionsOfABindingSortByNumber(t *testing.T) {
 	if a, b := versionKey(r, "card", 9), versionKey(r, "card", 10); a.sk >= b.sk {
 		t.Fatalf("%q does not sort before %q", a.sk, b.sk)
 	}
+}
+
+// onEitherSide fails unless a name lies either after another one or not, as
+// its key says, and within the bounds of its kind alone.
+func onEitherSide(t *testing.T, a, b string) {
+	t.Helper()
+	at := agentKey("prod", b).sk
+	first, last := after("id", a)
+	if got, want := first <= at && at <= last, at > agentKey("prod", a).sk; got != want {
+		t.Fatalf("%q after %q: %v, want %v", b, a, got, want)
+	}
+	for _, other := range []string{"", "name", "ie", "ic"} {
+		if at := join(other, b); first <= at && at <= last {
+			t.Fatalf("%q lies among the ids after %q", at, a)
+		}
+	}
+}
+
+func TestAPageBeginsRightAfterItsName(t *testing.T) {
+	for a := range 256 {
+		for b := range 256 {
+			for _, names := range [][2]string{{string([]byte{byte(a)}), string([]byte{byte(b)})}, {"n", string([]byte{'n', byte(b)})},
+				{string([]byte{'n', byte(a)}), string([]byte{'n', byte(b), byte(a)})}} {
+				onEitherSide(t, names[0], names[1])
+			}
+		}
+	}
+}
+
+func FuzzAPageBeginsRightAfterItsName(f *testing.F) {
+	f.Add("a/b", "a")
+	f.Add("", "\x00")
+	f.Fuzz(onEitherSide)
 }

@@ -79,6 +79,11 @@ func runAll(t *testing.T, e endpoint) {
 		"transient rows":     testTransientRows,
 		"expiry":             testExpiry,
 		"contended places":   testContendedPlaces,
+		"index of servers":   testIndex,
+		"pages of servers":   testPagesOfServers,
+		"moving bindings":    testMovingBindings,
+		"undecodable lists":  testUndecodableLists,
+		"attempt rows":       testAttemptRows,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, e) })
 	}

@@ -27,7 +27,7 @@ func reference(s string) broker.Reference {
 
 func fullServer(environment string) broker.Server {
 	return broker.Server{
-		Environment: environment, Name: "github", State: broker.Active, Owner: "team-git", URL: "https://mcp.example.com/v1",
+		Environment: environment, Name: "github", State: broker.Active, Owner: "team-git", Description: "issues, \"pull requests\"", URL: "https://mcp.example.com/v1",
 		Attach:    []broker.Attachment{{In: broker.InHeader, Name: "Authorization", Template: "Bearer {token}"}},
 		Propagate: []broker.Propagation{{Attribute: "email", Header: "X-User"}},
 		Networks:  []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fc00::/8")},
