@@ -123,7 +123,7 @@ func list[T any](ctx context.Context, s *DB, doing, partition, kind string, p br
 	}
 	var rows []T
 	for {
-		in.Limit = aws.Int32(int32(p.Limit - len(rows))) //nolint:gosec // 1 to 200
+		in.Limit = aws.Int32(int32(p.Limit - len(rows)))
 		out, err := s.client.Query(ctx, in)
 		if err != nil {
 			return nil, fault(doing, err)
