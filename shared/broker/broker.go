@@ -72,6 +72,11 @@ func (b *Broker) Decide(ctx context.Context, c Call) (*Decision, error) {
 	return d, nil
 }
 
+// Explain judges a call as Decide would and records nothing: no secret is
+// touched, no quota counted, nobody called. With a refusal the Decision says how
+// far it got.
+func (b *Broker) Explain(ctx context.Context, c Call) (*Decision, error) { return b.decide(ctx, c) }
+
 // Release is a credential that may be used for one call, because its intent is
 // in the audit log. Settle must follow.
 type Release struct {

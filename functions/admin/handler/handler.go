@@ -44,6 +44,11 @@ type Values interface {
 	Put(ctx context.Context, environment, id, origin string, v secret.Value) (version int64, err error)
 }
 
+// Judge says what a decision would be.
+type Judge interface {
+	Explain(ctx context.Context, c broker.Call) (*broker.Decision, error)
+}
+
 // Handler serves the API. It is safe for concurrent use.
 type Handler struct {
 	environment string
@@ -54,6 +59,7 @@ type Handler struct {
 	reader      broker.CatalogueReader
 	registry    *broker.Registry
 	values      Values
+	judge       Judge
 	attempts    broker.Attempts
 	now         func() time.Time
 	log         *slog.Logger
@@ -71,6 +77,7 @@ func (h *Handler) build() {
 	h.tools()
 	h.stores()
 	h.bindings()
+	h.explanations()
 	h.whoami()
 	h.learnNames()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, problem(notFound, "")) })

@@ -32,11 +32,13 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	judge := broker.New(broker.Parts{Catalogue: p.DB, Audit: p.DB, Sources: p.Sources, Now: time.Now, Nonce: rand.Text, Status: statusOf,
+		Quotas: p.DB, Allowances: broker.Allowances(c.Limits)})
 	h := &Handler{
 		environment: c.Environment, hosts: c.Hosts, verifier: verifier, roles: document.Roles,
 		desk: &admin.Desk{Environment: c.Environment, Issuers: document.Digest(), Gate: gate{rules, c.Environment},
 			Journal: broker.NewJournal(p.DB, rand.Text), Now: time.Now, Status: statusOf},
-		reader: p.DB, registry: p.Registry(c), values: p.Sealed, attempts: p.DB, now: time.Now, log: log,
+		reader: p.DB, registry: p.Registry(c), values: p.Sealed, judge: judge, attempts: p.DB, now: time.Now, log: log,
 	}
 	h.build()
 	return h, nil
