@@ -15,7 +15,7 @@ import (
 // translator says nothing when it does not understand a streaming setting.
 func TestTemplateExpanded(t *testing.T) {
 	expanded := expand(t, "../template.yaml")
-	for _, finding := range unstreamed(expanded) {
+	for _, finding := range append(unstreamed(expanded), notBuffered(expanded)...) {
 		t.Error(finding)
 	}
 	var roles []string
@@ -28,7 +28,7 @@ func TestTemplateExpanded(t *testing.T) {
 			same(t, name, r.get(t, "Properties").text("StageName"), "live")
 		}
 	}
-	same(t, "roles", sorted(roles), []string{"AuthorizerRole", "CodeDeployServiceRole", "ProxyRole"})
+	same(t, "roles", sorted(roles), []string{"AdminRole", "AuthorizerRole", "CodeDeployServiceRole", "ProxyRole"})
 	body := expanded.resource(t, "Api").get(t, "Properties", "Body")
 	for path := range body.at("paths") {
 		for method := range body.at("paths").at(path) {
@@ -65,27 +65,51 @@ func TestTemplateExpandedFindsABufferedRoute(t *testing.T) {
 	}
 }
 
-// unstreamed lists the methods that would not stream.
+// unstreamed lists the methods of the proxy that would not stream.
 func unstreamed(expanded object) (findings []string) {
+	proxy := integrations(expanded, "/mcp/")
+	for name, integration := range proxy {
+		uri := integration.at("uri").text("Fn::Sub")
+		if integration["responseTransferMode"] != "STREAM" || !strings.HasSuffix(uri, "/functions/${ProxyFunctionAliaslive}/response-streaming-invocations") {
+			findings = append(findings, name+" is buffered: "+uri)
+		}
+		if integration["timeoutInMillis"] != 900_000.0 {
+			findings = append(findings, name+" ends early")
+		}
+	}
+	if len(proxy) != 6 {
+		findings = append(findings, "the proxy does not have its six methods")
+	}
+	return findings
+}
+
+// notBuffered lists the methods of the admin function that are no plain ones.
+func notBuffered(expanded object) (findings []string) {
+	admin := integrations(expanded, "/admin/v1")
+	for name, integration := range admin {
+		uri := integration.at("uri").text("Fn::Sub")
+		if integration["responseTransferMode"] != nil || !strings.HasSuffix(uri, "/functions/${AdminFunctionAliaslive}/invocations") {
+			findings = append(findings, name+" is not buffered: "+uri)
+		}
+	}
+	if len(admin) != 5 {
+		findings = append(findings, "the admin function does not have its five methods")
+	}
+	return findings
+}
+
+// integrations gives those of the paths that hold a text, by method and path.
+func integrations(expanded object, holding string) map[string]object {
 	paths := expanded.at("Resources").at("Api").at("Properties").at("Body").at("paths")
-	methods := 0
+	found := map[string]object{}
 	for path := range paths {
 		for method := range paths.at(path) {
-			methods++
-			integration := paths.at(path).at(method).at("x-amazon-apigateway-integration")
-			uri := integration.at("uri").text("Fn::Sub")
-			if integration["responseTransferMode"] != "STREAM" || !strings.HasSuffix(uri, "/response-streaming-invocations") {
-				findings = append(findings, method+" "+path+" is buffered: "+uri)
-			}
-			if integration["timeoutInMillis"] != 900_000.0 {
-				findings = append(findings, method+" "+path+" ends early")
+			if strings.Contains(path, holding) {
+				found[method+" "+path] = paths.at(path).at(method).at("x-amazon-apigateway-integration")
 			}
 		}
 	}
-	if methods != 6 {
-		findings = append(findings, "the API does not have its six methods")
-	}
-	return findings
+	return found
 }
 
 func expand(t *testing.T, file string) object {

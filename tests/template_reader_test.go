@@ -137,10 +137,10 @@ func (o object) texts(name string) (list []string) {
 	return list
 }
 
-// events gives the properties of each route of the proxy.
-func (o object) events(t *testing.T) map[string]object {
+// events gives the properties of each route of a function.
+func (o object) events(t *testing.T, function string) map[string]object {
 	t.Helper()
-	events := o.resource(t, "ProxyFunction").get(t, "Properties", "Events")
+	events := o.resource(t, function).get(t, "Properties", "Events")
 	found := map[string]object{}
 	for name := range events {
 		found[name] = events.get(t, name, "Properties")

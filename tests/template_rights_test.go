@@ -57,6 +57,19 @@ func TestTemplateRights(t *testing.T) {
 			"WriteLog":        {"logs:CreateLogStream", "logs:PutLogEvents"},
 			"WriteTrace":      {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
 		},
+		"AdminRole": {
+			"ManageCatalogue":   {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"},
+			"MoveBindings":      {"dynamodb:DeleteItem"},
+			"ReadRevocations":   {"dynamodb:BatchGetItem"},
+			"StoreSealedValues": {"dynamodb:GetItem", "dynamodb:PutItem"},
+			"ShareIssuerKeys":   {"dynamodb:GetItem", "dynamodb:PutItem"},
+			"RememberAttempts":  {"dynamodb:PutItem"},
+			"AppendAudit":       {"dynamodb:PutItem"},
+			"ReadSecrets":       {"secretsmanager:GetSecretValue"},
+			"DecryptSecrets":    {"kms:Decrypt"},
+			"WriteLog":          {"logs:CreateLogStream", "logs:PutLogEvents"},
+			"WriteTrace":        {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
+		},
 	} {
 		got := map[string][]string{}
 		for sid, s := range rights(t, role) {
@@ -76,24 +89,46 @@ func TestTemplateRights(t *testing.T) {
 // this environment.
 func TestTemplateBoundsTransientRows(t *testing.T) {
 	seen := 0
-	for _, role := range []string{"ProxyRole", "AuthorizerRole"} {
+	for _, role := range []string{"ProxyRole", "AuthorizerRole", "AdminRole"} {
 		for sid, s := range rights(t, role) {
 			if diff := cmp.Diff([]any{object{"Fn::GetAtt": []any{"TransientTable", "Arn"}}}, s.list("Resource")); diff != "" {
 				continue
 			}
 			seen++
 			bound := map[string][2]string{
-				"ShareIssuerKeys": {"ForAllValues:StringLike", "issuer-keys/${Environment}/*"},
-				"RollSessionKeys": {"ForAllValues:StringEquals", "rolling-key/${Environment}"},
-				"CountUse":        {"ForAllValues:StringLike", "quota/${Environment}/*"},
+				"ShareIssuerKeys":  {"ForAllValues:StringLike", "issuer-keys/${Environment}/*"},
+				"RollSessionKeys":  {"ForAllValues:StringEquals", "rolling-key/${Environment}"},
+				"CountUse":         {"ForAllValues:StringLike", "quota/${Environment}/*"},
+				"RememberAttempts": {"ForAllValues:StringLike", "attempt/${Environment}/*"},
 			}[sid]
-			same(t, role+" "+sid, s["Condition"], any(object{
-				bound[0]: object{"dynamodb:LeadingKeys": []any{object{"Fn::Sub": bound[1]}}},
-				"Null":   object{"dynamodb:LeadingKeys": "false"},
-			}))
+			same(t, role+" "+sid, s["Condition"], leading(bound[0], bound[1]))
 		}
 	}
-	same(t, "statements about transient rows", seen, 4)
+	same(t, "statements about transient rows", seen, 6)
+}
+
+// leading is a condition on the partitions that a statement reaches. The second
+// half is needed because ForAllValues alone is true of no key at all.
+func leading(operator string, partitions ...string) any {
+	var list []any
+	for _, p := range partitions {
+		list = append(list, object{"Fn::Sub": p})
+	}
+	return object{operator: object{"dynamodb:LeadingKeys": list}, "Null": object{"dynamodb:LeadingKeys": "false"}}
+}
+
+// TestTemplateBoundsTheAdminFunction: the only rows that it can delete are those
+// that a binding leaves behind when it moves, and it stores sealed values of its
+// own environment alone. Evidence it can only add.
+func TestTemplateBoundsTheAdminFunction(t *testing.T) {
+	admin := rights(t, "AdminRole")
+	same(t, "deletes", admin["MoveBindings"]["Condition"],
+		leading("ForAllValues:StringLike", "personal/${Environment}/*", "server/${Environment}/*"))
+	same(t, "sealed values", admin["StoreSealedValues"]["Condition"], leading("ForAllValues:StringLike", "sealed/${Environment}/*"))
+	for sid, table := range map[string]string{"ManageCatalogue": "CatalogueTable", "MoveBindings": "CatalogueTable", "ReadRevocations": "RevocationsTable",
+		"StoreSealedValues": "GrantsTable", "AppendAudit": "AuditTable"} {
+		same(t, sid, admin[sid]["Resource"], any(object{"Fn::GetAtt": []any{table, "Arn"}}))
+	}
 }
 
 // TestTemplateGrantsNoUnusedVerb: what the code does not call is not allowed.
@@ -112,11 +147,13 @@ func TestTemplateGrantsNoUnusedVerb(t *testing.T) {
 			return true
 		})
 	}
-	for sid, s := range rights(t, "ProxyRole") {
-		for _, action := range s.texts("Action") {
-			service, verb, _ := strings.Cut(action, ":")
-			if (service == "dynamodb" || service == "secretsmanager") && !called[verb] {
-				t.Errorf("%s allows %s, which nothing calls", sid, action)
+	for _, role := range []string{"ProxyRole", "AdminRole"} {
+		for sid, s := range rights(t, role) {
+			for _, action := range s.texts("Action") {
+				service, verb, _ := strings.Cut(action, ":")
+				if (service == "dynamodb" || service == "secretsmanager") && !called[verb] {
+					t.Errorf("%s: %s allows %s, which nothing calls", role, sid, action)
+				}
 			}
 		}
 	}
@@ -125,6 +162,9 @@ func TestTemplateGrantsNoUnusedVerb(t *testing.T) {
 // TestTemplateBoundsSecrets: by path, by the secret's own tag, by version.
 func TestTemplateBoundsSecrets(t *testing.T) {
 	proxy := rights(t, "ProxyRole")
+	for _, sid := range []string{"ReadSecrets", "DecryptSecrets"} {
+		same(t, "the admin function's "+sid, rights(t, "AdminRole")[sid], proxy[sid])
+	}
 	read := proxy["ReadSecrets"]
 	same(t, "secrets", read["Condition"], any(object{
 		"StringEquals":         object{"secretsmanager:ResourceTag/bindery-environment": object{"Ref": "Environment"}},
@@ -151,6 +191,8 @@ func TestTemplateKeyIsUsedByTheFunctionsAlone(t *testing.T) {
 		"ProxyRole kms:GenerateDataKey":      []any{"issuer-keys", "session-key"},
 		"AuthorizerRole kms:Decrypt":         "issuer-keys",
 		"AuthorizerRole kms:GenerateDataKey": "issuer-keys",
+		"AdminRole kms:Decrypt":              []any{"issuer-keys", "value"},
+		"AdminRole kms:GenerateDataKey":      []any{"issuer-keys", "value"},
 	}
 	got := map[string]any{}
 	for _, s := range statements(key.get(t, "Properties", "KeyPolicy")) {

@@ -22,6 +22,9 @@ func TestTemplateSetsEverySetting(t *testing.T) {
 	for function, reads := range map[string]func(config.Setting) bool{
 		"ProxyFunction":      func(config.Setting) bool { return true },
 		"AuthorizerFunction": func(s config.Setting) bool { return s.Authorizer },
+		"AdminFunction": func(s config.Setting) bool {
+			return !slices.Contains([]string{config.ResponseMode, config.CallTimeout, config.StreamTimeout, config.MaxAnswerBytes, config.UseLimits, config.Origins}, s.Name)
+		},
 	} {
 		variables := template.resource(t, function).get(t, "Properties", "Environment", "Variables")
 		want := []string{"AWS_ENDPOINT_URL"} // the AWS SDK's own
@@ -46,8 +49,10 @@ func TestTemplateSetsEverySetting(t *testing.T) {
 func TestTemplateFunctionsJudgeTokensAlike(t *testing.T) {
 	template := readTemplate(t)
 	proxy := template.resource(t, "ProxyFunction").get(t, "Properties", "Environment", "Variables")
-	for name, value := range template.resource(t, "AuthorizerFunction").get(t, "Properties", "Environment", "Variables") {
-		same(t, name, value, proxy[name])
+	for _, function := range []string{"AuthorizerFunction", "AdminFunction"} {
+		for name, value := range template.resource(t, function).get(t, "Properties", "Environment", "Variables") {
+			same(t, function+" "+name, value, proxy[name])
+		}
 	}
 }
 
@@ -65,7 +70,7 @@ func TestTemplateOutlivesTheUpstreamCall(t *testing.T) {
 			t.Errorf("a function of %d s leaves no time to record what took the %s of %s", seconds, name, longest)
 		}
 	}
-	for name, event := range template.events(t) {
+	for name, event := range template.events(t, "ProxyFunction") {
 		if api, _ := event["TimeoutInMillis"].(int); api != 900_000 || function["MaxValue"] != 900 {
 			t.Errorf("%s: the API waits %d ms, the function may take %v s", name, api, function["MaxValue"])
 		}
@@ -74,7 +79,7 @@ func TestTemplateOutlivesTheUpstreamCall(t *testing.T) {
 
 func TestTemplateRoutes(t *testing.T) {
 	var routes []string
-	for name, event := range readTemplate(t).events(t) {
+	for name, event := range readTemplate(t).events(t, "ProxyFunction") {
 		routes = append(routes, event.text("Method")+" "+event.text("Path"))
 		if event["ResponseTransferMode"] != "RESPONSE_STREAM" {
 			t.Errorf("%s: ResponseTransferMode is %v; only the literal RESPONSE_STREAM streams", name, event["ResponseTransferMode"])
@@ -88,6 +93,26 @@ func TestTemplateRoutes(t *testing.T) {
 		"OPTIONS /mcp/{environment}/{server}",
 		"POST /mcp/{environment}/{server}",
 	})
+}
+
+// TestTemplateAdminRoutes: each method by name, and none of them streams. API
+// Gateway waits 29 seconds for a whole answer; the function ends no later.
+func TestTemplateAdminRoutes(t *testing.T) {
+	var routes []string
+	for name, event := range readTemplate(t).events(t, "AdminFunction") {
+		routes = append(routes, event.text("Method")+" "+event.text("Path"))
+		if event["ResponseTransferMode"] != nil || event["TimeoutInMillis"] != nil || event["Auth"] != nil {
+			t.Errorf("%s is no plain route: %v", name, event)
+		}
+	}
+	same(t, "routes", sorted(routes), []string{
+		"DELETE /admin/v1/{proxy+}",
+		"GET /.well-known/oauth-protected-resource/admin/v1",
+		"GET /admin/v1/{proxy+}",
+		"POST /admin/v1/{proxy+}",
+		"PUT /admin/v1/{proxy+}",
+	})
+	same(t, "timeout", readTemplate(t).resource(t, "AdminFunction").get(t, "Properties")["Timeout"], any(29))
 }
 
 // TestTemplateApiKeepsSecretsOutOfLogs also holds what else the API must be.
@@ -124,7 +149,7 @@ func TestTemplateApiKeepsSecretsOutOfLogs(t *testing.T) {
 
 func TestTemplateFunctions(t *testing.T) {
 	template := readTemplate(t)
-	for _, name := range []string{"Proxy", "Authorizer"} {
+	for _, name := range []string{"Proxy", "Authorizer", "Admin"} {
 		function := template.resource(t, name+"Function")
 		same(t, "build", function.get(t, "Metadata")["BuildMethod"], any("makefile"))
 		properties := function.get(t, "Properties")
@@ -139,10 +164,12 @@ func TestTemplateFunctions(t *testing.T) {
 			same(t, name+" "+property, properties[property], want)
 		}
 	}
-	proxy := template.resource(t, "ProxyFunction").get(t, "Properties")
-	same(t, "alias", proxy["AutoPublishAlias"], any("live"))
-	same(t, "a setting is a version", proxy["AutoPublishAliasAllProperties"], any(true))
-	for _, log := range []string{"ProxyLog", "AuthorizerLog", "AccessLog"} {
+	for _, name := range []string{"ProxyFunction", "AdminFunction"} {
+		properties := template.resource(t, name).get(t, "Properties")
+		same(t, name+" alias", properties["AutoPublishAlias"], any("live"))
+		same(t, name+" a setting is a version", properties["AutoPublishAliasAllProperties"], any(true))
+	}
+	for _, log := range []string{"ProxyLog", "AuthorizerLog", "AdminLog", "AccessLog"} {
 		same(t, log, template.resource(t, log).get(t, "Properties")["RetentionInDays"], any(object{"Ref": "LogRetentionDays"}))
 	}
 }

@@ -1,12 +1,12 @@
 // Package apigateway is as much of API Gateway (REST) as a client of Bindery can
-// notice: the routes, authorizer and gateway responses of the expanded
+// notice: the proxy's routes, authorizer and gateway responses of the expanded
 // template, events of version 1, policies remembered by identity source,
 // answers that stream, and response headers renamed. Behind it run the
 // compiled functions, so that a test sees what a client of a deployment sees.
 //
 // What it does is read in AWS's documentation and in reports, not recorded from
 // AWS: a deployment needs a smoke test of its own. It has no stages, throttles,
-// usage plans or access log, checks no request signature, and is used by tests
+// usage plans or access log, leaves out the routes of the admin function, checks no request signature, and is used by tests
 // only.
 package apigateway
 
