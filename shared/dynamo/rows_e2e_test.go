@@ -127,6 +127,7 @@ func testTrips(t *testing.T, e endpoint) {
 	s, proxy, _ := e.behind(t, at(noon))
 	env := environment()
 	inhabit(t, s, env)
+	must(t, begin(s, attempt(env, "r-1")))
 	for name, trip := range map[string]struct {
 		requests int
 		call     func() error
@@ -148,7 +149,7 @@ func testTrips(t *testing.T, e endpoint) {
 		"Bindings":       {2, func() error { _, err := s.Bindings(t.Context(), route(env), fullPage); return err }},
 		"Agents":         {1, func() error { _, err := s.Agents(t.Context(), env, fullPage); return err }},
 		"Tools":          {1, func() error { _, err := s.Tools(t.Context(), route(env), fullPage); return err }},
-		"BeginAttempt":   {1, func() error { return begin(s, attempt(env, "r-1")) }},
+		"BeginAttempt":   {1, func() error { return begin(s, attempt(env, "r-2")) }},
 		"EndAttempt":     {1, func() error { return s.EndAttempt(t.Context(), ended(attempt(env, "r-1"))) }},
 		"BindingVersion": {1, func() error { _, err := s.BindingVersion(t.Context(), route(env), "shared-0", 1); return err }},
 	} {
