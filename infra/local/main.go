@@ -1,8 +1,8 @@
 // Command local runs the whole broker on one machine, with no cloud account:
 // an AWS-compatible endpoint, an identity provider, two MCP servers and the
-// real proxy handler. It makes one governed call, shows what each side saw,
-// and keeps serving. With -once it makes the call, checks what each side saw,
-// and exits.
+// real handlers of proxy and admin API. It makes one governed call, shows what
+// each side saw, and keeps serving. With -once it makes the call, checks what
+// each side saw, and exits.
 package main
 
 import (

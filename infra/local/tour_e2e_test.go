@@ -23,6 +23,11 @@ var shown = [][]string{
 	},
 	{"HTTP/1.1 200 OK", `"text":"deleted"`, "HTTP/1.1 403 Forbidden", "not allowed, or no such server"},
 	{"phase refusal", "reason tool_above_agent_ceiling", "target delete_everything"},
+	{
+		"HTTP/1.1 200 OK", `"name":"everything"`, `"name":"notes"`,
+		"HTTP/1.1 200 OK", `"v2"`, `"risk":"critical"`,
+		"HTTP/1.1 403 Forbidden", "not allowed, or no such server",
+	},
 	{"HTTP/1.1 202", `"tools":[`, "HTTP/1.1 200 OK", "text/event-stream", "HTTP/1.1 204", "HTTP/1.1 200 OK", "[masked:alice-notes]"},
 }
 
@@ -129,7 +134,8 @@ func testTour(t *testing.T, printed string) {
 	}
 	for i, mistake := range [][2]string{
 		{"account=alice", "account=nobody"}, {"Bindery-Binding", "Bindery-Bindin"},
-		{"alice-reporter delete_everything", "alice-reporter whoami"}, {"$RECEIPT", "$RECEIP"}, {"Mcp-Session-Id", "Mcp-Session"},
+		{"alice-reporter delete_everything", "alice-reporter whoami"}, {"$RECEIPT", "$RECEIP"},
+		{"account=admin", "account=alice"}, {"Mcp-Session-Id", "Mcp-Session"},
 	} {
 		broken := append([][]string(nil), all...)
 		broken[i] = nil

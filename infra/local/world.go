@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,7 +131,7 @@ func (w *world) serveNotes() (string, error) {
 	return served.URL, nil
 }
 
-// serveBindery starts the very handler that Lambda runs. Its log goes to a
+// serveBindery starts the very handlers that Lambda runs. Their log goes to a
 // file, so that the account of the call stays readable.
 func (w *world) serveBindery(listener net.Listener, progress parts.Progress) error {
 	var sink io.Writer = io.Discard
@@ -141,11 +140,11 @@ func (w *world) serveBindery(listener net.Listener, progress parts.Progress) err
 		sink = file
 		w.stops = append(w.stops, func() { _ = file.Close() })
 	}
-	handler, err := w.deployment.Handler(slog.New(slog.NewJSONHandler(sink, nil)))
+	handler, err := w.deployment.Front(slog.New(slog.NewJSONHandler(sink, nil)))
 	if err != nil {
 		return err
 	}
-	w.stops = append(w.stops, stack.Serve(listener, http.Handler(handler)).Stop)
+	w.stops = append(w.stops, stack.Serve(listener, handler).Stop)
 	progress("Bindery serves at %s (log: %s)", w.url, path)
 	return nil
 }
@@ -169,6 +168,7 @@ Bindery keeps serving. In another terminal:
     -d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","arguments":{}}}'
 
   accounts: alice, bob, alice-reporter and bob-reporter (through the agent), reporter (the agent alone)
+  admin:    %[1]s/admin/v1/servers (account admin), described by %[1]s/admin/v1/openapi.json
   servers:  %[1]s/mcp/%[3]s/notes and %[1]s/mcp/%[3]s/everything
   tables:   ENDPOINT=%[4]s (AWS-compatible, any credentials), such as bindery-%[3]s-audit
 

@@ -29,7 +29,8 @@ type Issuer struct {
 }
 
 // New makes an issuer whose identifier is url. accounts maps a name (a person
-// or an agent) to the claims its tokens carry; audience goes into every token.
+// or an agent) to the claims its tokens carry; audience goes into every token
+// whose claims name none.
 func New(url, audience string, accounts map[string]map[string]any, life time.Duration) (*Issuer, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -51,7 +52,10 @@ func (i *Issuer) Token(account string) (string, error) {
 	}
 	now := time.Now()
 	all := maps.Clone(claims)
-	all["iss"], all["aud"], all["jti"] = i.url, i.audience, rand.Text()
+	if all["aud"] == nil {
+		all["aud"] = i.audience
+	}
+	all["iss"], all["jti"] = i.url, rand.Text()
 	all["iat"], all["exp"] = now.Unix(), now.Add(i.life).Unix()
 	return jwt.Signed(i.signer).Claims(all).Serialize()
 }

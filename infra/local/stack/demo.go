@@ -14,16 +14,24 @@ const (
 	Alice          = "alice"
 	Bob            = "bob"
 	Agent          = "reporter"
+	Admin          = "admin"
 )
 
+// adminAudience is in tokens for the admin API, which open no server.
+const adminAudience = "bindery-admin"
+
 // DemoAccounts are the claims of the demonstration's tokens. alice and bob each
-// come in two forms: by themselves, and through the agent "reporter".
+// come in two forms: by themselves, and through the agent "reporter". admin is
+// an administrator at the command line, and nobody to the servers.
 func DemoAccounts() map[string]map[string]any {
 	person := func(name, client string, groups ...string) map[string]any {
 		return map[string]any{"sub": "user-" + name, "email": name + "@example.com", "email_verified": true,
 			"groups": groups, "client_id": client}
 	}
+	administrator := person(Admin, "bindery-cli", "admins")
+	administrator["aud"] = adminAudience
 	return map[string]map[string]any{
+		Admin:            administrator,
 		"alice":          person("alice", "shell", "staff"),
 		"bob":            person("bob", "shell", "staff"),
 		"alice-reporter": person("alice", Agent, "staff"),
@@ -34,16 +42,21 @@ func DemoAccounts() map[string]map[string]any {
 
 // DemoIssuers is the issuer document of the demonstration.
 func DemoIssuers(issuer, environment string) ([]byte, error) {
-	return json.Marshal(map[string]any{"issuers": []any{map[string]any{
-		"name": DemoIssuerName, "issuer": issuer, "kind": "user", "environments": []string{environment},
-		"audiences":     []any{map[string]any{"audience": "bindery", "servers": []string{"*"}}},
-		"algorithms":    []string{"RS256"},
-		"max_age":       "24h",
-		"claims":        map[string]any{"principal": []string{"sub"}, "email": "email", "groups": "groups", "agent": []string{"client_id"}},
-		"email_trusted": false,
-		"groups":        map[string]string{"staff": "staff"},
-		"agents":        "registered",
-	}}})
+	return json.Marshal(map[string]any{
+		"issuers": []any{map[string]any{
+			"name": DemoIssuerName, "issuer": issuer, "kind": "user", "environments": []string{environment},
+			"audiences":       []any{map[string]any{"audience": "bindery", "servers": []string{"*"}}},
+			"admin_audiences": []string{adminAudience},
+			"algorithms":      []string{"RS256"},
+			"max_age":         "24h",
+			"claims":          map[string]any{"principal": []string{"sub"}, "email": "email", "groups": "groups", "agent": []string{"client_id"}},
+			"email_trusted":   false,
+			"groups":          map[string]string{"staff": "staff", "admins": "admins"},
+			"agents":          "registered",
+		}},
+		"roles":        map[string]any{"mcp_admin": []string{"admins"}},
+		"admin_agents": []string{DemoIssuerName + ":bindery-cli"},
+	})
 }
 
 // DemoCredentials are the upstream credentials of the demonstration, by the

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -109,6 +110,27 @@ func (d *Deployment) Handler(log *slog.Logger) (*handler.Handler, error) {
 // Admin is the admin function of the deployment.
 func (d *Deployment) Admin(log *slog.Logger) (*admin.Handler, error) {
 	return admin.New(d.Config, d.AWS, log)
+}
+
+// Front is the proxy and the admin function at one address, as API Gateway puts
+// them: each path has one of them.
+func (d *Deployment) Front(log *slog.Logger) (http.Handler, error) {
+	proxy, err := d.Handler(log)
+	if err != nil {
+		return nil, err
+	}
+	api, err := d.Admin(log)
+	if err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.EscapedPath()
+		if strings.HasPrefix(path, "/admin/v1/") || path == "/.well-known/oauth-protected-resource/admin/v1" {
+			api.ServeHTTP(w, r)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}), nil
 }
 
 // PutSecret creates a secret in Secrets Manager.
