@@ -13,7 +13,7 @@ COUNT   ?= 3
 RUNS    ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance check bench build build-ProxyFunction build-AuthorizerFunction build-AdminFunction clean
+.PHONY: help run demo test conformance contract check bench build build-ProxyFunction build-AuthorizerFunction build-AdminFunction clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ test: ## every test, on real parts: DynamoDB Local, moto, OpenID provider, MCP s
 
 conformance: ## the official MCP suite, directly and through Bindery: every check alike (RUNS=10)
 	@$(call PROGRAM,conformance) -runs $(RUNS)
+
+contract: ## the admin API against its own document: every operation, every error, every limit
+	@out=$$($(GO) test -count=1 -v -run '^TestContract' ./functions/admin/handler) || { echo "$$out"; exit 1; }; echo "$$out" | grep '^contract: '
 
 check: ## formatting, linters, vulnerabilities, secrets in the tree, the template
 	@infra/check.sh

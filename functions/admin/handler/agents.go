@@ -36,7 +36,7 @@ func (h *Handler) agents() {
 	huma.Register(h.api, operation("list-agents", http.MethodGet, "/agents", "List agents"), h.listAgents)
 	huma.Register(h.api, operation("get-agent", http.MethodGet, "/agents/{agent}", "Read an agent", 404), h.getAgent)
 	huma.Register(h.api, operation("put-agent", http.MethodPut, "/agents/{agent}", "Register or change an agent", 409, 412, 413, 415, 422, 428), h.putAgent)
-	huma.Register(h.api, operation("delete-agent", http.MethodDelete, "/agents/{agent}", "Delete an agent; its id is never used again", 404, 409, 412, 422, 428), h.deleteAgent)
+	huma.Register(h.api, operation("delete-agent", http.MethodDelete, "/agents/{agent}", "Delete an agent; its id is never used again", 404, 409, 412, 413, 422, 428), h.deleteAgent)
 }
 
 func (h *Handler) listAgents(ctx context.Context, in *struct{ Page }) (*listing[AgentView], error) {

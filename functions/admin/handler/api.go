@@ -155,7 +155,7 @@ type one[T any] struct {
 
 func operation(id, method, path, summary string, errors ...int) huma.Operation {
 	return huma.Operation{OperationID: id, Method: method, Path: base + path, Summary: summary, MaxBodyBytes: maxBody,
-		Errors: append([]int{400, 401, 403, 503}, errors...), Tags: []string{strings.Split(strings.TrimPrefix(path, "/"), "/")[0]}}
+		Errors: append([]int{400, 401, 403, 422, 503}, errors...), Tags: []string{strings.Split(strings.TrimPrefix(path, "/"), "/")[0]}}
 }
 
 // ask permits and records a question about an object.

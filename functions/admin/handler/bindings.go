@@ -83,7 +83,7 @@ func (h *Handler) bindings() {
 	huma.Register(h.api, operation("get-binding", http.MethodGet, path+"/{binding}", "Read a binding", 404), h.getBinding)
 	huma.Register(h.api, operation("get-binding-version", http.MethodGet, path+"/{binding}/versions/{version}", "Read one version of a binding", 404), h.getBindingVersion)
 	huma.Register(h.api, operation("put-binding", http.MethodPut, path+"/{binding}", "Make or change a binding: its references are resolved, and nothing of them is kept", 404, 409, 412, 413, 415, 422, 428), h.putBinding)
-	huma.Register(h.api, operation("delete-binding", http.MethodDelete, path+"/{binding}", "Delete a binding; its name is never used again", 404, 409, 412, 422, 428), h.deleteBinding)
+	huma.Register(h.api, operation("delete-binding", http.MethodDelete, path+"/{binding}", "Delete a binding; its name is never used again", 404, 409, 412, 413, 422, 428), h.deleteBinding)
 }
 
 func bindingObject(in BindingPath, server broker.Server) admin.Object {

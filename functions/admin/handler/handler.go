@@ -79,6 +79,7 @@ func (h *Handler) build() {
 	h.bindings()
 	h.explanations()
 	h.whoami()
+	h.describe()
 	h.learnNames()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, problem(notFound, "")) })
 	h.mux = mux

@@ -82,11 +82,15 @@ func problem(k Kind, detail string) *Problem {
 
 func writeProblem(w http.ResponseWriter, p *Problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
-	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusConflict {
+	if retryable(p.Status) {
 		w.Header().Set("Retry-After", "1")
 	}
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p)
+}
+
+func retryable(status int) bool {
+	return status == http.StatusServiceUnavailable || status == http.StatusConflict
 }
 
 // kindOf maps a fault to its row.
@@ -150,8 +154,11 @@ func causeOf(err error) string {
 }
 
 // foreign turns huma's own errors into this API's: without the values that were
-// sent.
-func (h *Handler) foreign(_ huma.Context, _ string, v any) (any, error) {
+// sent. What may succeed later says when.
+func (h *Handler) foreign(ctx huma.Context, _ string, v any) (any, error) {
+	if p, ok := v.(*Problem); ok && retryable(p.Status) {
+		ctx.SetHeader("Retry-After", "1")
+	}
 	m, ok := v.(*huma.ErrorModel)
 	if !ok {
 		return v, nil

@@ -68,7 +68,7 @@ func (h *Handler) servers() {
 	huma.Register(h.api, operation("list-servers", http.MethodGet, "/servers", "List servers"), h.listServers)
 	huma.Register(h.api, operation("get-server", http.MethodGet, "/servers/{server}", "Read a server", 404), h.getServer)
 	huma.Register(h.api, operation("put-server", http.MethodPut, "/servers/{server}", "Make or change a server", 404, 409, 412, 413, 415, 422, 428), h.putServer)
-	huma.Register(h.api, operation("delete-server", http.MethodDelete, "/servers/{server}", "Delete a server; its name is never used again", 404, 409, 412, 422, 428), h.deleteServer)
+	huma.Register(h.api, operation("delete-server", http.MethodDelete, "/servers/{server}", "Delete a server; its name is never used again", 404, 409, 412, 413, 422, 428), h.deleteServer)
 }
 
 func (h *Handler) listServers(ctx context.Context, in *struct{ Page }) (*listing[ServerView], error) {

@@ -1,0 +1,152 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"bindery/shared/broker"
+	"bindery/shared/identity"
+	"bindery/shared/memory"
+	"bindery/shared/secret"
+)
+
+const (
+	storeBody = `{"kind":"aws-sm","paths":["prod/*"],"state":"active"}`
+	agentBody = `{"team":"team-notes","ceiling":"medium","state":"active","limits":{"calls_per_minute":60}}`
+	toolBody  = `{"owner":"team-notes","risk":"low","teams":["team-notes"],"state":"active"}`
+	valueBody = `{"server":"notes","value":"` + canary + `"}`
+	question  = `{"server":"notes","principal":"p-alice","kind":"user","groups":["dev"],"action":"call_tool","target":"whoami"}`
+)
+
+// exercise makes each operation of the document once, as an administrator would.
+func (c *contract) exercise(t *testing.T) {
+	t.Helper()
+	for _, step := range []struct{ method, path, body, condition, version string }{
+		{"GET", "/me", "", "", ""},
+		{"PUT", "/stores/aws-sm", storeBody, "If-None-Match", "*"},
+		{"GET", "/stores?limit=1", "", "", ""},
+		{"PUT", "/servers/notes", serverBody, "If-None-Match", "*"},
+		{"PUT", "/servers/notes?dry_run=true", serverBody, "If-Match", `"v1"`},
+		{"GET", "/servers/notes", "", "", ""},
+		{"GET", "/servers?after=a&limit=200", "", "", ""},
+		{"PUT", "/agents/oidc:reporter", agentBody, "If-None-Match", "*"},
+		{"GET", "/agents/oidc:reporter", "", "", ""},
+		{"GET", "/agents", "", "", ""},
+		{"DELETE", "/agents/oidc:reporter", "", "If-Match", `"v1"`},
+		{"PUT", "/servers/notes/tools/whoami", toolBody, "If-None-Match", "*"},
+		{"GET", "/servers/notes/tools/whoami", "", "", ""},
+		{"GET", "/servers/notes/tools", "", "", ""},
+		{"PUT", "/servers/notes/bindings/dev-notes", bindingBody, "If-None-Match", "*"},
+		{"GET", "/servers/notes/bindings/dev-notes", "", "", ""},
+		{"GET", "/servers/notes/bindings/dev-notes/versions/1", "", "", ""},
+		{"GET", "/servers/notes/bindings", "", "", ""},
+		{"GET", "/servers/notes/own-bindings", "", "", ""},
+		{"POST", "/explain", question, "", ""},
+		{"PUT", "/values/token-1", valueBody, "", ""},
+		{"DELETE", "/servers/notes/bindings/dev-notes", "", "If-Match", `"v1"`},
+		{"DELETE", "/servers/notes", "", "If-Match", `"v1"`},
+	} {
+		var header []string
+		if step.condition != "" {
+			header = []string{step.condition, step.version}
+		}
+		c.good(t, "root", step.method, step.path, step.body, header...)
+	}
+}
+
+// provoke brings about every kind of error.
+func (c *contract) provoke(t *testing.T) {
+	t.Helper()
+	c.fixture = newFixture(t)
+	c.seed(t)
+	const server, card = "/servers/notes", "/servers/notes/bindings/dev-notes"
+	match := []string{"If-Match", `"v1"`}
+	put := func(kind Kind, who, path, body string, header ...string) {
+		t.Helper()
+		c.bad(t, kind, who, http.MethodPut, path, body, header...)
+	}
+	c.bad(t, notFound, "root", "GET", "/servers/none", "")
+	c.bad(t, notFound, "root", "PATCH", server, "")
+	c.bad(t, notFound, "root", "GET", "/nothing", "")
+	c.bad(t, forbidden, "nobody", "GET", card, "")
+	c.bad(t, badToken, "stranger", "GET", server, "")
+	c.bad(t, noToken, "root", "GET", server, "", "Authorization", "Basic cm9vdA==")
+	put(malformed, "root", server, "{", match...)
+	put(invalid, "root", server, strings.Replace(serverBody, "active", "sleeping", 1), match...)
+	put(conflict, "root", server, serverBody, "If-None-Match", "*")
+	put(noCondition, "root", server, serverBody)
+	put(notMediaType, "root", server, serverBody, append(match, "Content-Type", "text/plain")...)
+	put(unresolved, "root", card, strings.Replace(bindingBody, "prod/notes#token", "prod/none#token", 1), match...)
+	large := strings.Replace(serverBody, `"state"`, `"description":"`+strings.Repeat("a", maxBody)+`","state"`, 1)
+	put(tooLarge, "root", server, large, match...)
+	put(tooLarge, "root", server, large, append(match, "Idempotency-Key", "large")...)
+	c.bad(t, tooLarge, "root", "DELETE", server, large, append(match, "Idempotency-Key", "large")...)
+	c.foreignHost(t)
+	c.keys(t)
+	c.broken(t)
+}
+
+func (c *contract) foreignHost(t *testing.T) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, httptest.NewRequest("GET", "https://evil.example.com"+base+"/me", nil))
+	c.is(t, w, foreignHost)
+}
+
+// keys: one key for two requests; and for one that has not ended.
+func (c *contract) keys(t *testing.T) {
+	t.Helper()
+	const path = "/servers/notes/tools/whoami"
+	header := []string{"If-None-Match", "*", "Idempotency-Key", "k1"}
+	first := c.good(t, "root", "PUT", path, toolBody, header...)
+	if again := c.good(t, "root", "PUT", path, toolBody, header...); again.Body.String() != first.Body.String() || again.Header().Get("Idempotent-Replay") != "true" {
+		t.Errorf("the retry was answered %v %s", again.Header(), again.Body)
+	}
+	c.bad(t, keyReused, "root", "PUT", path, strings.Replace(toolBody, "low", "high", 1), header...)
+	waiting := make(chan struct{})
+	c.tables.Inject(memory.ReadTool, memory.Fault{Wait: func(context.Context) {
+		close(waiting)
+		c.bad(t, underWay, "root", "PUT", path, toolBody, "If-Match", `"v1"`, "Idempotency-Key", "k2")
+	}})
+	c.good(t, "root", "PUT", path, toolBody, "If-Match", `"v1"`, "Idempotency-Key", "k2")
+	<-waiting
+}
+
+// broken: what the API stands on does not work.
+func (c *contract) broken(t *testing.T) {
+	t.Helper()
+	const path = "/servers/notes"
+	c.tables.Inject(memory.ReadServer, memory.Refuse())
+	c.bad(t, unavailable, "root", "GET", path, "")
+	c.tables.Inject(memory.Append, slices.Repeat([]memory.Fault{memory.Refuse()}, 8)...)
+	c.bad(t, unrecorded, "root", "PUT", path, serverBody, "If-Match", `"v1"`)
+	c.tables.Clear()
+	c.good(t, "root", "PUT", path, serverBody, "If-Match", `"v1"`) // nothing had been changed
+	c.values = brokenValues{}
+	c.bad(t, internal, "root", "PUT", "/values/token-1", valueBody)
+	c.verifier = refusing{identity.ErrInsufficientScope}
+	c.bad(t, smallScope, "root", "GET", path, "")
+	c.verifier = refusing{identity.ErrIssuerUnavailable}
+	c.bad(t, noIssuer, "root", "GET", path, "")
+}
+
+// brokenValues fails in a way that nobody foresaw, and says too much.
+type brokenValues struct{}
+
+func (brokenValues) Put(context.Context, string, string, string, secret.Value) (int64, error) {
+	return 0, errors.New("unforeseen: " + canary)
+}
+
+// refusing is a verifier that has one answer.
+type refusing struct{ err error }
+
+func (r refusing) VerifyAdmin(context.Context, *http.Request) (broker.Principal, error) {
+	return broker.Principal{}, r.err
+}
+func (refusing) AdminMetadata() []byte       { return []byte(`{}`) }
+func (refusing) AdminChallenge(error) string { return "Bearer" }
