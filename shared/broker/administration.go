@@ -65,12 +65,17 @@ type Attempt struct {
 // AttemptLife is how long a key is remembered.
 const AttemptLife = 24 * time.Hour
 
+// AttemptTime is how long an attempt may take. One that has not ended by then
+// has died, or ended with a fault that may pass: its key may be begun anew.
+const AttemptTime = time.Minute
+
 // Attempts remembers idempotency keys. BeginAttempt stores a fresh attempt
 // unless its key is known, and gives the attempt that counts: the caller's own
 // if it was first, which it recognises by the receipt. EndAttempt adds status,
 // answer and tag to the very attempt that was begun, if it has none; otherwise it
 // fails with ErrConflict, except that the same end again succeeds. A key older
-// than AttemptLife is not known. After any other error either may be repeated.
+// than AttemptLife, and one whose attempt has not ended AttemptTime after it
+// began, is not known. After any other error either may be repeated.
 type Attempts interface {
 	BeginAttempt(ctx context.Context, a Attempt) (Attempt, error)
 	EndAttempt(ctx context.Context, a Attempt) error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
 
@@ -55,8 +56,11 @@ func (s *DB) BeginAttempt(ctx context.Context, a broker.Attempt) (broker.Attempt
 	if err != nil {
 		return broker.Attempt{}, err
 	}
-	forgotten := expression.Name("begun").LessThanEqual(expression.Value(stamp(s.now().Add(-broker.AttemptLife))))
-	there, err := s.tryPut(ctx, doing, s.tables.Transient, item, expression.Or(absent(), forgotten))
+	begun := func(ago time.Duration) expression.ConditionBuilder {
+		return expression.Name("begun").LessThanEqual(expression.Value(stamp(s.now().Add(-ago))))
+	}
+	died := expression.And(expression.Name("status").Equal(expression.Value(0)), begun(broker.AttemptTime))
+	there, err := s.tryPut(ctx, doing, s.tables.Transient, item, expression.Or(absent(), begun(broker.AttemptLife), died))
 	switch {
 	case err == nil:
 		there = item

@@ -47,7 +47,13 @@ func (s *DB) EndAttempt(ctx context.Context, a broker.Attempt) error {
 	})
 }
 
-func (s *DB) remembers(a broker.Attempt) bool { return s.now().Before(a.Begun.Add(broker.AttemptLife)) }
+func (s *DB) remembers(a broker.Attempt) bool {
+	life := broker.AttemptLife
+	if a.Status == 0 {
+		life = broker.AttemptTime
+	}
+	return s.now().Before(a.Begun.Add(life))
+}
 
 // asRead is an attempt as it is read from a table.
 func asRead(a broker.Attempt) broker.Attempt {
