@@ -113,3 +113,23 @@ func TestAdministrationNeedsAnEnvironment(t *testing.T) {
 		t.Error("it serves an environment without a name")
 	}
 }
+
+// TestGroupsThatOnlyLookAlikeOwnNothing, of any kind, by any operation.
+func TestGroupsThatOnlyLookAlikeOwnNothing(t *testing.T) {
+	for _, production := range []bool{false, true} {
+		a := administration(t, "prod", production)
+		for _, c := range []struct{ group, owner string }{
+			{"", ""}, {"Team-A", "team-a"}, {"team-a", "team-a "}, {composed, decomposed}, {decomposed, composed}, {"team-a", ""}, {"", "team-a"},
+		} {
+			for _, kind := range kinds {
+				for _, do := range operations {
+					on := object(kind)
+					on.Owner = c.owner
+					if a.Judge(Administrator{ID: "me", Groups: []string{c.group}}, do, on).Allowed && do != ListOwn {
+						t.Errorf("group %q may %s a %s of %q", c.group, do, kind, c.owner)
+					}
+				}
+			}
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cedar-policy/cedar-go"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -14,7 +15,7 @@ import (
 func FuzzCompile(f *testing.F) {
 	f.Add(adminPolicies)
 	for _, text := range []string{
-		"", ";", everything, everything + forbid(`context.n > 1 || principal has age`),
+		"", ";", "/* ; \" */ " + everything, everything, everything + forbid(`context.n > 1 || principal has age`),
 		forbid(`[1, {"a": -1}].contains(ip("10.0.0.0/8"))`), forbid(`if principal like "a*\*" then 1 == -2 * 3 else !true`),
 		`@id("a") permit (principal in User::"\u{1F600}", action in [Action::"view"], resource is Doc in Doc::"d") unless { false }; // x`,
 	} {
@@ -29,6 +30,10 @@ func FuzzCompile(f *testing.F) {
 				t.Fatal("it compiles with a schema only")
 			}
 			return
+		}
+		whole, err := cedar.NewPolicyListFromBytes("", text)
+		if err != nil || len(whole) != len(set.policies) {
+			t.Fatalf("cut into pieces it has %d policies, whole %d, error %v", len(set.policies), len(whole), err)
 		}
 		if checked != nil && checked.ID() != set.ID() {
 			t.Fatal("the schema changes the id")

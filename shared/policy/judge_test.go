@@ -126,6 +126,8 @@ func TestNoSpellingOfAnArgumentSlipsByAForbid(t *testing.T) {
 		{"context.a > 100", "null", true},
 		{`context has a && context.a > 100`, "null", true},
 		{`context has a && context.a > 100`, "0.123456789", true},
+		{"context.a == false", "1e400", false},
+		{"context.a == false", "null", false},
 		{`context.a.greaterThan(decimal("0.5"))`, "0.75", true},
 		{`context.a.greaterThan(decimal("0.5"))`, "0.25", false},
 		{`context.a.contains("x")`, `["y","x"]`, true},

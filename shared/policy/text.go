@@ -66,26 +66,35 @@ func split(text []byte) ([]piece, error) {
 
 // lexer follows a policy's text as far as splitting needs it.
 type lexer struct {
-	quoted, comment bool
-	word            bool // within an identifier
-	last            byte // of what is neither blank nor comment; 'a' for any identifier
-	path            int  // dots of the path so far, as in a.b.c
+	quoted  bool
+	comment byte // what it began with after the slash; 0: none
+	word    bool // within an identifier
+	last    byte // of what is neither blank nor comment; 'a' for any identifier
+	path    int  // dots of the path so far, as in a.b.c
 }
 
 // next takes byte i and gives how many bytes it took.
 func (l *lexer) next(text []byte, i int) int {
-	c, word := text[i], l.word
+	c, after, word := text[i], byte(0), l.word
+	if i+1 < len(text) {
+		after = text[i+1]
+	}
 	l.word = false
 	switch {
-	case l.comment:
-		l.comment = c != '\n'
+	case l.comment == '/' && c == '\n':
+		l.comment = 0
+	case l.comment == '*' && c == '*' && after == '/':
+		l.comment = 0
+		return 2
+	case l.comment != 0:
 	case l.quoted && c == '\\':
 		return 2
 	case c == '"':
 		l.quoted, l.last, l.path = !l.quoted, c, 0
 	case l.quoted:
-	case c == '/' && i+1 < len(text) && text[i+1] == '/':
-		l.comment = true
+	case c == '/' && (after == '/' || after == '*'):
+		l.comment = after
+		return 2
 	case c == '.':
 		l.path, l.last = l.path+1, c
 	case c >= '0' && c <= '9', c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c == '_', c >= utf8.RuneSelf:
@@ -104,7 +113,7 @@ func (l *lexer) next(text []byte, i int) int {
 func policyEnd(text []byte) (end int, ended bool, path int) {
 	var l lexer
 	for end < len(text) && !ended {
-		ended = text[end] == ';' && !l.quoted && !l.comment
+		ended = text[end] == ';' && !l.quoted && l.comment == 0
 		end += l.next(text, end)
 		path = max(path, l.path)
 	}
