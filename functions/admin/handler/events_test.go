@@ -1,0 +1,128 @@
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"bindery/shared/broker"
+	"bindery/shared/identity"
+	"bindery/shared/lambdahttp"
+	"bindery/shared/memory"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden answers")
+
+const eventFolder = "../../../events/admin"
+
+// TestEvents runs each sample event through the real handler, as Lambda would,
+// and holds the answer against its golden file. Receipts are replaced.
+func TestEvents(t *testing.T) {
+	files, err := filepath.Glob(eventFolder + "/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no sample events", err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.verifier = published(t)
+			f.seed(t)
+			answer := invoke(t, f, file)
+			golden := filepath.Join("testdata", "events", name+".golden.json")
+			if *update {
+				if err := os.WriteFile(golden, answer, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(answer)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// publishing knows people as tokens does, and says of itself what a real
+// verifier says.
+type publishing struct {
+	tokens
+	real *identity.Verifier
+}
+
+func (p publishing) AdminMetadata() []byte           { return p.real.AdminMetadata() }
+func (p publishing) AdminChallenge(err error) string { return p.real.AdminChallenge(err) }
+
+func published(t *testing.T) Verifier {
+	t.Helper()
+	document, err := identity.Parse([]byte(`{"issuers":[{"name":"corp","issuer":"https://login.example.com","kind":"user","environments":["prod"],`+
+		`"algorithms":["RS256"],"scopes":["mcp"]}]}`), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := identity.New(identity.Config{Document: document, Environment: "prod", PublicURL: "https://mcp.example.com",
+		HTTP: http.DefaultClient, KeySets: memory.New(time.Now), Sealer: struct{ broker.Sealer }{}, Now: time.Now}) // it is asked about no token
+	if err != nil {
+		t.Fatal(err)
+	}
+	return publishing{real: v}
+}
+
+// invoke gives the answer to one event as indented JSON.
+func invoke(t *testing.T, f *fixture, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	people := strings.NewReplacer("Bearer TOKEN", "Bearer admin", "Bearer AUDITOR", "Bearer auditor")
+	var event events.APIGatewayProxyRequest
+	if err := json.Unmarshal([]byte(people.Replace(string(text))), &event); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := lambdahttp.BufferedHandler(f, slog.New(slog.DiscardHandler))(context.Background(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.HasSuffix(event.Path, "/openapi.json") {
+		answer.Body = head(t, answer.Body)
+	}
+	out, err := json.MarshalIndent(answer, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if receipt := http.Header(answer.MultiValueHeaders).Get("Bindery-Receipt"); receipt != "" {
+		out = []byte(strings.ReplaceAll(string(out), receipt, "RECEIPT"))
+	}
+	return append(out, '\n')
+}
+
+// head leaves of the document what does not change with each operation.
+func head(t *testing.T, document string) string {
+	t.Helper()
+	var d struct {
+		OpenAPI string         `json:"openapi"`
+		Info    map[string]any `json:"info"`
+	}
+	if err := json.Unmarshal([]byte(document), &d); err != nil {
+		t.Fatal(err)
+	}
+	out, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
