@@ -99,15 +99,56 @@ type storeRow struct {
 	Paths       []string `dynamodbav:"paths"`
 	Version     int64    `dynamodbav:"version"`
 	State       string   `dynamodbav:"state"`
+	Address     string   `dynamodbav:"address,omitempty"`
+	Namespace   string   `dynamodbav:"namespace,omitempty"`
+	Networks    []string `dynamodbav:"networks,omitempty"`
+	Method      string   `dynamodbav:"auth_method,omitempty"`
+	Mount       string   `dynamodbav:"auth_mount,omitempty"`
+	Role        string   `dynamodbav:"auth_role,omitempty"`
+	Credential  string   `dynamodbav:"auth_credential,omitempty"`
+	ServerID    string   `dynamodbav:"auth_server_id,omitempty"`
 }
 
 func newStoreRow(v broker.Store, shard int) storeRow {
-	return storeRow{storeKey(v.Environment, v.Name, shard).item(), v.Environment, v.Name, v.Kind, v.Paths, v.Version, string(v.State)}
+	return storeRow{storeKey(v.Environment, v.Name, shard).item(), v.Environment, v.Name, v.Kind, v.Paths, v.Version, string(v.State),
+		v.Address, v.Namespace, networkTexts(v.Networks),
+		string(v.Auth.Method), v.Auth.Mount, v.Auth.Role, v.Auth.Credential.String(), v.Auth.ServerID}
 }
 
 func (r storeRow) value() (broker.Store, error) {
-	return versioned(broker.Store{Environment: r.Environment, Name: r.Name, Kind: r.Kind, Paths: r.Paths,
-		Version: r.Version, State: broker.State(r.State)}, r.Version)
+	v := broker.Store{Environment: r.Environment, Name: r.Name, Kind: r.Kind, Paths: r.Paths, Version: r.Version, State: broker.State(r.State),
+		Address: r.Address, Namespace: r.Namespace,
+		Auth: broker.StoreAuth{Method: broker.AuthMethod(r.Method), Mount: r.Mount, Role: r.Role, ServerID: r.ServerID}}
+	var err error
+	if v.Networks, err = parseNetworks(r.Networks); err != nil {
+		return v, err
+	}
+	if r.Credential != "" {
+		if v.Auth.Credential, err = broker.ParseReference(r.Credential); err != nil {
+			return v, err
+		}
+	}
+	return versioned(v, v.Version)
+}
+
+func networkTexts(networks []netip.Prefix) []string {
+	var texts []string
+	for _, n := range networks {
+		texts = append(texts, n.String())
+	}
+	return texts
+}
+
+func parseNetworks(texts []string) ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, text := range texts {
+		n, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%w network", broker.ErrInvalid)
+		}
+		networks = append(networks, n)
+	}
+	return networks, nil
 }
 
 type serverRow struct {
@@ -117,6 +158,7 @@ type serverRow struct {
 	Version     int64            `dynamodbav:"version"`
 	State       string           `dynamodbav:"state"`
 	Owner       string           `dynamodbav:"owner,omitempty"`
+	Description string           `dynamodbav:"description,omitempty"`
 	URL         string           `dynamodbav:"url"`
 	Attach      []attachmentRow  `dynamodbav:"attach,omitempty"`
 	Propagate   []propagationRow `dynamodbav:"propagate,omitempty"`
@@ -148,34 +190,28 @@ type propagationRow struct {
 func newServerRow(v broker.Server) serverRow {
 	r := serverRow{item: serverKey(broker.Route{Environment: v.Environment, Server: v.Name}).item(),
 		Environment: v.Environment, Name: v.Name, Version: v.Version, State: string(v.State),
-		Owner: v.Owner, URL: v.URL, Timeout: v.Timeout, limitsRow: limitsRow(v.Limits)}
+		Owner: v.Owner, Description: v.Description, URL: v.URL, Networks: networkTexts(v.Networks), Timeout: v.Timeout, limitsRow: limitsRow(v.Limits)}
 	for _, a := range v.Attach {
 		r.Attach = append(r.Attach, attachmentRow(a))
 	}
 	for _, p := range v.Propagate {
 		r.Propagate = append(r.Propagate, propagationRow(p))
 	}
-	for _, n := range v.Networks {
-		r.Networks = append(r.Networks, n.String())
-	}
 	return r
 }
 
 func (r serverRow) value() (broker.Server, error) {
 	v := broker.Server{Environment: r.Environment, Name: r.Name, Version: r.Version, State: broker.State(r.State),
-		Owner: r.Owner, URL: r.URL, Timeout: r.Timeout, Limits: broker.Limits(r.limitsRow)}
+		Owner: r.Owner, Description: r.Description, URL: r.URL, Timeout: r.Timeout, Limits: broker.Limits(r.limitsRow)}
 	for _, a := range r.Attach {
 		v.Attach = append(v.Attach, broker.Attachment(a))
 	}
 	for _, p := range r.Propagate {
 		v.Propagate = append(v.Propagate, broker.Propagation(p))
 	}
-	for _, n := range r.Networks {
-		prefix, err := netip.ParsePrefix(n)
-		if err != nil {
-			return v, fmt.Errorf("%w network", broker.ErrInvalid)
-		}
-		v.Networks = append(v.Networks, prefix)
+	var err error
+	if v.Networks, err = parseNetworks(r.Networks); err != nil {
+		return v, err
 	}
 	return versioned(v, v.Version)
 }
