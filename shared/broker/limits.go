@@ -54,3 +54,31 @@ type Quotas interface {
 	TakePlace(ctx context.Context, q Quota, holder string, now, until time.Time) (Place, bool, error)
 	FreePlace(ctx context.Context, p Place) error
 }
+
+// CheckCall refuses what no backend can count.
+func (q Quota) CheckCall(at time.Time) error {
+	c := rowCheck{row: "quota"}
+	c.quota(q)
+	c.time("time", at)
+	return c.err
+}
+
+// CheckTaking refuses what no backend can keep as a taken place.
+func (q Quota) CheckTaking(holder string, now, until time.Time) error {
+	c := rowCheck{row: "place"}
+	c.quota(q)
+	c.id("holder", holder)
+	c.time("time", now)
+	c.time("end", until)
+	c.require("end", now.Before(until), "it must lie ahead")
+	return c.err
+}
+
+// Check refuses what no backend can keep as a taken place.
+func (p Place) Check() error {
+	c := rowCheck{row: "place"}
+	c.quota(p.Quota)
+	c.require("number", p.Number >= 0 && p.Number < p.Quota.Limit, "it must lie below the limit")
+	c.id("holder", p.Holder)
+	return c.err
+}

@@ -180,34 +180,6 @@ func (k RollingKey) Check() error {
 	return c.err
 }
 
-// CheckCall refuses what no backend can count.
-func (q Quota) CheckCall(at time.Time) error {
-	c := rowCheck{row: "quota"}
-	c.quota(q)
-	c.time("time", at)
-	return c.err
-}
-
-// CheckTaking refuses what no backend can keep as a taken place.
-func (q Quota) CheckTaking(holder string, now, until time.Time) error {
-	c := rowCheck{row: "place"}
-	c.quota(q)
-	c.id("holder", holder)
-	c.time("time", now)
-	c.time("end", until)
-	c.require("end", now.Before(until), "it must lie ahead")
-	return c.err
-}
-
-// Check refuses what no backend can keep as a taken place.
-func (p Place) Check() error {
-	c := rowCheck{row: "place"}
-	c.quota(p.Quota)
-	c.require("number", p.Number >= 0 && p.Number < p.Quota.Limit, "it must lie below the limit")
-	c.id("holder", p.Holder)
-	return c.err
-}
-
 // Check refuses what no backend may keep: a record without key or nonce, and
 // text that would come back changed and break the hash.
 func (r Record) Check() error {
