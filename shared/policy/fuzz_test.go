@@ -15,7 +15,7 @@ import (
 func FuzzCompile(f *testing.F) {
 	f.Add(adminPolicies)
 	for _, text := range []string{
-		"", ";", "/* ; \" */ " + everything, everything, everything + forbid(`context.n > 1 || principal has age`),
+		"", ";", "\v", "\u0085", "/* x", "/* ; \" */ " + everything, everything, everything + forbid(`context.n > 1 || principal has age`),
 		forbid(`[1, {"a": -1}].contains(ip("10.0.0.0/8"))`), forbid(`if principal like "a*\*" then 1 == -2 * 3 else !true`),
 		`@id("a") permit (principal in User::"\u{1F600}", action in [Action::"view"], resource is Doc in Doc::"d") unless { false }; // x`,
 	} {

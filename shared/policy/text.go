@@ -46,11 +46,11 @@ func split(text []byte) ([]piece, error) {
 	}
 	var pieces []piece
 	for len(text) > 0 {
-		end, ended, path := policyEnd(text)
-		if !ended && blank(text) {
-			break
-		}
+		var l lexer
+		end, path := l.policy(text)
 		switch {
+		case l.last == 0:
+			return pieces, piece{text, at}.blank()
 		case end > MaxPolicy:
 			return nil, at.fault(fmt.Sprintf("the policy that begins here is longer than %d KiB", MaxPolicy>>10))
 		case path > MaxPath:
@@ -69,7 +69,7 @@ type lexer struct {
 	quoted  bool
 	comment byte // what it began with after the slash; 0: none
 	word    bool // within an identifier
-	last    byte // of what is neither blank nor comment; 'a' for any identifier
+	last    byte // of what is neither blank nor comment; 'a' for any identifier, 0: there was nothing
 	path    int  // dots of the path so far, as in a.b.c
 }
 
@@ -102,33 +102,29 @@ func (l *lexer) next(text []byte, i int) int {
 			l.path = 0
 		}
 		l.word, l.last = true, 'a'
-	case c > ' ':
-		l.last, l.path = c, 0
+	case c == ' ', c == '\t', c == '\r', c == '\n':
+	default:
+		l.last, l.path = max(c, 1), 0
 	}
 	return 1
 }
 
-// policyEnd is the length of the text's first policy, whether it has an end,
-// and the longest path in it.
-func policyEnd(text []byte) (end int, ended bool, path int) {
-	var l lexer
-	for end < len(text) && !ended {
+// policy gives the length of the text's first policy and the longest path in it.
+func (l *lexer) policy(text []byte) (end, path int) {
+	for ended := false; end < len(text) && !ended; {
 		ended = text[end] == ';' && !l.quoted && l.comment == 0
 		end += l.next(text, end)
 		path = max(path, l.path)
 	}
-	return min(end, len(text)), ended, path
+	return min(end, len(text)), path
 }
 
-// blank says that nothing but blanks and comments is left.
-func blank(text []byte) bool {
-	for line := range bytes.Lines(text) {
-		line = bytes.TrimSpace(line)
-		if len(line) > 0 && !bytes.HasPrefix(line, []byte("//")) {
-			return false
-		}
+// blank refuses a piece that is more than blanks and comments to the parser.
+func (p piece) blank() error {
+	if list, err := cedar.NewPolicyListFromBytes("", p.text); err != nil || len(list) > 0 {
+		return p.start.fault("the text behind the last policy does not parse")
 	}
-	return true
+	return nil
 }
 
 // parse reads the one policy of a piece and says where it begins.
