@@ -17,7 +17,7 @@ type AgentBody struct {
 	Team    string  `json:"team" minLength:"1" maxLength:"256" doc:"Owner team: a group name"`
 	Ceiling string  `json:"ceiling" enum:"low,medium,high,critical" doc:"Highest risk of tool it may use"`
 	Limits  *Limits `json:"limits,omitempty"`
-	State   string  `json:"state" enum:"active,pending,suspended"`
+	State   string  `json:"state" enum:"active,suspended"`
 }
 
 // AgentView is an agent as it is read.

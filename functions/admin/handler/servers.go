@@ -24,7 +24,7 @@ type ServerBody struct {
 	Networks       []string      `json:"networks,omitempty" maxItems:"16" doc:"Private ranges opened for it (CIDR); super_admin only"`
 	TimeoutSeconds int           `json:"timeout_seconds,omitempty" minimum:"0" maximum:"840" doc:"Longest call; 0: the deployment's"`
 	Limits         *Limits       `json:"limits,omitempty"`
-	State          string        `json:"state" enum:"active,pending,suspended" doc:"Only active servers serve calls"`
+	State          string        `json:"state" enum:"active,suspended" doc:"Only active servers serve calls"`
 }
 
 // Attachment puts credential fields into the upstream call.

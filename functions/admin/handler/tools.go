@@ -15,7 +15,7 @@ type ToolBody struct {
 	Owner string   `json:"owner" minLength:"1" maxLength:"256"`
 	Risk  string   `json:"risk" enum:"low,medium,high,critical"`
 	Teams []string `json:"teams,omitempty" maxItems:"64" doc:"Teams whose agents may use it in mode agent_scoped"`
-	State string   `json:"state" enum:"active,pending,suspended"`
+	State string   `json:"state" enum:"active,suspended"`
 }
 
 // ToolView is a tool as it is read.
