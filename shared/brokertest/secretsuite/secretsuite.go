@@ -23,7 +23,8 @@ type Backend struct {
 	Environment string
 	Origin      string
 	Store       broker.Store // the registration, for stores that look at it
-	Folder      string       // before every path; where one endpoint serves several tests
+	Credential  func(context.Context) (secret.Value, error)
+	Folder      string // before every path; where one endpoint serves several tests
 	// Open gives the store as a process that has just started sees it.
 	Open func() broker.SecretStore
 	// Put makes material the current version of a secret.
@@ -79,7 +80,7 @@ func (b Backend) fetch(ctx context.Context, t *testing.T, store broker.SecretSto
 	if at := slices.Index(asked, ""); at >= 0 {
 		asked[at] = b.Whole
 	}
-	found, err := store.Fetch(ctx, broker.Want{Reference: r, Keys: asked, Environment: b.Environment, Origin: b.Origin, Store: b.Store})
+	found, err := store.Fetch(ctx, broker.Want{Reference: r, Keys: asked, Environment: b.Environment, Origin: b.Origin, Store: b.Store, Credential: b.Credential})
 	if whole, ok := found.Values[b.Whole]; ok {
 		found.Values[""] = whole
 	}
@@ -193,7 +194,9 @@ func earlierMembers(t *testing.T, b Backend) {
 	b.put(t, "was-raw", material(5))
 	b.put(t, "was-raw", fmt.Sprintf(`{"a":%q}`, material(6)))
 	b.mustHavePrevious(t, b.mustFetch(t, b.Open(), "was-raw", "a"))
-	b.mustHavePrevious(t, b.mustFetch(t, b.Open(), "was-raw", ""), material(5))
+	if b.Whole == "" {
+		b.mustHavePrevious(t, b.mustFetch(t, b.Open(), "was-raw", ""), material(5))
+	}
 }
 
 func missing(t *testing.T, b Backend) {
