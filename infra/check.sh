@@ -71,7 +71,7 @@ lint() { $go tool -modfile=$tools/golangci-lint/go.mod golangci-lint run --show-
 # and nothing else.
 modules() {
 	local dir
-	for dir in . $tools/golangci-lint $tools/gitleaks; do
+	for dir in . $tools/golangci-lint $tools/gitleaks $tools/admin-client; do
 		(cd "$dir" && $go mod verify) || return
 	done
 	$go mod tidy -diff

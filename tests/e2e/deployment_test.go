@@ -40,7 +40,9 @@ type deployment struct {
 type plan struct {
 	env      string
 	listener net.Listener
-	issuers  []any // of the issuer document
+	issuers  []any               // of the issuer document
+	roles    map[string][]string // and who may administer
+	bare     bool                // nothing is registered
 	config   func(*config.Config)
 }
 
@@ -60,7 +62,11 @@ func deploy(t *testing.T, changes ...func(*plan)) *deployment {
 		must(t, err)
 		p.listener = listener
 	}
-	document, err := json.Marshal(map[string]any{"issuers": p.issuers})
+	members := map[string]any{"issuers": p.issuers}
+	if p.roles != nil {
+		members["roles"], members["admin_agents"] = p.roles, []string{shellAgent}
+	}
+	document, err := json.Marshal(members)
 	must(t, err)
 	d := &deployment{t: t, env: p.env, url: "http://" + p.listener.Addr().String(), faults: faultproxy.New(t, shared.moto.URL)}
 	d.Deployment, err = stack.Provision(t.Context(), stack.AWS(shared.moto.URL), p.env, d.url, document)
@@ -68,7 +74,9 @@ func deploy(t *testing.T, changes ...func(*plan)) *deployment {
 	d.direct = dynamodb.NewFromConfig(d.AWS)
 	p.config(&d.Config)
 	d.Administer()
-	d.seed()
+	if !p.bare {
+		d.seed()
+	}
 	d.serve(p.listener)
 	t.Cleanup(d.finish)
 	return d

@@ -28,10 +28,11 @@ import (
 )
 
 const (
-	issuerName = "oidc"     // of the OpenID provider, in the issuer document
-	shell      = "shell"    // the public client with which people log in
-	reporter   = "reporter" // the confidential client: an agent of its own
-	audience   = "https://bindery.example.com"
+	issuerName    = "oidc"     // of the OpenID provider, in the issuer document
+	shell         = "shell"    // the public client with which people log in
+	reporter      = "reporter" // the confidential client: an agent of its own
+	audience      = "https://bindery.example.com"
+	adminAudience = "https://bindery.example.com/admin/v1"
 
 	alice, bob, carol = "alice", "bob", "carol"
 )
@@ -108,7 +109,7 @@ func provider() parts.OIDCConfig {
 	return parts.OIDCConfig{
 		Users:   []parts.OIDCUser{person(alice, "g-dev"), person(bob, "g-ops"), person(carol, "g-dev", "g-ops")},
 		Clients: []parts.OIDCClient{{ID: shell}, {ID: reporter, Secret: shared.reporterSecret}},
-		Resources: []parts.OIDCResource{{Audience: audience}, {Audience: frontResource("notes"), Scope: "mcp"},
+		Resources: []parts.OIDCResource{{Audience: audience}, {Audience: adminAudience}, {Audience: frontResource("notes"), Scope: "mcp"},
 			{Audience: frontResource("other"), Scope: "mcp"}, {Audience: scopedResource(), Scope: "mcp mcp:files"}},
 	}
 }

@@ -177,7 +177,7 @@ func (h *Handler) putBinding(ctx context.Context, in *struct {
 			switch {
 			case missing != nil:
 				return missing
-			case current.Version != version:
+			case current.Version != version && !mayBeDone(ctx):
 				return broker.ErrConflict // before any secret is read for it
 			}
 			return h.registry.Bind(ctx, next)

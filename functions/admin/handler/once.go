@@ -2,6 +2,7 @@ package handler
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -44,9 +45,16 @@ func (h *Handler) once(w http.ResponseWriter, r *http.Request, c admin.Caller) {
 		if len(body) > 0 {
 			r.Body = readCloser{bytes.NewReader(body)}
 		}
-		h.attempt(w, r, a)
+		h.attempt(w, r.WithContext(context.WithValue(r.Context(), keyed{}, true)), a)
 	}
 }
+
+type keyed struct{}
+
+// mayBeDone reports whether the request has a key. An earlier attempt under it
+// may have made the change and died: what is found to be as it is asked for,
+// one version on, is then no conflict. The tables see to that.
+func mayBeDone(ctx context.Context) bool { return ctx.Value(keyed{}) != nil }
 
 type readCloser struct{ *bytes.Reader }
 

@@ -136,7 +136,7 @@ func (h *Handler) serverChange(ctx context.Context, name string, c Condition, bo
 	if current, err = h.reader.Server(ctx, h.route(name)); err != nil && !isMissing(err) {
 		return current, next, err
 	}
-	if current.Version != version || current.State == broker.Deleted {
+	if current.Version != version && !mayBeDone(ctx) || current.State == broker.Deleted {
 		return current, next, broker.ErrConflict
 	}
 	return current, next, nil
