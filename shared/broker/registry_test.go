@@ -15,6 +15,7 @@ import (
 type writer struct {
 	broker.CatalogueWriter
 	server  *broker.Server
+	store   *broker.Store
 	binding *broker.Binding
 }
 
