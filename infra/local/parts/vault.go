@@ -19,8 +19,8 @@ import (
 // VaultServer is a started Vault, empty and in memory.
 type VaultServer struct {
 	*Process
-	Root  secret.Value // the root token
-	unkey string
+	Root secret.Value // the root token
+	key  string       // that unseals it
 }
 
 // Vault builds (once; some minutes and about 1 GB of module and build cache) and
@@ -93,13 +93,13 @@ func (v *VaultServer) initialise(ctx context.Context) error {
 	if len(made.Keys) != 1 || made.Root == "" {
 		return fmt.Errorf("it gave %d keys", len(made.Keys))
 	}
-	v.Root, v.unkey = secret.New(made.Root), made.Keys[0]
+	v.Root, v.key = secret.New(made.Root), made.Keys[0]
 	return v.Unseal(ctx)
 }
 
 // Unseal opens the server after it was sealed.
 func (v *VaultServer) Unseal(ctx context.Context) error {
-	return v.Do(ctx, http.MethodPut, "sys/unseal", map[string]string{"key": v.unkey}, nil)
+	return v.Do(ctx, http.MethodPut, "sys/unseal", map[string]string{"key": v.key}, nil)
 }
 
 // Do asks the server as root: path is below /v1/, in and out are JSON or nil.
@@ -113,7 +113,8 @@ func (v *VaultServer) Do(ctx context.Context, method, path string, in, out any) 
 		return err
 	}
 	r.Header.Set("X-Vault-Token", v.Root.Reveal())
-	answer, err := http.DefaultClient.Do(r)
+	client := http.Client{Timeout: time.Minute}
+	answer, err := client.Do(r)
 	if err != nil {
 		return err
 	}

@@ -157,6 +157,8 @@ func (f *fakeVault) registered(t testing.TB, method broker.AuthMethod) broker.St
 	s := broker.Store{Environment: "prod", Name: "vault", Kind: "vault", Paths: broker.Scope{"*"}, Version: 1, State: broker.Active,
 		Address: f.URL, Auth: broker.StoreAuth{Method: method}}
 	switch method {
+	case broker.AuthNone:
+		t.Fatal("Vault is signed in to")
 	case broker.AuthToken:
 		s.Auth.Credential = reference(t, "sealed:vault-token")
 	case broker.AuthJWT:
