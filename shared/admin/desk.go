@@ -125,7 +125,10 @@ func (d *Desk) Change(ctx context.Context, c Caller, o Operation, before, after 
 	fault := apply(ctx)
 	r.Phase, r.At, r.Before, r.After = broker.Outcome, d.Now().UTC(), "", ""
 	r.Reason, r.Status = reasonOf(fault), d.Status(fault)
-	return errors.Join(fault, d.store(ctx, r))
+	if d.store(ctx, r) != nil {
+		return errors.Join(fault, broker.ErrUnavailable) // not ErrUnrecorded: it may have been made
+	}
+	return fault
 }
 
 func (d *Desk) permit(ctx context.Context, c Caller, o Operation) error {

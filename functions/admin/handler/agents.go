@@ -99,10 +99,8 @@ func (h *Handler) putAgent(ctx context.Context, in *struct {
 	op := admin.Operation{ID: "put-agent", Needs: needs}
 	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewAgent(current)), viewAgent(next), in.DryRun,
 		func(ctx context.Context) error { return h.registry.Writer.PutAgent(ctx, next) })
-	if err == nil && in.DryRun && (current.Version != version || current.State == broker.Deleted) {
-		err = broker.ErrConflict
-	}
-	if err != nil {
+	stale := current.Version != version || current.State == broker.Deleted
+	if err = foreseen(err, in.DryRun && stale, broker.ErrConflict); err != nil {
 		return nil, fault(err)
 	}
 	next.Version++

@@ -182,7 +182,9 @@ func (h *Handler) putBinding(ctx context.Context, in *struct {
 			}
 			return h.registry.Bind(ctx, next)
 		})
-	if err != nil {
+	err = foreseen(err, in.DryRun && missing != nil, missing)
+	stale := current.Version != version || current.State == broker.Deleted
+	if err = foreseen(err, in.DryRun && stale, broker.ErrConflict); err != nil {
 		return nil, fault(err)
 	}
 	next.Version++

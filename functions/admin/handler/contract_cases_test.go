@@ -127,6 +127,12 @@ func (c *contract) broken(t *testing.T) {
 	c.bad(t, unrecorded, "root", "PUT", path, serverBody, "If-Match", `"v1"`)
 	c.tables.Clear()
 	c.good(t, "root", "PUT", path, serverBody, "If-Match", `"v1"`) // nothing had been changed
+	c.tables.Inject(memory.PutServer, memory.Fault{Wait: func(context.Context) {
+		c.tables.Inject(memory.Append, slices.Repeat([]memory.Fault{memory.Refuse()}, 8)...)
+	}})
+	c.bad(t, unavailable, "root", "PUT", path, serverBody, "If-Match", `"v2"`) // it was made: only its end is not recorded
+	c.tables.Clear()
+	c.good(t, "root", "PUT", path, serverBody, "If-Match", `"v3"`)
 	c.values = brokenValues{}
 	c.bad(t, internal, "root", "PUT", "/values/token-1", valueBody)
 	c.verifier = refusing{identity.ErrInsufficientScope}

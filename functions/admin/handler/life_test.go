@@ -186,6 +186,19 @@ func TestADryRunChangesNothing(t *testing.T) {
 	}
 }
 
+// TestADryRunTellsWhatTheChangeWouldMeet: a version that is not there.
+func TestADryRunTellsWhatTheChangeWouldMeet(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	for path, body := range map[string]string{"/servers/notes": serverBody, "/servers/notes/bindings/dev-notes": bindingBody, "/servers/notes/tools/whoami": toolBody,
+		"/agents/oidc:reporter": agentBody, "/stores/aws-sm": storeBody} {
+		f.call(t, "root", "PUT", path+"?dry_run=true", body, "If-Match", `"v7"`).want(t, 412, "version_conflict")
+		f.call(t, "nobody", "PUT", path, body, "If-Match", `"v7"`).want(t, 403, "forbidden")
+	}
+	f.call(t, "root", "PUT", "/servers/none/bindings/dev-notes?dry_run=true", bindingBody, "If-None-Match", "*").want(t, 404, "not_found")
+	f.call(t, "root", "PUT", "/servers/none/tools/whoami?dry_run=true", toolBody, "If-None-Match", "*").want(t, 404, "not_found")
+}
+
 // TestAChangeIsRecordedBeforeItIsMade, with what was there and what is to be.
 func TestAChangeIsRecordedBeforeItIsMade(t *testing.T) {
 	f := newFixture(t)

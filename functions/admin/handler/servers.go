@@ -114,10 +114,16 @@ func (h *Handler) putServer(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fault(err)
 	}
+	stale := current.Version != next.Version && !mayBeDone(ctx) || current.State == broker.Deleted
 	op := admin.Operation{ID: "put-server", Needs: serverNeeds(current, next)}
 	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewServer(current)), viewServer(next), in.DryRun,
-		func(ctx context.Context) error { return h.registry.PutServer(ctx, next) })
-	if err != nil {
+		func(ctx context.Context) error {
+			if stale {
+				return broker.ErrConflict
+			}
+			return h.registry.PutServer(ctx, next)
+		})
+	if err = foreseen(err, in.DryRun && stale, broker.ErrConflict); err != nil {
 		return nil, fault(err)
 	}
 	next.Version++
@@ -136,10 +142,16 @@ func (h *Handler) serverChange(ctx context.Context, name string, c Condition, bo
 	if current, err = h.reader.Server(ctx, h.route(name)); err != nil && !isMissing(err) {
 		return current, next, err
 	}
-	if current.Version != version && !mayBeDone(ctx) || current.State == broker.Deleted {
-		return current, next, broker.ErrConflict
-	}
 	return current, next, nil
+}
+
+// foreseen is what a dry run is told of a change that was permitted and would
+// fail.
+func foreseen(err error, fails bool, with error) error {
+	if err == nil && fails {
+		return with
+	}
+	return err
 }
 
 func serverObject(name, owner string) admin.Object {

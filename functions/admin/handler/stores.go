@@ -69,7 +69,8 @@ func (h *Handler) putStore(ctx context.Context, in *struct {
 	op := admin.Operation{ID: "put-store", Needs: []admin.Need{put(current.Version > 0, on)}}
 	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewStore(current)), viewStore(next), in.DryRun,
 		func(ctx context.Context) error { return h.registry.PutStore(ctx, next) })
-	if err != nil {
+	stale := current.Version != version || current.State == broker.Deleted
+	if err = foreseen(err, in.DryRun && stale, broker.ErrConflict); err != nil {
 		return nil, fault(err)
 	}
 	next.Version++

@@ -102,7 +102,9 @@ func (h *Handler) putTool(ctx context.Context, in *struct {
 		}
 		return h.registry.Writer.PutTool(ctx, next)
 	})
-	if err != nil {
+	err = foreseen(err, in.DryRun && missing != nil, missing)
+	stale := current.Version != version || current.State == broker.Deleted
+	if err = foreseen(err, in.DryRun && stale, broker.ErrConflict); err != nil {
 		return nil, fault(err)
 	}
 	next.Version++
