@@ -25,6 +25,7 @@ type Caller struct {
 	Roles     []string
 	Receipt   string
 	RequestID string
+	Recorded  *bool // set when something of the request has been recorded
 }
 
 // Object is what is asked about.
@@ -99,36 +100,55 @@ func (d *Desk) Read(ctx context.Context, c Caller, o Operation) error {
 	return d.store(ctx, r)
 }
 
-// Change permits a change, records it with before and after (rows or views of
-// them, never with a secret), makes it, and records how it ended. before is nil
-// for what is new, after for what is deleted. A dry run is permitted and
-// recorded, and nothing is made.
-func (d *Desk) Change(ctx context.Context, c Caller, o Operation, before, after any, dry bool, apply func(context.Context) error) error {
+// Change is what is to be done to an object.
+type Change struct {
+	Before, After any   // rows or views of them, never with a secret; nil: it is new, or goes
+	Fault         error // what is known to be wrong with it; told only to who may make it
+	Dry           bool  // nothing is made
+	Apply         func(context.Context) error
+}
+
+// Change permits a change, records it with before and after, makes it, and
+// records how it ended. What has a fault, and a dry run, is recorded and not
+// made.
+func (d *Desk) Change(ctx context.Context, c Caller, o Operation, change Change) error {
 	if err := d.permit(ctx, c, o); err != nil {
 		return err
 	}
+	if change.Fault != nil {
+		r := d.record(c, o, broker.Refused)
+		r.Reason, r.Status = reasonOf(change.Fault), d.Status(change.Fault)
+		return errors.Join(change.Fault, d.store(ctx, r))
+	}
 	r := d.record(c, o, broker.Intent)
 	var err error
-	if r.Before, err = text(before); err == nil {
-		r.After, err = text(after)
+	if r.Before, err = text(change.Before); err == nil {
+		r.After, err = text(change.After)
 	}
 	if err != nil {
 		return err
 	}
-	if dry {
+	if change.Dry {
 		r.Phase, r.Reason, r.Status = broker.Outcome, broker.DryRun, d.Status(nil)
 		return d.store(ctx, r)
 	}
 	if err := d.store(ctx, r); err != nil {
 		return err
 	}
-	fault := apply(ctx)
+	fault := change.Apply(ctx)
 	r.Phase, r.At, r.Before, r.After = broker.Outcome, d.Now().UTC(), "", ""
 	r.Reason, r.Status = reasonOf(fault), d.Status(fault)
 	if d.store(ctx, r) != nil {
 		return errors.Join(fault, broker.ErrUnavailable) // not ErrUnrecorded: it may have been made
 	}
 	return fault
+}
+
+// Refuse records a request that came to no operation.
+func (d *Desk) Refuse(ctx context.Context, c Caller, method string, status int) error {
+	r := d.record(c, Operation{ID: method, Needs: []Need{{}}}, broker.Refused)
+	r.Object, r.Reason, r.Status = "", broker.MessageRefused, status
+	return d.store(ctx, r)
 }
 
 func (d *Desk) permit(ctx context.Context, c Caller, o Operation) error {
@@ -144,6 +164,9 @@ func (d *Desk) permit(ctx context.Context, c Caller, o Operation) error {
 }
 
 func (d *Desk) record(c Caller, o Operation, phase broker.Phase) broker.Record {
+	if c.Recorded != nil {
+		*c.Recorded = true
+	}
 	return broker.Record{
 		Schema: broker.RecordSchema, Receipt: c.Receipt, Phase: phase, At: d.Now().UTC(), RequestID: c.RequestID,
 		Environment: d.Environment, Server: o.Needs[0].On.Server, Issuers: d.Issuers,

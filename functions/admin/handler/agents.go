@@ -97,10 +97,12 @@ func (h *Handler) putAgent(ctx context.Context, in *struct {
 		needs = append(needs, need(policy.SetOwner, on))
 	}
 	op := admin.Operation{ID: "put-agent", Needs: needs}
-	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewAgent(current)), viewAgent(next), in.DryRun,
-		func(ctx context.Context) error { return h.registry.Writer.PutAgent(ctx, next) })
-	stale := current.Version != version || current.State == broker.Deleted
-	if err = foreseen(err, in.DryRun && stale, broker.ErrConflict); err != nil {
+	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
+		Before: viewOf(current.Version > 0, viewAgent(current)), After: viewAgent(next), Dry: in.DryRun,
+		Fault: stale(ctx, version, current.Version, current.State),
+		Apply: func(ctx context.Context) error { return h.registry.Writer.PutAgent(ctx, next) },
+	})
+	if err != nil {
 		return nil, fault(err)
 	}
 	next.Version++
@@ -119,6 +121,9 @@ func (h *Handler) deleteAgent(ctx context.Context, in *struct {
 	op := admin.Operation{ID: "delete-agent", Needs: []admin.Need{need(policy.Delete, agentObject(in.Agent, current.Team))}}
 	next := current
 	next.State, next.Version = broker.Deleted, version
+	if err == nil && version != current.Version {
+		err = broker.ErrConflict
+	}
 	return nil, h.erase(ctx, op, viewAgent(current), in.DryRun, err, func(ctx context.Context) error { return h.registry.Writer.PutAgent(ctx, next) })
 }
 

@@ -113,6 +113,16 @@ func (c Condition) version() (int64, error) {
 	return v, nil
 }
 
+// stale is a conflict where the row is another than the caller saw. Whoever
+// sends a request again under a key may meet its own work: the next version,
+// which the tables recognise if it is the very same.
+func stale(ctx context.Context, version, current int64, state broker.State) error {
+	if state != broker.Deleted && (current == version || current == version+1 && mayBeDone(ctx)) {
+		return nil
+	}
+	return broker.ErrConflict
+}
+
 func tag(version int64) string { return fmt.Sprintf(`"v%d"`, version) }
 
 // Page is what every list takes.

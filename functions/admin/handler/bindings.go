@@ -172,19 +172,14 @@ func (h *Handler) putBinding(ctx context.Context, in *struct {
 		return nil, fault(err)
 	}
 	op := admin.Operation{ID: "put-binding", Needs: bindingNeeds(in.BindingPath, server, current, next)}
-	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewBinding(current, server)), viewBinding(next, server), in.DryRun,
-		func(ctx context.Context) error {
-			switch {
-			case missing != nil:
-				return missing
-			case current.Version != version && !mayBeDone(ctx):
-				return broker.ErrConflict // before any secret is read for it
-			}
-			return h.registry.Bind(ctx, next)
-		})
-	err = foreseen(err, in.DryRun && missing != nil, missing)
-	stale := current.Version != version || current.State == broker.Deleted
-	if err = foreseen(err, in.DryRun && stale, broker.ErrConflict); err != nil {
+	if missing == nil {
+		missing = stale(ctx, version, current.Version, current.State) // before any secret is read for it
+	}
+	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
+		Before: viewOf(current.Version > 0, viewBinding(current, server)), After: viewBinding(next, server), Dry: in.DryRun, Fault: missing,
+		Apply: func(ctx context.Context) error { return h.registry.Bind(ctx, next) },
+	})
+	if err != nil {
 		return nil, fault(err)
 	}
 	next.Version++
@@ -224,8 +219,11 @@ func (h *Handler) deleteBinding(ctx context.Context, in *struct {
 	}
 	server, _ := h.liveServer(ctx, in.Server)
 	current, err := h.reader.Binding(ctx, h.route(in.Server), in.Binding)
-	if err == nil && current.State == broker.Deleted {
+	switch {
+	case err == nil && current.State == broker.Deleted:
 		err = broker.ErrNotFound
+	case err == nil && version != current.Version:
+		err = broker.ErrConflict
 	}
 	op := admin.Operation{ID: "delete-binding", Needs: []admin.Need{need(policy.Delete, bindingObject(in.BindingPath, server))}}
 	next := current

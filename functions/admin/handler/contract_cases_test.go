@@ -16,11 +16,12 @@ import (
 )
 
 const (
-	storeBody = `{"kind":"aws-sm","paths":["prod/*"],"state":"active"}`
-	agentBody = `{"team":"team-notes","ceiling":"medium","state":"active","limits":{"calls_per_minute":60}}`
-	toolBody  = `{"owner":"team-notes","risk":"low","teams":["team-notes"],"state":"active"}`
-	valueBody = `{"server":"notes","value":"` + canary + `"}`
-	question  = `{"server":"notes","principal":"p-alice","kind":"user","groups":["dev"],"action":"call_tool","target":"whoami"}`
+	environmentBody = `{"state":"active"}`
+	storeBody       = `{"kind":"aws-sm","paths":["prod/*"],"state":"active"}`
+	agentBody       = `{"team":"team-notes","ceiling":"medium","state":"active","limits":{"calls_per_minute":60}}`
+	toolBody        = `{"owner":"team-notes","risk":"low","teams":["team-notes"],"state":"active"}`
+	valueBody       = `{"server":"notes","value":"` + canary + `"}`
+	question        = `{"server":"notes","principal":"p-alice","kind":"user","groups":["dev"],"action":"call_tool","target":"whoami"}`
 )
 
 // exercise makes each operation of the document once, as an administrator would.
@@ -28,6 +29,8 @@ func (c *contract) exercise(t *testing.T) {
 	t.Helper()
 	for _, step := range []struct{ method, path, body, condition, version string }{
 		{"GET", "/me", "", "", ""},
+		{"GET", "/environment", "", "", ""},
+		{"PUT", "/environment", environmentBody, "If-Match", `"v1"`},
 		{"PUT", "/stores/aws-sm", storeBody, "If-None-Match", "*"},
 		{"GET", "/stores?limit=1", "", "", ""},
 		{"PUT", "/servers/notes", serverBody, "If-None-Match", "*"},

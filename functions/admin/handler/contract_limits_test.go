@@ -15,13 +15,14 @@ import (
 func bodies() map[string]struct{ method, path, body string } {
 	full := strings.Replace(serverBody, `"state"`, `"propagate":[{"attribute":"email","header":"X-User-Email"}],"limits":{"streams":1},"networks":["10.0.0.0/8"],"state"`, 1)
 	return map[string]struct{ method, path, body string }{
-		"put-server":  {"PUT", "/servers/another", full},
-		"put-agent":   {"PUT", "/agents/another", agentBody},
-		"put-tool":    {"PUT", "/servers/notes/tools/another", toolBody},
-		"put-store":   {"PUT", "/stores/another", storeBody},
-		"put-binding": {"PUT", "/servers/notes/bindings/another", bindingBody},
-		"put-value":   {"PUT", "/values/another", valueBody},
-		"explain":     {"POST", "/explain", question},
+		"put-environment": {"PUT", "/environment", environmentBody},
+		"put-server":      {"PUT", "/servers/another", full},
+		"put-agent":       {"PUT", "/agents/another", agentBody},
+		"put-tool":        {"PUT", "/servers/notes/tools/another", toolBody},
+		"put-store":       {"PUT", "/stores/another", storeBody},
+		"put-binding":     {"PUT", "/servers/notes/bindings/another", bindingBody},
+		"put-value":       {"PUT", "/values/another", valueBody},
+		"explain":         {"POST", "/explain", question},
 	}
 }
 

@@ -72,6 +72,7 @@ type Handler struct {
 func (h *Handler) build() {
 	mux := http.NewServeMux()
 	h.api = humago.New(mux, h.apiConfig())
+	h.environments()
 	h.servers()
 	h.agents()
 	h.tools()
@@ -131,8 +132,31 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) {
 	}
 	c := admin.Caller{Principal: principal, Roles: h.roles(principal.Groups), RequestID: lambdahttp.RequestID(r.Context()),
 		Receipt: ulid.MustNew(ulid.Timestamp(h.now()), rand.Reader).String()}
+	recorded := false
+	c.Recorded = &recorded
 	w.Header().Set("Bindery-Receipt", c.Receipt)
-	h.once(w, r.WithContext(withCaller(r.Context(), c)), c)
+	seen := &status{ResponseWriter: w, code: http.StatusOK}
+	h.once(seen, r.WithContext(withCaller(r.Context(), c)), c)
+	if seen.code >= http.StatusInternalServerError {
+		h.log.Error("request failed", "receipt", c.Receipt, "status", seen.code)
+	}
+	if recorded {
+		return
+	}
+	if err := h.desk.Refuse(r.Context(), c, r.Method[:min(len(r.Method), broker.MaxName)], seen.code); err != nil {
+		h.log.Error("request not recorded", "receipt", c.Receipt, "cause", err.Error())
+	}
+}
+
+// status remembers what was answered.
+type status struct {
+	http.ResponseWriter
+	code int
+}
+
+func (s *status) WriteHeader(code int) {
+	s.code = code
+	s.ResponseWriter.WriteHeader(code)
 }
 
 func (h *Handler) knowsHost(r *http.Request) bool {

@@ -66,64 +66,6 @@ func TestACardIsOnlyMadeOfWhatACallCanHonour(t *testing.T) {
 	f.clean(t)
 }
 
-// TestEscalation: what owners and others must not be able to do.
-func TestEscalation(t *testing.T) {
-	f := newFixture(t)
-	f.seed(t)
-	moved := strings.Replace(serverBody, "notes.example.com", "evil.example.com", 1)
-	opened := strings.Replace(serverBody, `"state"`, `"networks":["10.0.0.0/8"],"state"`, 1)
-	stolen := strings.Replace(serverBody, "team-notes", "team-other", 1)
-	for name, c := range map[string]struct{ who, method, path, body string }{
-		"another team changes a server":           {"other", "PUT", "/servers/notes", serverBody},
-		"another team reads a server":             {"other", "GET", "/servers/notes", ""},
-		"another team takes a server over":        {"other", "PUT", "/servers/notes", stolen},
-		"the owner gives a server away":           {"owner", "PUT", "/servers/notes", stolen},
-		"the owner moves a server in production":  {"owner", "PUT", "/servers/notes", moved},
-		"the owner opens a private network":       {"owner", "PUT", "/servers/notes", opened},
-		"an admin opens a private network":        {"admin", "PUT", "/servers/notes", opened},
-		"the owner deletes a server":              {"owner", "DELETE", "/servers/notes", ""},
-		"the owner binds an unassigned reference": {"owner", "PUT", "/servers/notes/bindings/dev-notes", strings.Replace(bindingBody, "prod/notes#token", "prod/other#token", 1)},
-		"an auditor changes a server":             {"auditor", "PUT", "/servers/notes", serverBody},
-		"an auditor changes a card":               {"auditor", "PUT", "/servers/notes/bindings/dev-notes", bindingBody},
-		"somebody without a role reads a card":    {"nobody", "GET", "/servers/notes/bindings/dev-notes", ""},
-		"an owner writes a value":                 {"owner", "PUT", "/values/token-1", `{"server":"notes","value":"` + canary + `"}`},
-		"an owner registers a store":              {"owner", "PUT", "/stores/aws-sm", `{"kind":"aws-sm","paths":["*"],"state":"active"}`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			a := f.call(t, c.who, c.method, c.path, c.body, "If-Match", `"v1"`).want(t, 403, "forbidden")
-			records := f.records(a)
-			if len(records) != 1 || records[0].Phase != broker.Refused || records[0].Reason != broker.NotPermitted || records[0].Principal != people[c.who].ID {
-				t.Errorf("recorded %+v", records)
-			}
-		})
-	}
-	for _, path := range []string{"/servers/notes", "/servers/notes/bindings/dev-notes", "/stores/aws-sm"} {
-		if path == "/stores/aws-sm" {
-			continue
-		}
-		if a := f.call(t, "root", "GET", path, nil); a.Header().Get("ETag") != `"v1"` {
-			t.Errorf("%s was changed: %s", path, a.Body)
-		}
-	}
-	f.clean(t)
-}
-
-func TestOwnersManageTheirOwn(t *testing.T) {
-	f := newFixture(t)
-	f.seed(t)
-	described := strings.Replace(serverBody, `"state"`, `"description":"ours","state"`, 1)
-	f.call(t, "owner", "PUT", "/servers/notes", described, "If-Match", `"v1"`).want(t, 200, "")
-	f.call(t, "owner", "PUT", "/servers/notes/tools/whoami", `{"owner":"team-notes","risk":"low","state":"active"}`, "If-None-Match", "*").want(t, 200, "")
-	f.call(t, "owner", "PUT", "/servers/notes/bindings/dev-notes", strings.Replace(bindingBody, `"active"`, `"suspended"`, 1), "If-Match", `"v1"`).want(t, 200, "")
-	items := f.call(t, "owner", "GET", "/servers", nil).want(t, 200, "").body["items"].([]any)
-	if len(items) != 1 {
-		t.Errorf("the owner sees %v", items)
-	}
-	if items := f.call(t, "other", "GET", "/servers", nil).want(t, 200, "").body["items"].([]any); len(items) != 0 {
-		t.Errorf("another team sees %v", items)
-	}
-}
-
 // TestTwoAdministratorsEditOneCard: one wins, the other is told, nothing is lost.
 func TestTwoAdministratorsEditOneCard(t *testing.T) {
 	f := newFixture(t)
@@ -208,6 +150,30 @@ func TestAChangeIsRecordedBeforeItIsMade(t *testing.T) {
 	if len(r) != 2 || r[0].Phase != broker.Intent || r[1].Phase != broker.Outcome || r[0].Object != "server/notes" || r[0].Method != "put-server" ||
 		!strings.Contains(r[0].Before, `"state":"active"`) || !strings.Contains(r[0].After, `"state":"suspended"`) || r[1].Status != 200 {
 		t.Errorf("recorded %+v", r)
+	}
+}
+
+// TestEveryRequestOfAKnownCallerIsRecorded, also what comes to no operation.
+func TestEveryRequestOfAKnownCallerIsRecorded(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	for name, c := range map[string]struct {
+		a     answer
+		phase broker.Phase
+	}{
+		"who am I":            {f.call(t, "nobody", "GET", "/me", nil), broker.Outcome},
+		"no such operation":   {f.call(t, "admin", "GET", "/nothing", nil), broker.Refused},
+		"no condition":        {f.call(t, "admin", "PUT", "/servers/notes", serverBody), broker.Refused},
+		"no JSON":             {f.call(t, "admin", "PUT", "/servers/notes", "{", "If-Match", `"v1"`), broker.Refused},
+		"a stale version":     {f.call(t, "admin", "PUT", "/servers/notes", serverBody, "If-Match", `"v7"`), broker.Refused},
+		"a key used again":    {f.call(t, "admin", "PUT", "/servers/notes", serverBody, "Idempotency-Key", strings.Repeat("k", 300)), broker.Refused},
+		"a list":              {f.call(t, "auditor", "GET", "/servers", nil), broker.Outcome},
+		"one that exists not": {f.call(t, "other", "PUT", "/servers/none", serverBody, "If-None-Match", "*"), broker.Refused},
+		"one that exists":     {f.call(t, "other", "PUT", "/servers/notes", serverBody, "If-None-Match", "*"), broker.Refused},
+	} {
+		if r := f.records(c.a); len(r) != 1 || r[0].Phase != c.phase || r[0].Status != c.a.Code {
+			t.Errorf("%s: answered %d, recorded %+v", name, c.a.Code, r)
+		}
 	}
 }
 

@@ -114,16 +114,13 @@ func (h *Handler) putServer(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fault(err)
 	}
-	stale := current.Version != next.Version && !mayBeDone(ctx) || current.State == broker.Deleted
 	op := admin.Operation{ID: "put-server", Needs: serverNeeds(current, next)}
-	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewServer(current)), viewServer(next), in.DryRun,
-		func(ctx context.Context) error {
-			if stale {
-				return broker.ErrConflict
-			}
-			return h.registry.PutServer(ctx, next)
-		})
-	if err = foreseen(err, in.DryRun && stale, broker.ErrConflict); err != nil {
+	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
+		Before: viewOf(current.Version > 0, viewServer(current)), After: viewServer(next), Dry: in.DryRun,
+		Fault: stale(ctx, next.Version, current.Version, current.State),
+		Apply: func(ctx context.Context) error { return h.registry.PutServer(ctx, next) },
+	})
+	if err != nil {
 		return nil, fault(err)
 	}
 	next.Version++
@@ -143,15 +140,6 @@ func (h *Handler) serverChange(ctx context.Context, name string, c Condition, bo
 		return current, next, err
 	}
 	return current, next, nil
-}
-
-// foreseen is what a dry run is told of a change that was permitted and would
-// fail.
-func foreseen(err error, fails bool, with error) error {
-	if err == nil && fails {
-		return with
-	}
-	return err
 }
 
 func serverObject(name, owner string) admin.Object {
@@ -199,13 +187,7 @@ func (h *Handler) deleteServer(ctx context.Context, in *struct {
 // erase makes a tombstone. A fault of reading what is there is told only to who
 // may erase it.
 func (h *Handler) erase(ctx context.Context, op admin.Operation, before any, dry bool, read error, put func(context.Context) error) error {
-	err := h.desk.Change(ctx, callerOf(ctx), op, before, nil, dry, func(ctx context.Context) error {
-		if read != nil {
-			return read
-		}
-		return put(ctx)
-	})
-	if err != nil {
+	if err := h.desk.Change(ctx, callerOf(ctx), op, admin.Change{Before: before, Dry: dry, Fault: read, Apply: put}); err != nil {
 		return fault(err)
 	}
 	return nil

@@ -67,10 +67,12 @@ func (h *Handler) putStore(ctx context.Context, in *struct {
 	next := broker.Store{Environment: h.environment, Name: in.Store, Kind: in.Body.Kind, Paths: broker.Scope(in.Body.Paths), Version: version, State: broker.State(in.Body.State)}
 	on := admin.Object{Kind: storeKind, Name: in.Store}
 	op := admin.Operation{ID: "put-store", Needs: []admin.Need{put(current.Version > 0, on)}}
-	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewStore(current)), viewStore(next), in.DryRun,
-		func(ctx context.Context) error { return h.registry.PutStore(ctx, next) })
-	stale := current.Version != version || current.State == broker.Deleted
-	if err = foreseen(err, in.DryRun && stale, broker.ErrConflict); err != nil {
+	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
+		Before: viewOf(current.Version > 0, viewStore(current)), After: viewStore(next), Dry: in.DryRun,
+		Fault: stale(ctx, version, current.Version, current.State),
+		Apply: func(ctx context.Context) error { return h.registry.PutStore(ctx, next) },
+	})
+	if err != nil {
 		return nil, fault(err)
 	}
 	next.Version++
@@ -109,12 +111,11 @@ func (h *Handler) putValue(ctx context.Context, in *struct {
 	on := admin.Object{Kind: valueKind, Name: in.Value} // assigned to nobody: owners cannot write it
 	op := admin.Operation{ID: "put-value", Needs: []admin.Need{need(policy.PutValue, on)}}
 	var version int64
-	err := h.desk.Change(ctx, callerOf(ctx), op, nil, valueRecord{in.Body.Server, origin}, false, func(ctx context.Context) (err error) {
-		if missing != nil {
-			return missing
-		}
-		version, err = h.values.Put(ctx, h.environment, in.Value, origin, secret.New(in.Body.Value))
-		return err
+	err := h.desk.Change(ctx, callerOf(ctx), op, admin.Change{After: valueRecord{in.Body.Server, origin}, Fault: missing,
+		Apply: func(ctx context.Context) (err error) {
+			version, err = h.values.Put(ctx, h.environment, in.Value, origin, secret.New(in.Body.Value))
+			return err
+		},
 	})
 	if err != nil {
 		return nil, fault(err)

@@ -96,15 +96,14 @@ func (h *Handler) putTool(ctx context.Context, in *struct {
 	on := toolObject(in.ToolPath, server)
 	needs := append([]admin.Need{put(current.Version > 0, on)}, stateNeeds(string(current.State), string(next.State), on)...)
 	op := admin.Operation{ID: "put-tool", Needs: needs}
-	err = h.desk.Change(ctx, callerOf(ctx), op, viewOf(current.Version > 0, viewTool(current)), viewTool(next), in.DryRun, func(ctx context.Context) error {
-		if missing != nil {
-			return missing
-		}
-		return h.registry.Writer.PutTool(ctx, next)
+	if missing == nil {
+		missing = stale(ctx, version, current.Version, current.State)
+	}
+	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
+		Before: viewOf(current.Version > 0, viewTool(current)), After: viewTool(next), Dry: in.DryRun, Fault: missing,
+		Apply: func(ctx context.Context) error { return h.registry.Writer.PutTool(ctx, next) },
 	})
-	err = foreseen(err, in.DryRun && missing != nil, missing)
-	stale := current.Version != version || current.State == broker.Deleted
-	if err = foreseen(err, in.DryRun && stale, broker.ErrConflict); err != nil {
+	if err != nil {
 		return nil, fault(err)
 	}
 	next.Version++

@@ -1,0 +1,75 @@
+package handler
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bindery/shared/admin"
+	"bindery/shared/broker"
+	"bindery/shared/policy"
+)
+
+// EnvironmentBody opens or closes the deployed environment.
+type EnvironmentBody struct {
+	State string `json:"state" enum:"active,suspended" doc:"Only an active environment serves calls"`
+}
+
+// EnvironmentView is the deployed environment as it is read.
+type EnvironmentView struct {
+	Name    string `json:"name"`
+	Version int64  `json:"version"`
+	EnvironmentBody
+}
+
+func (h *Handler) environments() {
+	huma.Register(h.api, operation("get-environment", http.MethodGet, "/environment", "Read whether the environment serves calls", 404), h.getEnvironment)
+	huma.Register(h.api, operation("put-environment", http.MethodPut, "/environment", "Open or close the environment: a fresh deployment serves nothing until it is opened", 409, 412, 413, 415, 422, 428), h.putEnvironment)
+}
+
+func (h *Handler) environmentObject() admin.Object {
+	return admin.Object{Kind: string(policy.EnvironmentKind), Name: h.environment}
+}
+
+func (h *Handler) getEnvironment(ctx context.Context, _ *struct{}) (*one[EnvironmentView], error) {
+	e, err := h.reader.Environment(ctx, h.environment)
+	if asked := h.ask(ctx, "get-environment", h.environmentObject()); asked != nil {
+		return nil, asked
+	}
+	if err != nil {
+		return nil, fault(err)
+	}
+	return &one[EnvironmentView]{tag(e.Version), viewEnvironment(e)}, nil
+}
+
+func (h *Handler) putEnvironment(ctx context.Context, in *struct {
+	Condition
+	Body EnvironmentBody
+}) (*one[EnvironmentView], error) {
+	version, err := in.version()
+	if err != nil {
+		return nil, fault(err)
+	}
+	current, err := h.reader.Environment(ctx, h.environment)
+	if err != nil && !isMissing(err) {
+		return nil, fault(err)
+	}
+	next := broker.Environment{Name: h.environment, Version: version, State: broker.State(in.Body.State)}
+	on := h.environmentObject()
+	needs := append([]admin.Need{put(current.Version > 0, on)}, stateNeeds(string(current.State), string(next.State), on)...)
+	err = h.desk.Change(ctx, callerOf(ctx), admin.Operation{ID: "put-environment", Needs: needs}, admin.Change{
+		Before: viewOf(current.Version > 0, viewEnvironment(current)), After: viewEnvironment(next), Dry: in.DryRun,
+		Fault: stale(ctx, version, current.Version, current.State),
+		Apply: func(ctx context.Context) error { return h.registry.Writer.PutEnvironment(ctx, next) },
+	})
+	if err != nil {
+		return nil, fault(err)
+	}
+	next.Version++
+	return &one[EnvironmentView]{tag(next.Version), viewEnvironment(next)}, nil
+}
+
+func viewEnvironment(e broker.Environment) EnvironmentView {
+	return EnvironmentView{Name: e.Name, Version: e.Version, EnvironmentBody: EnvironmentBody{State: string(e.State)}}
+}
