@@ -65,8 +65,9 @@ func (a Allow) permits(action Action, target string) bool {
 		return a.permitsTemplate(target)
 	case List, Initialize, Notify, Respond, Stream:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // permitsResource compares a URI as it is written. A prefix says nothing about

@@ -90,4 +90,3 @@ func TestAVariableReachesItsUpstream(t *testing.T) {
 		t.Error("a variable that is not listed was bound")
 	}
 }
-

@@ -96,3 +96,22 @@ func TestOnlyASuperAdminOpensAndClosesTheEnvironment(t *testing.T) {
 		t.Errorf("%s", a.Body)
 	}
 }
+
+const vaultBody = `{"kind":"vault","paths":["secret/data/prod/*"],"address":"https://vault.example.com","auth":{"method":"token","credential":"aws-sm:prod/vault#token"},"state":"active"}`
+
+// TestAStoreOfItsOwnAddress: where Bindery signs in and which private networks
+// it opens there need permissions of their own.
+func TestAStoreOfItsOwnAddress(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	f.call(t, "owner", "PUT", "/stores/vault", vaultBody, "If-None-Match", "*").want(t, 403, "forbidden")
+	got := f.call(t, "admin", "PUT", "/stores/vault", vaultBody, "If-None-Match", "*").want(t, 200, "")
+	if !strings.Contains(got.Body.String(), `"auth":{"method":"token","credential":"aws-sm:prod/vault#token"}`) {
+		t.Errorf("%s", got.Body)
+	}
+	opened := strings.Replace(vaultBody, `"auth"`, `"networks":["10.0.0.0/8"],"auth"`, 1)
+	f.call(t, "admin", "PUT", "/stores/vault", opened, "If-Match", `"v1"`).want(t, 403, "forbidden")
+	f.call(t, "root", "PUT", "/stores/vault", opened, "If-Match", `"v1"`).want(t, 200, "")
+	f.call(t, "admin", "PUT", "/stores/vault", strings.Replace(opened, "aws-sm:prod/vault#token", canary, 1), "If-Match", `"v2"`).want(t, 422, "invalid")
+	f.clean(t)
+}

@@ -125,7 +125,7 @@ func newFixture(t testing.TB) *fixture {
 		desk:   &admin.Desk{Environment: "prod", Issuers: "digest", Gate: rules(t), Journal: broker.NewJournal(f, rand.Text), Now: time.Now, Status: statusOf},
 		reader: f.tables, attempts: f.tables, values: &sealedValues{map[string]int64{}}, now: time.Now, log: slog.New(slog.NewJSONHandler(f.log, nil)),
 		registry: &broker.Registry{Writer: f.tables, Reader: f.tables, Sources: map[broker.SourceKind]broker.Source{broker.Static: static},
-			CheckServer: credential.CheckServer, TryAttach: credential.Try},
+			CheckServer: credential.CheckServer, CheckStore: func(broker.Store) error { return nil }, TryAttach: credential.Try},
 	}
 	f.judge = broker.New(broker.Parts{Catalogue: f.tables, Audit: f, Now: time.Now, Nonce: rand.Text, Status: statusOf, Quotas: f.tables})
 	f.build()

@@ -202,14 +202,20 @@ func (b ServerBody) row(environment, name string, version int64) (broker.Server,
 	for _, p := range b.Propagate {
 		s.Propagate = append(s.Propagate, broker.Propagation{Attribute: p.Attribute, Header: p.Header})
 	}
-	for _, n := range b.Networks {
-		prefix, err := netip.ParsePrefix(n)
+	var err error
+	s.Networks, err = networks(b.Networks)
+	return s, err
+}
+
+func networks(texts []string) (list []netip.Prefix, err error) {
+	for _, text := range texts {
+		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
-			return s, fmt.Errorf("%w networks: each must be a CIDR", broker.ErrInvalid)
+			return nil, fmt.Errorf("%w networks: each must be a CIDR", broker.ErrInvalid)
 		}
-		s.Networks = append(s.Networks, prefix)
+		list = append(list, prefix)
 	}
-	return s, nil
+	return list, nil
 }
 
 func viewServer(s broker.Server) ServerView {

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -14,9 +15,22 @@ import (
 
 // StoreBody registers a secret store.
 type StoreBody struct {
-	Kind  string   `json:"kind" enum:"aws-sm,sealed" doc:"What kind of store it is"`
-	Paths []string `json:"paths" minItems:"1" maxItems:"64" doc:"What may be read there: exact, or a prefix followed by *"`
-	State string   `json:"state" enum:"active,suspended"`
+	Kind      string     `json:"kind" enum:"aws-sm,sealed,vault,env" doc:"What kind of store it is"`
+	Paths     []string   `json:"paths" minItems:"1" maxItems:"64" doc:"What may be read there: exact, or a prefix followed by *; of env each variable by its whole name"`
+	Address   string     `json:"address,omitempty" format:"uri" maxLength:"2048" doc:"Of a vault: https, without a path"`
+	Namespace string     `json:"namespace,omitempty" maxLength:"256" doc:"Of a vault"`
+	Networks  []string   `json:"networks,omitempty" maxItems:"16" doc:"Private ranges opened for it (CIDR); super_admin only"`
+	Auth      *StoreAuth `json:"auth,omitempty" doc:"How Bindery signs in at a vault"`
+	State     string     `json:"state" enum:"active,suspended"`
+}
+
+// StoreAuth is how Bindery signs in at a store. It never holds a secret.
+type StoreAuth struct {
+	Method     string `json:"method" enum:"token,jwt,aws-iam"`
+	Mount      string `json:"mount,omitempty" maxLength:"128" doc:"Where the method is mounted, if not under its own name"`
+	Role       string `json:"role,omitempty" maxLength:"128"`
+	Credential string `json:"credential,omitempty" maxLength:"1024" doc:"Reference of the token or JWT, in another store" example:"aws-sm:prod/vault#token"`
+	ServerID   string `json:"server_id,omitempty" maxLength:"256" doc:"X-Vault-AWS-IAM-Server-ID"`
 }
 
 // StoreView is a store as it is read.
@@ -64,9 +78,11 @@ func (h *Handler) putStore(ctx context.Context, in *struct {
 	if err != nil && !isMissing(err) {
 		return nil, fault(err)
 	}
-	next := broker.Store{Environment: h.environment, Name: in.Store, Kind: in.Body.Kind, Paths: broker.Scope(in.Body.Paths), Version: version, State: broker.State(in.Body.State)}
-	on := admin.Object{Kind: storeKind, Name: in.Store}
-	op := admin.Operation{ID: "put-store", Needs: []admin.Need{put(current.Version > 0, on)}}
+	next, err := in.Body.row(h.environment, in.Store, version)
+	if err != nil {
+		return nil, fault(err)
+	}
+	op := admin.Operation{ID: "put-store", Needs: storeNeeds(current, next)}
 	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
 		Before: viewOf(current.Version > 0, viewStore(current)), After: viewStore(next), Dry: in.DryRun,
 		Fault: stale(ctx, version, current.Version, current.State),
@@ -79,9 +95,51 @@ func (h *Handler) putStore(ctx context.Context, in *struct {
 	return &one[StoreView]{tag(next.Version), viewStore(next)}, nil
 }
 
+// storeNeeds is what a change takes: where Bindery signs in, with which
+// credential, and which private networks are open, are more than the rest.
+func storeNeeds(current, next broker.Store) []admin.Need {
+	on := admin.Object{Kind: storeKind, Name: next.Name}
+	needs := append([]admin.Need{put(current.Version > 0, on)}, stateNeeds(string(current.State), string(next.State), on)...)
+	if current.Version > 0 && current.Address != next.Address {
+		needs = append(needs, need(policy.SetOrigin, on))
+	}
+	if credential := next.Auth.Credential; !credential.IsZero() && credential != current.Auth.Credential {
+		needs = append(needs, need(policy.Bind, admin.Object{Kind: referenceKind, Name: credential.String()}))
+	}
+	if fmt.Sprint(current.Networks) != fmt.Sprint(next.Networks) {
+		needs = append(needs, need(policy.OpenNetworks, on))
+	}
+	return needs
+}
+
+func (b StoreBody) row(environment, name string, version int64) (s broker.Store, err error) {
+	s = broker.Store{Environment: environment, Name: name, Kind: b.Kind, Paths: broker.Scope(b.Paths), Version: version, State: broker.State(b.State),
+		Address: b.Address, Namespace: b.Namespace}
+	if s.Networks, err = networks(b.Networks); err != nil || b.Auth == nil {
+		return s, err
+	}
+	s.Auth = broker.StoreAuth{Method: broker.AuthMethod(b.Auth.Method), Mount: b.Auth.Mount, Role: b.Auth.Role, ServerID: b.Auth.ServerID}
+	if b.Auth.Credential != "" {
+		if s.Auth.Credential, err = broker.ParseReference(b.Auth.Credential); err != nil {
+			err = fmt.Errorf("%w credential of the store: it does not parse, and is never taken literally", broker.ErrInvalid)
+		}
+	}
+	return s, err
+}
+
 func viewStore(s broker.Store) StoreView {
-	return StoreView{Name: s.Name, Environment: s.Environment, Version: s.Version,
-		StoreBody: StoreBody{Kind: s.Kind, Paths: append([]string{}, s.Paths...), State: string(s.State)}}
+	v := StoreView{Name: s.Name, Environment: s.Environment, Version: s.Version, StoreBody: StoreBody{Kind: s.Kind, Paths: append([]string{}, s.Paths...),
+		Address: s.Address, Namespace: s.Namespace, State: string(s.State)}}
+	for _, n := range s.Networks {
+		v.Networks = append(v.Networks, n.String())
+	}
+	if s.Auth != (broker.StoreAuth{}) {
+		v.Auth = &StoreAuth{Method: string(s.Auth.Method), Mount: s.Auth.Mount, Role: s.Auth.Role, ServerID: s.Auth.ServerID}
+		if !s.Auth.Credential.IsZero() {
+			v.Auth.Credential = s.Auth.Credential.String()
+		}
+	}
+	return v
 }
 
 // ValueBody is a value and the server it is for. It is write-only.
