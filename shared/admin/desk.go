@@ -10,6 +10,7 @@ package admin
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,7 +88,7 @@ func (d *Desk) Sees(c Caller, n Need) bool { return d.Gate.Permits(c, n) }
 func (d *Desk) List(ctx context.Context, c Caller, o Operation) error {
 	r := d.record(c, o, broker.Outcome)
 	r.Status = d.Status(nil)
-	return d.store(ctx, r)
+	return d.store(ctx, c, r)
 }
 
 // Read permits and records a question. Nothing may be shown if it fails.
@@ -97,7 +98,7 @@ func (d *Desk) Read(ctx context.Context, c Caller, o Operation) error {
 	}
 	r := d.record(c, o, broker.Outcome)
 	r.Status = d.Status(nil)
-	return d.store(ctx, r)
+	return d.store(ctx, c, r)
 }
 
 // Change is what is to be done to an object.
@@ -118,7 +119,7 @@ func (d *Desk) Change(ctx context.Context, c Caller, o Operation, change Change)
 	if change.Fault != nil {
 		r := d.record(c, o, broker.Refused)
 		r.Reason, r.Status = reasonOf(change.Fault), d.Status(change.Fault)
-		return errors.Join(change.Fault, d.store(ctx, r))
+		return errors.Join(change.Fault, d.store(ctx, c, r))
 	}
 	r := d.record(c, o, broker.Intent)
 	var err error
@@ -130,25 +131,32 @@ func (d *Desk) Change(ctx context.Context, c Caller, o Operation, change Change)
 	}
 	if change.Dry {
 		r.Phase, r.Reason, r.Status = broker.Outcome, broker.DryRun, d.Status(nil)
-		return d.store(ctx, r)
+		return d.store(ctx, c, r)
 	}
-	if err := d.store(ctx, r); err != nil {
+	if err := d.store(ctx, c, r); err != nil {
 		return err
 	}
 	fault := change.Apply(ctx)
 	r.Phase, r.At, r.Before, r.After = broker.Outcome, d.Now().UTC(), "", ""
 	r.Reason, r.Status = reasonOf(fault), d.Status(fault)
-	if d.store(ctx, r) != nil {
+	if d.store(ctx, c, r) != nil {
 		return errors.Join(fault, broker.ErrUnavailable) // not ErrUnrecorded: it may have been made
 	}
 	return fault
+}
+
+// Replayed records that an answer was given once more.
+func (d *Desk) Replayed(ctx context.Context, c Caller, method string, a broker.Attempt) error {
+	r := d.record(c, Operation{ID: method, Needs: []Need{{}}}, broker.Outcome)
+	r.Object, r.Reason, r.Status = "attempt/"+a.Receipt, broker.Replayed, a.Status
+	return d.store(ctx, c, r)
 }
 
 // Refuse records a request that came to no operation.
 func (d *Desk) Refuse(ctx context.Context, c Caller, method string, status int) error {
 	r := d.record(c, Operation{ID: method, Needs: []Need{{}}}, broker.Refused)
 	r.Object, r.Reason, r.Status = "", broker.MessageRefused, status
-	return d.store(ctx, r)
+	return d.store(ctx, c, r)
 }
 
 func (d *Desk) permit(ctx context.Context, c Caller, o Operation) error {
@@ -158,43 +166,54 @@ func (d *Desk) permit(ctx context.Context, c Caller, o Operation) error {
 		}
 		r := d.record(c, o, broker.Refused)
 		r.Target, r.Reason, r.Status = n.Do, broker.NotPermitted, d.Status(ErrForbidden)
-		return errors.Join(ErrForbidden, d.store(ctx, r))
+		return errors.Join(ErrForbidden, d.store(ctx, c, r))
 	}
 	return nil
 }
 
 func (d *Desk) record(c Caller, o Operation, phase broker.Phase) broker.Record {
-	if c.Recorded != nil {
-		*c.Recorded = true
-	}
 	return broker.Record{
 		Schema: broker.RecordSchema, Receipt: c.Receipt, Phase: phase, At: d.Now().UTC(), RequestID: c.RequestID,
-		Environment: d.Environment, Server: o.Needs[0].On.Server, Issuers: d.Issuers,
+		Environment: d.Environment, Server: strings.ToValidUTF8(o.Needs[0].On.Server, "?"), Issuers: d.Issuers,
 		Principal: c.Principal.ID, Kind: c.Principal.Kind, Agent: c.Principal.Agent,
-		Method: o.ID, Action: broker.Administer, Target: o.Needs[0].Do, Object: o.Needs[0].On.Path(),
+		Method: o.ID, Action: broker.Administer, Target: o.Needs[0].Do, Object: strings.ToValidUTF8(o.Needs[0].On.Path(), "?"),
 	}
 }
 
 // store appends within a time of its own: a record does not end with its caller.
-func (d *Desk) store(ctx context.Context, r broker.Record) error {
+func (d *Desk) store(ctx context.Context, c Caller, r broker.Record) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), broker.SettleTime)
 	defer cancel()
 	if err := d.Journal.Append(ctx, r); err != nil {
 		return errors.Join(ErrUnrecorded, err)
 	}
+	if c.Recorded != nil {
+		*c.Recorded = true
+	}
 	return nil
 }
 
-// text is the JSON of one side of a change.
+// maxSide is the longest side of a change that is recorded as it is, in bytes.
+const maxSide = 60 << 10
+
+// text is the JSON of one side of a change. What is too long is named by its
+// digest, so that a row can always be stopped or deleted.
 func text(v any) (string, error) {
 	if v == nil {
 		return "", nil
 	}
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		return "", fmt.Errorf("encode the change: %w", err)
 	}
-	return string(b), nil
+	side := strings.TrimSuffix(b.String(), "\n")
+	if len(side) > maxSide {
+		sum := sha256.Sum256([]byte(side))
+		side = fmt.Sprintf(`{"bytes":%d,"sha256":"%x"}`, len(side), sum)
+	}
+	return side, nil
 }
 
 // reasonOf translates a fault of a change into the word for the record.

@@ -50,6 +50,7 @@ const (
 	ChangeLost    Reason = "version_conflict"
 	ChangeFailed  Reason = "change_failed"
 	DryRun        Reason = "dry_run"
+	Replayed      Reason = "replayed"
 )
 
 // Reasons for failing after the intent was recorded.

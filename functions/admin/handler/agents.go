@@ -43,14 +43,11 @@ func (h *Handler) listAgents(ctx context.Context, in *struct{ Page }) (*listing[
 	if err := h.askList(ctx, "list-agents", admin.Object{Kind: agentKind}); err != nil {
 		return nil, err
 	}
-	rows, err := h.reader.Agents(ctx, h.environment, in.rows())
-	if err != nil {
-		return nil, fault(err)
-	}
-	return listed(rows, in.Page, func(a broker.Agent) string { return a.ID },
+	read := func(p broker.Page) ([]broker.Agent, error) { return h.reader.Agents(ctx, h.environment, p) }
+	return listed(in.Page, read, func(a broker.Agent) string { return a.ID },
 		func(a broker.Agent) (AgentView, bool) {
 			return viewAgent(a), h.shows(ctx, a.State, agentObject(a.ID, a.Team))
-		}), nil
+		})
 }
 
 func agentObject(id, team string) admin.Object {

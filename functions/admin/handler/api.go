@@ -37,16 +37,22 @@ func (h *Handler) apiConfig() huma.Config {
 // unmarshal refuses a key that stands twice, and one that is not spelled as
 // this API spells them: two readers could read two requests.
 func unmarshal(data []byte, v any) error {
-	if err := once(json.NewDecoder(bytes.NewReader(data))); err != nil {
+	if err := once(json.NewDecoder(bytes.NewReader(data)), 0); err != nil {
 		return err
 	}
 	return json.Unmarshal(data, v)
 }
 
-var errKey = errors.New("a key stands twice or is misspelled")
+// maxDepth is how deep a body may be nested: more than any of this API is.
+const maxDepth = 32
+
+var errKey = errors.New("a key stands twice or is misspelled, or the body is nested too deep")
 
 // once reads one value and fails where an object repeats or misspells a key.
-func once(d *json.Decoder) error {
+func once(d *json.Decoder, depth int) error {
+	if depth > maxDepth {
+		return errKey
+	}
 	token, err := d.Token()
 	if err != nil {
 		return err
@@ -54,7 +60,7 @@ func once(d *json.Decoder) error {
 	switch token {
 	case json.Delim('['):
 		for d.More() {
-			if err := once(d); err != nil {
+			if err := once(d, depth+1); err != nil {
 				return err
 			}
 		}
@@ -70,7 +76,7 @@ func once(d *json.Decoder) error {
 				return errKey
 			}
 			seen[name] = true
-			if err := once(d); err != nil {
+			if err := once(d, depth+1); err != nil {
 				return err
 			}
 		}
@@ -131,8 +137,6 @@ type Page struct {
 	Limit int    `query:"limit" doc:"Most rows of a page" minimum:"1" maximum:"200" default:"50"`
 }
 
-func (p Page) rows() broker.Page { return broker.Page{After: p.After, Limit: p.Limit} }
-
 // listing is one page.
 type listing[T any] struct {
 	Body struct {
@@ -141,20 +145,34 @@ type listing[T any] struct {
 	}
 }
 
-// listed makes a page of rows: tombstones are left out, and next follows the
-// last row that was read.
-func listed[R, T any](rows []R, p Page, name func(R) string, view func(R) (T, bool)) *listing[T] {
+// listed makes a page of the rows that are shown to the caller. It reads on past
+// those that are not, so that next never names one of them.
+func listed[R, T any](p Page, read func(broker.Page) ([]R, error), name func(R) string, view func(R) (T, bool)) (*listing[T], error) {
 	out := &listing[T]{}
 	out.Body.Items = []T{}
-	for _, r := range rows {
-		if v, shown := view(r); shown {
-			out.Body.Items = append(out.Body.Items, v)
+	last := "" // that was shown
+	for rows := (broker.Page{After: p.After, Limit: broker.MaxPage}); ; {
+		found, err := read(rows)
+		if err != nil {
+			return nil, fault(err)
 		}
+		for _, r := range found {
+			v, shown := view(r)
+			switch {
+			case !shown:
+			case len(out.Body.Items) == p.Limit:
+				out.Body.Next = last
+				return out, nil
+			default:
+				out.Body.Items = append(out.Body.Items, v)
+				last = name(r)
+			}
+		}
+		if len(found) < rows.Limit {
+			return out, nil
+		}
+		rows.After = name(found[len(found)-1])
 	}
-	if len(rows) == p.Limit {
-		out.Body.Next = name(rows[len(rows)-1])
-	}
-	return out
 }
 
 // one is one row with its tag.

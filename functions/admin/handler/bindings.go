@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"time"
 
@@ -95,12 +96,26 @@ func bindingObject(in BindingPath, server broker.Server) admin.Object {
 func bindingNeeds(in BindingPath, server broker.Server, current, next broker.Binding) []admin.Need {
 	on := bindingObject(in, server)
 	needs := append([]admin.Need{put(current.Version > 0, on)}, stateNeeds(string(current.State), string(next.State), on)...)
+	if reopens(current, next) {
+		needs = append(needs, need(policy.Resume, on))
+	}
 	for _, f := range next.Fields {
 		if !slices.Contains(current.Fields, f) {
 			needs = append(needs, need(policy.Bind, admin.Object{Kind: referenceKind, Name: f.Reference.String()}))
 		}
 	}
 	return needs
+}
+
+// reopens reports whether a change lets calls pass that the card, as it stands,
+// refuses: a later end, or other callers and uses of a card that was stopped.
+func reopens(current, next broker.Binding) bool {
+	if current.Version == 0 {
+		return false
+	}
+	later := !current.Expires.IsZero() && (next.Expires.IsZero() || next.Expires.After(current.Expires))
+	stopped := current.State != broker.Active
+	return later || stopped && !reflect.DeepEqual([]any{current.Actor, current.Allow}, []any{next.Actor, next.Allow})
 }
 
 func (h *Handler) listBindings(ctx context.Context, in *struct {
@@ -114,12 +129,9 @@ func (h *Handler) listBindings(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fault(err)
 	}
-	rows, err := h.reader.Bindings(ctx, h.route(in.Server), in.rows())
-	if err != nil {
-		return nil, fault(err)
-	}
-	return listed(rows, in.Page, func(b broker.Binding) string { return b.Name },
-		func(b broker.Binding) (BindingView, bool) { return viewBinding(b, server), b.State != broker.Deleted }), nil
+	read := func(p broker.Page) ([]broker.Binding, error) { return h.reader.Bindings(ctx, h.route(in.Server), p) }
+	return listed(in.Page, read, func(b broker.Binding) string { return b.Name },
+		func(b broker.Binding) (BindingView, bool) { return viewBinding(b, server), b.State != broker.Deleted })
 }
 
 func (h *Handler) getBinding(ctx context.Context, in *BindingPath) (*one[BindingView], error) {
@@ -225,7 +237,11 @@ func (h *Handler) deleteBinding(ctx context.Context, in *struct {
 	case err == nil && version != current.Version:
 		err = broker.ErrConflict
 	}
-	op := admin.Operation{ID: "delete-binding", Needs: []admin.Need{need(policy.Delete, bindingObject(in.BindingPath, server))}}
+	on := bindingObject(in.BindingPath, server)
+	op := admin.Operation{ID: "delete-binding", Needs: []admin.Need{need(policy.Delete, on)}}
+	if current.State != broker.Active { // a card that was stopped refuses; one that is gone does not
+		op.Needs = append(op.Needs, need(policy.Resume, on))
+	}
 	next := current
 	next.State, next.Version = broker.Deleted, version
 	return nil, h.erase(ctx, op, viewBinding(current, server), in.DryRun, err, func(ctx context.Context) error { return h.registry.Writer.PutBinding(ctx, next) })

@@ -14,16 +14,16 @@ import (
 
 // Question is a call that nobody makes: who would use what.
 type Question struct {
-	Server     string            `json:"server" pattern:"^[a-z0-9-]{1,40}$"`
-	Principal  string            `json:"principal" minLength:"1" maxLength:"256" doc:"As in the audit records"`
-	Kind       string            `json:"kind" enum:"user,workload"`
-	Groups     []string          `json:"groups,omitempty" maxItems:"256" doc:"Groups are not stored: say those of the token"`
-	Attributes map[string]string `json:"attributes,omitempty" doc:"Verified claims of a workload"`
-	Agent      string            `json:"agent,omitempty" maxLength:"256"`
-	AgentOnly  bool              `json:"agent_only,omitempty" doc:"The agent calls for itself"`
-	Action     string            `json:"action" enum:"call_tool,get_prompt,read_resource,list,initialize"`
-	Target     string            `json:"target,omitempty" maxLength:"4096" doc:"Tool or prompt name, or resource URI"`
-	Binding    string            `json:"binding,omitempty" maxLength:"40" doc:"The binding that the caller names"`
+	Server     string      `json:"server" pattern:"^[a-z0-9-]{1,40}$"`
+	Principal  string      `json:"principal" minLength:"1" maxLength:"256" doc:"As in the audit records"`
+	Kind       string      `json:"kind" enum:"user,workload"`
+	Groups     []string    `json:"groups,omitempty" maxItems:"256" doc:"Groups are not stored: say those of the token"`
+	Attributes []Attribute `json:"attributes,omitempty" maxItems:"64" doc:"Verified claims of a workload"`
+	Agent      string      `json:"agent,omitempty" maxLength:"256"`
+	AgentOnly  bool        `json:"agent_only,omitempty" doc:"The agent calls for itself"`
+	Action     string      `json:"action" enum:"call_tool,get_prompt,read_resource,list,initialize"`
+	Target     string      `json:"target,omitempty" maxLength:"4096" doc:"Tool or prompt name, or resource URI"`
+	Binding    string      `json:"binding,omitempty" maxLength:"40" doc:"The binding that the caller names"`
 }
 
 // Explanation is what the decision would be.
@@ -59,8 +59,12 @@ func (h *Handler) explain(ctx context.Context, in *struct{ Body Question }) (*st
 		return nil, fault(err)
 	}
 	out := &struct{ Body Explanation }{}
+	attributes := map[string]string{}
+	for _, a := range q.Attributes {
+		attributes[a.Name] = a.Value
+	}
 	d, err := h.judge.Explain(ctx, broker.Call{Receipt: callerOf(ctx).Receipt, Route: h.route(q.Server), Action: broker.Action(q.Action), Target: q.Target, BindingName: q.Binding,
-		Principal: broker.Principal{ID: q.Principal, Kind: broker.Kind(q.Kind), Groups: q.Groups, Attributes: q.Attributes, Agent: q.Agent, AgentOnly: q.AgentOnly}})
+		Principal: broker.Principal{ID: q.Principal, Kind: broker.Kind(q.Kind), Groups: q.Groups, Attributes: attributes, Agent: q.Agent, AgentOnly: q.AgentOnly}})
 	var refusal *broker.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Reason == broker.CatalogueUnread:

@@ -17,7 +17,7 @@ import (
 // client gave it a key: sent again it changes nothing and is answered alike.
 func (h *Handler) once(w http.ResponseWriter, r *http.Request, c admin.Caller) {
 	key := r.Header.Get("Idempotency-Key")
-	if key == "" || r.Method == http.MethodGet || strings.HasPrefix(r.URL.Path, base+"/values/") {
+	if key == "" || r.Method != http.MethodPut && r.Method != http.MethodDelete || strings.HasPrefix(r.URL.Path, base+"/values/") {
 		// A digest of a request that holds a secret would be kept, and could be
 		// guessed at: a value sent twice is just a second version.
 		h.mux.ServeHTTP(w, r)
@@ -39,6 +39,10 @@ func (h *Handler) once(w http.ResponseWriter, r *http.Request, c admin.Caller) {
 	case counts.Receipt != a.Receipt && counts.Status == 0:
 		writeProblem(w, problem(underWay, ""))
 	case counts.Receipt != a.Receipt:
+		if err := h.desk.Replayed(r.Context(), c, r.Method, counts); err != nil {
+			writeProblem(w, problem(kindOf(err), ""))
+			return
+		}
 		replay(w, counts)
 	default:
 		r.Body = http.NoBody

@@ -173,22 +173,29 @@ func (h *Handler) foreign(ctx huma.Context, _ string, v any) (any, error) {
 	p := problem(k, "")
 	p.Status = m.Status
 	for _, e := range m.Errors {
-		p.Errors = append(p.Errors, Wrong{Location: h.place(e.Location), Message: e.Message})
+		p.Errors = append(p.Errors, Wrong{Location: h.place(e.Location), Message: said(e.Message)})
 	}
 	return p, nil
 }
 
-// place names where a request was wrong by names of this API only: what stands
-// at the end of a path may be the caller's own.
+// place names where a request was wrong by names of this API only, as far as
+// they go: what follows is the caller's own.
 func (h *Handler) place(location string) string {
-	i := strings.LastIndexByte(location, '.')
-	if i < 0 {
-		return location
+	parts := strings.Split(location, ".")
+	for i, part := range parts[1:] {
+		if name, _, _ := strings.Cut(part, "["); !h.names[name] {
+			return strings.Join(parts[:i+1], ".")
+		}
 	}
-	if name, _, _ := strings.Cut(location[i+1:], "["); h.names[name] {
-		return location
+	return location
+}
+
+// said is the message of a rule; that of a URI repeats what was sent.
+func said(message string) string {
+	if strings.Contains(message, "RFC 3986") {
+		return "expected string to be RFC 3986 uri"
 	}
-	return location[:i]
+	return message
 }
 
 // learnNames collects the names of all fields and parameters of the document.

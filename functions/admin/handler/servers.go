@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -75,14 +76,11 @@ func (h *Handler) listServers(ctx context.Context, in *struct{ Page }) (*listing
 	if err := h.askList(ctx, "list-servers", admin.Object{Kind: serverKind}); err != nil {
 		return nil, err
 	}
-	rows, err := h.reader.Servers(ctx, h.environment, in.rows())
-	if err != nil {
-		return nil, fault(err)
-	}
-	return listed(rows, in.Page, func(s broker.Server) string { return s.Name },
+	read := func(p broker.Page) ([]broker.Server, error) { return h.reader.Servers(ctx, h.environment, p) }
+	return listed(in.Page, read, func(s broker.Server) string { return s.Name },
 		func(s broker.Server) (ServerView, bool) {
 			return viewServer(s), h.shows(ctx, s.State, serverObject(s.Name, s.Owner))
-		}), nil
+		})
 }
 
 // liveServer reads a server that is not deleted.
@@ -160,7 +158,7 @@ func serverNeeds(current, next broker.Server) []admin.Need {
 	if there && current.Owner != next.Owner {
 		needs = append(needs, need(policy.SetOwner, on))
 	}
-	if fmt.Sprint(current.Networks) != fmt.Sprint(next.Networks) {
+	if fmt.Sprint(current.Networks) != fmt.Sprint(next.Networks) || before != after && len(next.Networks) > 0 { // what is open is open for one origin
 		needs = append(needs, need(policy.OpenNetworks, on))
 	}
 	return needs
@@ -201,6 +199,9 @@ func (b ServerBody) row(environment, name string, version int64) (broker.Server,
 	}
 	for _, p := range b.Propagate {
 		s.Propagate = append(s.Propagate, broker.Propagation{Attribute: p.Attribute, Header: p.Header})
+	}
+	if u, err := url.Parse(b.URL); err != nil || u.RawQuery != "" || u.ForceQuery {
+		return s, fmt.Errorf("%w url: it must have no query; what a query would carry is an attachment", broker.ErrInvalid)
 	}
 	var err error
 	s.Networks, err = networks(b.Networks)

@@ -55,14 +55,11 @@ func (h *Handler) listStores(ctx context.Context, in *struct{ Page }) (*listing[
 	if err := h.askList(ctx, "list-stores", admin.Object{Kind: storeKind}); err != nil {
 		return nil, err
 	}
-	rows, err := h.reader.Stores(ctx, h.environment, in.rows())
-	if err != nil {
-		return nil, fault(err)
-	}
-	return listed(rows, in.Page, func(s broker.Store) string { return s.Name },
+	read := func(p broker.Page) ([]broker.Store, error) { return h.reader.Stores(ctx, h.environment, p) }
+	return listed(in.Page, read, func(s broker.Store) string { return s.Name },
 		func(s broker.Store) (StoreView, bool) {
 			return viewStore(s), h.shows(ctx, s.State, admin.Object{Kind: storeKind, Name: s.Name})
-		}), nil
+		})
 }
 
 func (h *Handler) putStore(ctx context.Context, in *struct {
@@ -106,7 +103,7 @@ func storeNeeds(current, next broker.Store) []admin.Need {
 	if credential := next.Auth.Credential; !credential.IsZero() && credential != current.Auth.Credential {
 		needs = append(needs, need(policy.Bind, admin.Object{Kind: referenceKind, Name: credential.String()}))
 	}
-	if fmt.Sprint(current.Networks) != fmt.Sprint(next.Networks) {
+	if fmt.Sprint(current.Networks) != fmt.Sprint(next.Networks) || current.Address != next.Address && len(next.Networks) > 0 {
 		needs = append(needs, need(policy.OpenNetworks, on))
 	}
 	return needs

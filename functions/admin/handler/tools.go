@@ -52,12 +52,9 @@ func (h *Handler) listTools(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fault(err)
 	}
-	rows, err := h.reader.Tools(ctx, h.route(in.Server), in.rows())
-	if err != nil {
-		return nil, fault(err)
-	}
-	return listed(rows, in.Page, func(t broker.Tool) string { return t.Name },
-		func(t broker.Tool) (ToolView, bool) { return viewTool(t), t.State != broker.Deleted }), nil
+	read := func(p broker.Page) ([]broker.Tool, error) { return h.reader.Tools(ctx, h.route(in.Server), p) }
+	return listed(in.Page, read, func(t broker.Tool) string { return t.Name },
+		func(t broker.Tool) (ToolView, bool) { return viewTool(t), t.State != broker.Deleted })
 }
 
 func (h *Handler) getTool(ctx context.Context, in *ToolPath) (*one[ToolView], error) {
