@@ -96,9 +96,7 @@ func (d *Desk) Read(ctx context.Context, c Caller, o Operation) error {
 	if err := d.permit(ctx, c, o); err != nil {
 		return err
 	}
-	r := d.record(c, o, broker.Outcome)
-	r.Status = d.Status(nil)
-	return d.store(ctx, c, r)
+	return d.List(ctx, c, o)
 }
 
 // Change is what is to be done to an object.

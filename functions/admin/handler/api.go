@@ -26,7 +26,8 @@ func (h *Handler) apiConfig() huma.Config {
 	c.Info.Description = "Servers, agents, tools, stores, values and bindings of one environment."
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.CreateHooks = nil
-	c.Formats = map[string]huma.Format{"application/json": {Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}, "json": {Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}}
+	strict := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
+	c.Formats = map[string]huma.Format{"application/json": strict, "json": strict}
 	c.RejectUnknownQueryParameters = true
 	c.Transformers = append(c.Transformers, h.foreign)
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"}}
@@ -105,7 +106,7 @@ type Condition struct {
 func (c Condition) version() (int64, error) {
 	switch {
 	case c.IfMatch != "" && c.IfNoneMatch != "":
-		return 0, fmt.Errorf("%w Condition: If-Match and If-None-Match exclude each other", broker.ErrInvalid)
+		return 0, fmt.Errorf("%w condition: If-Match and If-None-Match exclude each other", broker.ErrInvalid)
 	case c.IfNoneMatch != "":
 		return 0, nil
 	case c.IfMatch == "":

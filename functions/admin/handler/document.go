@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"iter"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -20,10 +21,19 @@ func (h *Handler) describe() {
 	}
 	delete(schemas.Map(), "ErrorModel") // huma's own
 	delete(schemas.Map(), "ErrorDetail")
-	for _, item := range document.Paths {
-		for _, o := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete} {
-			if o != nil {
-				describeAnswers(o, problem)
+	for o := range operations(document) {
+		describeAnswers(o, problem)
+	}
+}
+
+// operations gives all operations of a document, by the methods of this API.
+func operations(document *huma.OpenAPI) iter.Seq[*huma.Operation] {
+	return func(yield func(*huma.Operation) bool) {
+		for _, item := range document.Paths {
+			for _, o := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete} {
+				if o != nil && !yield(o) {
+					return
+				}
 			}
 		}
 	}

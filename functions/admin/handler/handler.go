@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -64,7 +65,8 @@ type Handler struct {
 	now         func() time.Time
 	log         *slog.Logger
 	api         huma.API
-	names       map[string]bool // of fields and parameters: what an error may repeat
+	document    func() ([]byte, error) // the OpenAPI document, made once when it is first asked for
+	names       map[string]bool        // of fields and parameters: what an error may repeat
 	mux         http.Handler
 }
 
@@ -82,12 +84,13 @@ func (h *Handler) build() {
 	h.whoami()
 	h.describe()
 	h.learnNames()
+	h.document = sync.OnceValues(h.api.OpenAPI().MarshalJSON)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, problem(notFound, "")) })
 	h.mux = mux
 }
 
 // Document is the OpenAPI document of the API.
-func (h *Handler) Document() ([]byte, error) { return h.api.OpenAPI().MarshalJSON() }
+func (h *Handler) Document() ([]byte, error) { return h.document() }
 
 // ServeHTTP authenticates, remembers idempotency keys, and routes.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -101,7 +104,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(h.verifier.AdminMetadata())
 	case path == base+"/openapi.json" && r.Method == http.MethodGet:
-		h.document(w)
+		h.writeDocument(w)
 	case !strings.HasPrefix(path, base+"/"):
 		writeProblem(w, problem(notFound, ""))
 	default:
@@ -109,7 +112,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (h *Handler) document(w http.ResponseWriter) {
+func (h *Handler) writeDocument(w http.ResponseWriter) {
 	text, err := h.Document()
 	if err != nil {
 		writeProblem(w, problem(internal, ""))

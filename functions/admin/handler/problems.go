@@ -59,6 +59,8 @@ type Problem struct {
 	Status int     `json:"status" doc:"HTTP status"`
 	Detail string  `json:"detail,omitempty" doc:"Which rule was broken; nothing of the request is repeated"`
 	Errors []Wrong `json:"errors,omitempty" doc:"Each place of the request that was wrong"`
+
+	retry bool // of its Kind
 }
 
 // Wrong is one place of a request that was wrong.
@@ -77,20 +79,16 @@ func (p *Problem) GetStatus() int { return p.Status }
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
 func problem(k Kind, detail string) *Problem {
-	return &Problem{Type: "urn:bindery:problem:" + k.Name, Title: k.Title, Status: k.Status, Detail: detail}
+	return &Problem{Type: "urn:bindery:problem:" + k.Name, Title: k.Title, Status: k.Status, Detail: detail, retry: k.Retry}
 }
 
 func writeProblem(w http.ResponseWriter, p *Problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
-	if retryable(p.Status) {
+	if p.retry {
 		w.Header().Set("Retry-After", "1")
 	}
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p)
-}
-
-func retryable(status int) bool {
-	return status == http.StatusServiceUnavailable || status == http.StatusConflict
 }
 
 // kindOf maps a fault to its row.
@@ -156,7 +154,7 @@ func causeOf(err error) string {
 // foreign turns huma's own errors into this API's: without the values that were
 // sent. What may succeed later says when.
 func (h *Handler) foreign(ctx huma.Context, _ string, v any) (any, error) {
-	if p, ok := v.(*Problem); ok && retryable(p.Status) {
+	if p, ok := v.(*Problem); ok && p.retry {
 		ctx.SetHeader("Retry-After", "1")
 	}
 	m, ok := v.(*huma.ErrorModel)
@@ -206,14 +204,9 @@ func (h *Handler) learnNames() {
 			h.names[name] = true
 		}
 	}
-	for _, item := range h.api.OpenAPI().Paths {
-		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete} {
-			if op == nil {
-				continue
-			}
-			for _, p := range op.Parameters {
-				h.names[p.Name] = true
-			}
+	for o := range operations(h.api.OpenAPI()) {
+		for _, p := range o.Parameters {
+			h.names[p.Name] = true
 		}
 	}
 }
