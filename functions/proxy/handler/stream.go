@@ -37,12 +37,13 @@ func (x *exchange) stream(ctx context.Context, response *http.Response) {
 			x.end(ctx, out, err, answered)
 			return
 		}
-		text, f := x.event(ctx, &event)
+		data := event.Data()
+		text, f := x.event(ctx, &event, data)
 		if f != nil {
 			x.last(out, *f, answered)
 			return
 		}
-		answered = answered || mcp.IsResponseTo(event.Data(), x.message.ID)
+		answered = answered || mcp.IsResponseTo(data, x.message.ID)
 		if !x.message.Modern && event.HasID() && !x.resumable.Swap(true) {
 			defer x.follow()()
 		}
@@ -81,8 +82,8 @@ func (x *exchange) silentlyAbandoned() {
 // they came. Otherwise its data is masked as the JSON text it is, and then
 // what stands around it: a secret that a line break inside the event splits
 // shows only in the joined data, one in a comment only outside.
-func (x *exchange) event(ctx context.Context, event *mcp.Event) (out []byte, f *failure) {
-	edited, changed, err := x.message.EditResult(event.Data(), x.sees(ctx))
+func (x *exchange) event(ctx context.Context, event *mcp.Event, data []byte) (out []byte, f *failure) {
+	edited, changed, err := x.message.EditResult(data, x.sees(ctx))
 	switch {
 	case err != nil:
 		return nil, &failure{notMCP, broker.UpstreamMalformed}
@@ -92,12 +93,12 @@ func (x *exchange) event(ctx context.Context, event *mcp.Event) (out []byte, f *
 	}
 	if changed {
 		event = &mcp.Event{Raw: event.WithData(edited)}
+		data = event.Data()
 	}
 	out, found := x.masker.Bytes(event.Raw)
 	if found == 0 && event.DataLines() <= 1 {
 		return out, nil
 	}
-	data := event.Data()
 	masked, inData := x.masker.Bytes(data)
 	if found == 0 && inData == 0 {
 		return event.Raw, nil
