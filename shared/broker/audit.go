@@ -51,7 +51,9 @@ type Record struct {
 	Source         SourceKind  `json:"source,omitempty"`
 	References     []string    `json:"references,omitempty"` // "field=reference"
 	Candidates     []Candidate `json:"candidates,omitempty"`
-	Policy         string      `json:"policy,omitempty"`
+	Policy         string      `json:"policy,omitempty"`   // id of the policy set in force, or "none"
+	Policies       []string    `json:"policies,omitempty"` // the policies of it that decided
+	Shadow         *Shadowed   `json:"shadow,omitempty"`
 
 	Reason     Reason   `json:"reason,omitempty"`
 	Status     int      `json:"status,omitempty"`   // what the caller got

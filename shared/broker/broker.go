@@ -12,6 +12,7 @@ type Parts struct {
 	Catalogue Catalogue
 	Audit     AuditLog
 	Sources   map[SourceKind]Source
+	Rules     Rules
 	Now       func() time.Time
 	Nonce     func() string   // unpredictable, 128 bits or more, as printable ASCII
 	Status    func(error) int // the HTTP status that the caller gets for a fault, for the record
@@ -216,7 +217,7 @@ func (b *Broker) record(d *Decision, phase Phase) Record {
 		Principal: c.Principal.ID, Kind: c.Principal.Kind, Agent: c.Principal.Agent, Session: c.Session,
 		Era: c.Era, Method: c.Method, Action: c.Action, Target: target, MessageID: c.MessageID,
 		Binding: card.Name, BindingVersion: card.Version, Mode: card.Mode, Source: card.Source,
-		Named: c.BindingName, Candidates: candidates, Policy: PolicySet, DecidedAt: d.Began.UTC().Format(time.RFC3339Nano),
+		Named: c.BindingName, Candidates: candidates, Policy: noPolicies, DecidedAt: d.Began.UTC().Format(time.RFC3339Nano),
 	}
 	for _, f := range card.Fields {
 		r.References = append(r.References, f.Name+"="+f.Reference.String())
@@ -227,8 +228,9 @@ func (b *Broker) record(d *Decision, phase Phase) Record {
 // maxCandidates is how many candidates a record names, best first.
 const maxCandidates = 32
 
-// PolicySet names the policy set in force: none, so that bindings alone permit.
-const PolicySet = "none"
+// noPolicies stands in a record where no policy set is in force: bindings alone
+// permit.
+const noPolicies = "none"
 
 // Refuse records a call of an authenticated principal that was turned away
 // outside of Decide, because it is no call or its session is not the caller's.

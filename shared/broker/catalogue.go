@@ -20,9 +20,11 @@ const (
 
 // Environment is the row that says the deployed environment is alive.
 type Environment struct {
-	Name    string
-	Version int64
-	State   State
+	Name     string
+	Version  int64
+	State    State
+	Policies string // id of the policy set in force; empty: none
+	Shadow   string // id of a policy set that is only tried out
 }
 
 // Server is a registered upstream MCP server.
@@ -39,6 +41,7 @@ type Server struct {
 	Networks    []netip.Prefix // private ranges opened for this server
 	Timeout     time.Duration  // whole upstream call; 0 means the deployment's limit
 	Limits      Limits         // what all its callers together may use; zero fields: the deployment's
+	Proposer    string         // who proposed the origin that nobody else has approved yet; empty: it is approved
 }
 
 // Placement is where an attachment goes.

@@ -15,6 +15,7 @@ type Call struct {
 	Action      Action
 	Method      string // MCP method
 	Target      string // tool or prompt name, resource URI, or empty
+	Arguments   []byte // of call_tool and get_prompt: the JSON object as it was sent, or nil
 	MessageID   string // JSON-RPC id as text, or empty
 	Era         string // protocol revision
 	Session     string // digest of a legacy session id, or empty

@@ -41,6 +41,9 @@ const (
 	StoreUnregistered Reason = "store_not_registered"
 	CatalogueUnread   Reason = "catalogue_unreadable"
 	DecisionOutdated  Reason = "decision_outdated"
+	PolicyForbids     Reason = "policy_forbids"
+	ApprovalRequired  Reason = "approval_required"
+	PoliciesUnread    Reason = "policies_unreadable"
 )
 
 // Reasons of the administrator's side.

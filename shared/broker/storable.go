@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -17,8 +18,11 @@ const (
 	maxTotal   = 64 << 10 // all texts of a row together, in bytes
 	maxSealed  = 64 << 10 // one sealed text, in bytes
 	maxKeys    = 256 << 10
-	maxVersion = 1 << 53
-	maxWeight  = 1_000_000 // largest priority, either way
+
+	maxPolicies    = 256 << 10 // text of one policy set, in bytes
+	maxPolicyTests = 64 << 10
+	maxVersion     = 1 << 53
+	maxWeight      = 1_000_000 // largest priority, either way
 )
 
 // CheckID accepts 1 to 256 bytes of UTF-8.
@@ -39,6 +43,23 @@ func (e Environment) Check() error {
 	c := rowCheck{row: "environment"}
 	c.name("name", e.Name)
 	c.standing(e.Version, e.State)
+	for _, set := range []string{e.Policies, e.Shadow} {
+		c.require("policy set", set == "" || isSetID(set), "it is named by 64 hexadecimal digits")
+	}
+	return c.err
+}
+
+func isSetID(s string) bool { return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == "" }
+
+// Check refuses what no backend may keep.
+func (s PolicySet) Check() error {
+	c := rowCheck{row: "policy set"}
+	c.name("environment", s.Environment)
+	c.require("id", isSetID(s.ID), "it must have 64 hexadecimal digits")
+	c.require("text", len(s.Text) <= maxPolicies && utf8.ValidString(s.Text), "it must be UTF-8 of at most 256 KiB")
+	c.require("tests", len(s.Tests) <= maxPolicyTests && utf8.ValidString(s.Tests), "they must be UTF-8 of at most 64 KiB")
+	c.time("time", s.At)
+	c.id("author", s.By)
 	return c.err
 }
 
@@ -64,7 +85,7 @@ func (s Server) Check() error {
 	c.name("environment", s.Environment)
 	c.name("name", s.Name)
 	c.standing(s.Version, s.State)
-	c.text("owner, description and URL", s.Owner, s.Description, s.URL)
+	c.text("owner, description, URL and proposer", s.Owner, s.Description, s.URL, s.Proposer)
 	_, err := OriginDigest(s.URL)
 	c.keep(err)
 	c.entries("attachments", len(s.Attach))
@@ -199,6 +220,11 @@ func (r Record) Check() error {
 	c.text("object", r.Object)
 	c.require("change", len(r.Before) <= maxSealed && len(r.After) <= maxSealed && utf8.ValidString(r.Before) && utf8.ValidString(r.After),
 		"before and after must be UTF-8 of at most 64 KiB each")
+	c.list("policies", r.Policies)
+	if r.Shadow != nil {
+		c.text("shadow", r.Shadow.Set, r.Shadow.Effect)
+		c.list("shadow", r.Shadow.Policies)
+	}
 	for _, f := range r.Candidates {
 		c.text("candidate", f.Binding, f.Rank, string(f.State))
 	}
