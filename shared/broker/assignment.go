@@ -54,20 +54,3 @@ func (a Assignment) Check() error {
 	}
 	return c.err
 }
-
-// Use is a binding that names a reference, or once named it: the card says
-// whether it still does.
-type Use struct {
-	Reference Reference // without key
-	Route     Route
-	Binding   string
-}
-
-// Uses finds bindings by what they reference: by all references of a store, or
-// by one (its key does not count). Every binding that is stored is found from
-// then on, before it can serve a call. A page begins after the token that the
-// page before ended with; an empty next ends the list. A limit is 1 to MaxPage.
-type Uses interface {
-	UsesOfStore(ctx context.Context, environment, scheme, after string, limit int) (uses []Use, next string, err error)
-	UsesOfReference(ctx context.Context, environment string, r Reference, after string, limit int) (uses []Use, next string, err error)
-}

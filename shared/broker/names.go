@@ -52,6 +52,9 @@ func ParseRoute(environment, server string) (Route, error) {
 // String gives "environment/server".
 func (r Route) String() string { return r.Environment + "/" + r.Server }
 
+// digestLength is how many characters a digest has.
+const digestLength = 26
+
 // Digest is an opaque, stable name for a thing whose own name must not be
 // shown (an e-mail in a key, a URI in an audit record): the first 26
 // characters of the lower-case base32 SHA-256 over the parts, each prefixed by
@@ -67,7 +70,7 @@ func Digest(parts ...string) string {
 		h.Write([]byte(p))
 	}
 	sum := h.Sum(nil)
-	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum)[:26])
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum)[:digestLength])
 }
 
 // OriginDigest is the digest of scheme, host and port (RFC 6454) of an

@@ -2,7 +2,10 @@ package broker
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // PolicySet is one immutable set of policies on calls, with the tests that must
@@ -26,6 +29,27 @@ type PolicySets interface {
 	AddPolicySet(ctx context.Context, s PolicySet) error
 	PolicySet(ctx context.Context, environment, id string) (PolicySet, error)
 	PolicySetNames(ctx context.Context, environment string, p Page) ([]PolicySet, error)
+}
+
+// CheckSetID accepts 64 lower-case hexadecimal digits.
+func CheckSetID(id string) error {
+	if len(id) != 64 || strings.Trim(id, "0123456789abcdef") != "" {
+		return fmt.Errorf("%w policy set id: it must have 64 hexadecimal digits", ErrInvalid)
+	}
+	return nil
+}
+
+// Check refuses what no backend may keep. That the id is the digest of what it
+// names is for readers to see, each time.
+func (s PolicySet) Check() error {
+	c := rowCheck{row: "policy set"}
+	c.name("environment", s.Environment)
+	c.keep(CheckSetID(s.ID))
+	c.require("text", len(s.Text) <= maxPolicies && utf8.ValidString(s.Text), "it must be UTF-8 of at most 256 KiB")
+	c.require("tests", len(s.Tests) <= maxPolicyTests && utf8.ValidString(s.Tests), "they must be UTF-8 of at most 64 KiB")
+	c.time("time", s.At)
+	c.id("author", s.By)
+	return c.err
 }
 
 // Rules gives compiled policy sets by their id. A set that cannot be read fails

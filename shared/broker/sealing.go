@@ -47,6 +47,12 @@ type SealedValues interface {
 	PutSealed(ctx context.Context, v SealedValue) error
 }
 
+// SealedLister lists the ids of the sealed values of an environment by the rules
+// of CatalogueReader, those of deleted values too, and nothing else of them.
+type SealedLister interface {
+	SealedNames(ctx context.Context, environment string, p Page) ([]string, error)
+}
+
 // KeySet is an issuer's published keys, shared between processes so that a new
 // key costs the issuer one request and not one per process. Sealed holds the
 // JWKS document; it is sealed because it decides who anyone is.

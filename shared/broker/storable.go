@@ -3,7 +3,6 @@ package broker
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -44,22 +43,10 @@ func (e Environment) Check() error {
 	c.name("name", e.Name)
 	c.standing(e.Version, e.State)
 	for _, set := range []string{e.Policies, e.Shadow} {
-		c.require("policy set", set == "" || isSetID(set), "it is named by 64 hexadecimal digits")
+		if set != "" {
+			c.keep(CheckSetID(set))
+		}
 	}
-	return c.err
-}
-
-func isSetID(s string) bool { return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == "" }
-
-// Check refuses what no backend may keep.
-func (s PolicySet) Check() error {
-	c := rowCheck{row: "policy set"}
-	c.name("environment", s.Environment)
-	c.require("id", isSetID(s.ID), "it must have 64 hexadecimal digits")
-	c.require("text", len(s.Text) <= maxPolicies && utf8.ValidString(s.Text), "it must be UTF-8 of at most 256 KiB")
-	c.require("tests", len(s.Tests) <= maxPolicyTests && utf8.ValidString(s.Tests), "they must be UTF-8 of at most 64 KiB")
-	c.time("time", s.At)
-	c.id("author", s.By)
 	return c.err
 }
 

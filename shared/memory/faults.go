@@ -44,8 +44,16 @@ const (
 	ListAgents
 	ListTools
 	ListBindings
+	ReadPolicySet
+	ListPolicySets
+	ReadAssignment
+	ListAssignments
+	ListUses
+	ListSealed
 	BeginAttempt
 	EndAttempt
+	AddPolicySet
+	PutAssignment
 	operations
 )
 
@@ -56,14 +64,15 @@ var opNames = [operations]string{"read the catalogue", "put the environment", "p
 	"load the rolling key", "add the rolling key", "count the call", "take a place", "free the place",
 	"read the environment", "read the store", "read the server", "read the agent", "read the tool", "read the binding",
 	"list the stores", "list the servers", "list the agents", "list the tools", "list the bindings",
-	"begin the attempt", "end the attempt"}
+	"read the policy set", "list the policy sets", "read the assignment", "list the assignments", "list the uses", "list the sealed values",
+	"begin the attempt", "end the attempt", "add the policy set", "put the assignment"}
 
 // String says what the operation does.
 func (o Op) String() string { return opNames[o] }
 
 func (o Op) reads() bool {
 	return o == Snapshot || o == BindingVersion || o == Latest || o == LoadKeys || o == LoadRollingKey ||
-		o >= ReadEnvironment && o <= ListBindings
+		o >= ReadEnvironment && o <= ListSealed
 }
 
 // Fault is what happens to one call. Wait comes first, outside every lock.

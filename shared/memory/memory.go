@@ -47,6 +47,8 @@ type DB struct {
 	places       map[placeKey]stay
 	records      map[recordKey]broker.Record
 	attempts     map[attemptKey]broker.Attempt
+	policySets   map[idKey]broker.PolicySet
+	assignments  map[idKey]*broker.Assignment
 }
 
 type (
@@ -94,6 +96,10 @@ var (
 	_ broker.KeySets         = (*DB)(nil)
 	_ broker.RollingKeys     = (*DB)(nil)
 	_ broker.Quotas          = (*DB)(nil)
+	_ broker.PolicySets      = (*DB)(nil)
+	_ broker.Assignments     = (*DB)(nil)
+	_ broker.Uses            = (*DB)(nil)
+	_ broker.SealedLister    = (*DB)(nil)
 )
 
 // New makes an empty DB. The clock decides only whether a key set, a rolling key
@@ -118,6 +124,8 @@ func New(now func() time.Time) *DB {
 		places:       map[placeKey]stay{},
 		records:      map[recordKey]broker.Record{},
 		attempts:     map[attemptKey]broker.Attempt{},
+		policySets:   map[idKey]broker.PolicySet{},
+		assignments:  map[idKey]*broker.Assignment{},
 	}
 }
 
