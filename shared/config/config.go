@@ -44,6 +44,7 @@ const (
 	Hosts            = "BINDERY_HOSTS"
 	Origins          = "BINDERY_ORIGINS"
 	PrivateNetworks  = "BINDERY_PRIVATE_NETWORKS"
+	Production       = "BINDERY_PRODUCTION"
 	Local            = "BINDERY_LOCAL"
 )
 
@@ -68,6 +69,7 @@ func Settings() []Setting {
 		{Hosts, false, "", false, "comma-separated further names (host or host:port) in the Host header of requests"},
 		{Origins, false, "", false, "comma-separated web origins whose pages may call, such as https://app.example.com"},
 		{PrivateNetworks, false, "", true, "comma-separated private CIDRs in which issuers may live"},
+		{Production, false, "", false, "true or false: whether administration is judged as production; empty: true, but on one machine"},
 		{Local, false, "false", true, "true allows plain http to loopback; refused inside Lambda, except under sam local"},
 	}
 }
@@ -87,6 +89,7 @@ type Config struct {
 	Hosts           []string // as a Host header names them, lower case; first the public URL's own
 	Origins         []string // as an Origin header names them; first the public URL's own
 	PrivateNetworks []netip.Prefix
+	Production      bool // stricter rules of administration
 	Local           bool
 	Memory          int64 // bytes the function may use; 0: unknown, outside Lambda
 }
@@ -112,6 +115,7 @@ func Load(getenv func(string) string) (Config, error) {
 	c.StreamTimeout = l.durationOrNone(StreamTimeout, 10*time.Second, 14*time.Minute)
 	c.MaxAnswerBytes = l.number(MaxAnswerBytes, 1<<10, 1<<30)
 	c.Limits = l.limits()
+	c.Production = l.production(c.Local)
 	c.Hosts, c.Origins = l.hosts(c.PublicURL), l.origins(c.PublicURL)
 	if !c.Stream {
 		c.StreamTimeout = 0 // nothing of a stream arrives before its end

@@ -76,6 +76,27 @@ func TestLoopbackIsRefusedInsideLambda(t *testing.T) {
 	}
 }
 
+// TestEveryDeploymentIsProduction unless it says otherwise or is one machine's.
+func TestEveryDeploymentIsProduction(t *testing.T) {
+	for _, c := range []struct {
+		production, local string
+		want              bool
+	}{{"", "", true}, {"", "true", false}, {"true", "true", true}, {"false", "", false}, {"true", "false", true}} {
+		env := complete()
+		env[config.Production], env[config.Local] = c.production, c.local
+		if got, err := load(env); err != nil || got.Production != c.want {
+			t.Errorf("%+v: %t, %v", c, got.Production, err)
+		}
+	}
+	for _, text := range []string{"yes", "TRUE", "1"} {
+		env := complete()
+		env[config.Production] = text
+		if _, err := load(env); err == nil || !strings.Contains(err.Error(), config.Production) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestAnswersFitIntoTheMemory(t *testing.T) {
 	env := complete()
 	env["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = "256"

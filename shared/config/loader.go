@@ -83,6 +83,14 @@ func (l *loader) oneOf(name string, allowed ...string) string {
 	return ""
 }
 
+// production is what is said, or else what is not one machine.
+func (l *loader) production(local bool) bool {
+	if l.text(Production) == "" {
+		return !local
+	}
+	return l.oneOf(Production, "true", "false") == "true"
+}
+
 func (l *loader) duration(name string, low, high time.Duration) time.Duration {
 	d, err := time.ParseDuration(l.text(name))
 	if err != nil || d < low || d > high {

@@ -16,8 +16,7 @@ import (
 	"bindery/shared/wire"
 )
 
-// New builds the handler from settings. Every deployment but a local one is
-// judged as production.
+// New builds the handler from settings.
 func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	document, err := identity.Parse(c.Issuers, c.Local)
 	if err != nil {
@@ -28,7 +27,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	rules, err := policy.NewAdministration(c.Environment, !c.Local)
+	rules, err := policy.NewAdministration(c.Environment, c.Production)
 	if err != nil {
 		return nil, err
 	}
