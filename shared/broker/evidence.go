@@ -30,11 +30,12 @@ type Entry struct {
 	Object         string // of an administrator's request
 }
 
-// AuditFilter asks the audit index. Everything that is set must hold. Binding
-// needs Server.
+// AuditFilter asks the audit index. Everything that is set must hold, of the
+// entry: what a receipt's intent said counts no more once there is an outcome.
+// Binding needs Server.
 type AuditFilter struct {
 	Environment string
-	From, To    time.Time // From at or after, To before; both required
+	From, To    time.Time // of the call: at or after From, before To; both required
 	Principal   string
 	Agent       string
 	Server      string
@@ -65,8 +66,10 @@ const (
 )
 
 // Seen says that a principal used a binding, through an agent or without one:
-// a credential was obtained for a call. First and Last are exact once the index
-// has caught up.
+// a secret was read for a call, as its outcome says, whether or not the upstream
+// was reached. First and Last are exact once the index has caught up. A call that
+// has only an intent, because its process died, is among the entries and not
+// here.
 type Seen struct {
 	Principal string
 	Agent     string
@@ -94,7 +97,8 @@ type Rotation struct {
 }
 
 // Lag says how far the index is behind: Newest is the time of the newest record
-// it holds, Indexed when that was written to it.
+// it holds, Indexed when that was written to it. Both are zero where nothing has
+// been indexed.
 type Lag struct {
 	Newest  time.Time
 	Indexed time.Time
@@ -102,7 +106,9 @@ type Lag struct {
 
 // AuditIndexWriter fills the index. IndexRecords may be given records in any
 // order and any number of times: the index depends only on which records it was
-// given. After an error the same records may be given again.
+// given, except for Lag.Indexed. A record for which EntryOf fails is refused with
+// ErrInvalid, and the others with it. After an error the same records may be given
+// again.
 type AuditIndexWriter interface {
 	IndexRecords(ctx context.Context, records []Record) error
 }
@@ -110,7 +116,10 @@ type AuditIndexWriter interface {
 // AuditReader reads evidence. Receipt gives the records of one receipt from the
 // audit table itself, intent before outcome, consistently, and none without an
 // error where there are none. All else comes from the index, which may lag. A
-// limit is 1 to MaxPage.
+// limit is 1 to MaxPage. What Entries and SeenOf are to go on after is what they
+// gave as next; anything else fails with ErrInvalid or is a place in this very
+// list. Usages and Rotations are asked for up to MaxPage at once, and leave out
+// what was never seen.
 type AuditReader interface {
 	Receipt(ctx context.Context, receipt string) ([]Record, error)
 	Entries(ctx context.Context, f AuditFilter, after string, limit int) (AuditPage, error)

@@ -54,6 +54,13 @@ const (
 	EndAttempt
 	AddPolicySet
 	PutAssignment
+	IndexRecords
+	ReadReceipt
+	ReadEntries
+	ReadSeen
+	ReadUsages
+	ReadRotations
+	ReadLag
 	operations
 )
 
@@ -65,14 +72,16 @@ var opNames = [operations]string{"read the catalogue", "put the environment", "p
 	"read the environment", "read the store", "read the server", "read the agent", "read the tool", "read the binding",
 	"list the stores", "list the servers", "list the agents", "list the tools", "list the bindings",
 	"read the policy set", "list the policy sets", "read the assignment", "list the assignments", "list the uses", "list the sealed values",
-	"begin the attempt", "end the attempt", "add the policy set", "put the assignment"}
+	"begin the attempt", "end the attempt", "add the policy set", "put the assignment",
+	"index the records", "read the receipt", "read the audit index", "read who was seen", "read the usages", "read the rotations",
+	"read the lag of the audit index"}
 
 // String says what the operation does.
 func (o Op) String() string { return opNames[o] }
 
 func (o Op) reads() bool {
 	return o == Snapshot || o == BindingVersion || o == Latest || o == LoadKeys || o == LoadRollingKey ||
-		o >= ReadEnvironment && o <= ListSealed
+		o >= ReadEnvironment && o <= ListSealed || o >= ReadReceipt && o <= ReadLag
 }
 
 // Fault is what happens to one call. Wait comes first, outside every lock.

@@ -49,6 +49,8 @@ type DB struct {
 	attempts     map[attemptKey]broker.Attempt
 	policySets   map[idKey]broker.PolicySet
 	assignments  map[idKey]*broker.Assignment
+	indexed      map[recordKey]broker.Record
+	lags         map[string]broker.Lag
 }
 
 type (
@@ -96,10 +98,13 @@ var (
 	_ broker.KeySets         = (*DB)(nil)
 	_ broker.RollingKeys     = (*DB)(nil)
 	_ broker.Quotas          = (*DB)(nil)
-	_ broker.PolicySets      = (*DB)(nil)
-	_ broker.Assignments     = (*DB)(nil)
-	_ broker.Uses            = (*DB)(nil)
-	_ broker.SealedLister    = (*DB)(nil)
+
+	_ broker.AuditReader      = (*DB)(nil)
+	_ broker.AuditIndexWriter = (*DB)(nil)
+	_ broker.PolicySets       = (*DB)(nil)
+	_ broker.Assignments      = (*DB)(nil)
+	_ broker.Uses             = (*DB)(nil)
+	_ broker.SealedLister     = (*DB)(nil)
 )
 
 // New makes an empty DB. The clock decides only whether a key set, a rolling key
@@ -126,6 +131,8 @@ func New(now func() time.Time) *DB {
 		attempts:     map[attemptKey]broker.Attempt{},
 		policySets:   map[idKey]broker.PolicySet{},
 		assignments:  map[idKey]*broker.Assignment{},
+		indexed:      map[recordKey]broker.Record{},
+		lags:         map[string]broker.Lag{},
 	}
 }
 

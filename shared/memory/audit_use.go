@@ -1,0 +1,127 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"bindery/shared/broker"
+)
+
+// SeenOf implements broker.AuditReader.
+func (s *DB) SeenOf(ctx context.Context, environment string, kind broker.SeenKind, id, after string, limit int) (seen []broker.Seen, next string, err error) {
+	if err := cmp.Or(broker.CheckSeen(environment, kind, id), broker.CheckUse(after), broker.CheckLimit(limit)); err != nil {
+		return nil, "", err
+	}
+	uses := map[string]broker.Seen{}
+	err = s.do(ctx, ReadSeen, func() error {
+		for _, r := range s.indexed {
+			for _, one := range broker.Sightings(r) {
+				if one.Environment == environment && one.By == kind && one.ID == id {
+					uses[one.Use()] = joined(uses[one.Use()], one.Seen)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	for use, one := range uses {
+		if use > after {
+			seen = append(seen, one)
+		}
+	}
+	slices.SortFunc(seen, func(a, b broker.Seen) int { return cmp.Compare(a.Use(), b.Use()) })
+	if len(seen) > limit {
+		seen = seen[:limit]
+		next = seen[limit-1].Use()
+	}
+	return seen, next, nil
+}
+
+// joined is what two sightings of one use say together; the first may be none.
+func joined(a, b broker.Seen) broker.Seen {
+	if a.First.IsZero() {
+		return b
+	}
+	if b.First.Before(a.First) {
+		a.First = b.First
+	}
+	if b.Last.After(a.Last) {
+		a.Last = b.Last
+	}
+	return a
+}
+
+// Usages implements broker.AuditReader.
+func (s *DB) Usages(ctx context.Context, environment string, of []broker.Binding) (map[string]broker.Usage, error) {
+	if err := broker.CheckUsages(environment, of); err != nil {
+		return nil, err
+	}
+	found := map[string]broker.Usage{}
+	err := s.do(ctx, ReadUsages, func() error {
+		for _, b := range of {
+			if u := s.usage(environment, b); u.Last != (time.Time{}) {
+				found[b.Server+"/"+b.Name] = u
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+func (s *DB) usage(environment string, b broker.Binding) broker.Usage {
+	u := broker.Usage{Server: b.Server, Binding: b.Name}
+	var last, good string // receipts
+	for _, r := range s.indexed {
+		if r.Environment != environment || r.Phase != broker.Outcome || r.Server != b.Server || r.Binding != b.Name {
+			continue
+		}
+		e, err := broker.EntryOf(r)
+		if err != nil {
+			continue
+		}
+		if r.Receipt > last {
+			last, u.Last, u.Reason = r.Receipt, e.At, r.Reason
+		}
+		if r.Reason == "" && r.Receipt > good {
+			good, u.LastGood = r.Receipt, e.At
+		}
+	}
+	return u
+}
+
+// Rotations implements broker.AuditReader.
+func (s *DB) Rotations(ctx context.Context, environment string, references []string) (map[string]broker.Rotation, error) {
+	if err := broker.CheckRotations(environment, references); err != nil {
+		return nil, err
+	}
+	first := map[[2]string]broker.Rotation{}
+	err := s.do(ctx, ReadRotations, func() error {
+		for _, r := range s.indexed {
+			for _, v := range broker.Versions(r) {
+				at := [2]string{v.Reference, v.Version}
+				there, known := first[at]
+				if r.Environment == environment && (!known || v.Since.Before(there.Since)) {
+					first[at] = v
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	newest := map[string]broker.Rotation{}
+	for _, v := range first {
+		if slices.Contains(references, v.Reference) && v.Replaces(newest[v.Reference]) {
+			newest[v.Reference] = v
+		}
+	}
+	return newest, nil
+}
