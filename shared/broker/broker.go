@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -12,7 +13,7 @@ type Parts struct {
 	Catalogue Catalogue
 	Audit     AuditLog
 	Sources   map[SourceKind]Source
-	Rules     Rules
+	Rules     Rules // a set of policies that an environment names is unreadable without them
 	Now       func() time.Time
 	Nonce     func() string   // unpredictable, 128 bits or more, as printable ASCII
 	Status    func(error) int // the HTTP status that the caller gets for a fault, for the record
@@ -27,6 +28,7 @@ type Parts struct {
 type Broker struct {
 	catalogue Catalogue
 	sources   map[SourceKind]Source
+	rules     Rules
 	now       func() time.Time
 	journal   *Journal
 	budget    *budget
@@ -43,6 +45,7 @@ func New(p Parts) *Broker {
 	return &Broker{
 		catalogue: p.Catalogue,
 		sources:   p.Sources,
+		rules:     p.Rules,
 		now:       p.Now,
 		journal:   NewJournal(p.Audit, p.Nonce),
 		budget:    newBudget(),
@@ -217,7 +220,8 @@ func (b *Broker) record(d *Decision, phase Phase) Record {
 		Principal: c.Principal.ID, Kind: c.Principal.Kind, Agent: c.Principal.Agent, Session: c.Session,
 		Era: c.Era, Method: c.Method, Action: c.Action, Target: target, MessageID: c.MessageID,
 		Binding: card.Name, BindingVersion: card.Version, Mode: card.Mode, Source: card.Source,
-		Named: c.BindingName, Candidates: candidates, Policy: noPolicies, DecidedAt: d.Began.UTC().Format(time.RFC3339Nano),
+		Named: c.BindingName, Candidates: candidates, DecidedAt: d.Began.UTC().Format(time.RFC3339Nano),
+		Policy: cmp.Or(d.Policy, noPolicies), Policies: deciding(d.Policies), Shadow: d.Shadow.recorded(),
 	}
 	for _, f := range card.Fields {
 		r.References = append(r.References, f.Name+"="+f.Reference.String())
@@ -227,10 +231,6 @@ func (b *Broker) record(d *Decision, phase Phase) Record {
 
 // maxCandidates is how many candidates a record names, best first.
 const maxCandidates = 32
-
-// noPolicies stands in a record where no policy set is in force: bindings alone
-// permit.
-const noPolicies = "none"
 
 // Refuse records a call of an authenticated principal that was turned away
 // outside of Decide, because it is no call or its session is not the caller's.

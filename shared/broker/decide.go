@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -33,10 +34,14 @@ type Decision struct {
 	Binding    Binding
 	Stores     []Store
 	Candidates []Candidate
+	Policy     string    // id of the set of policies in force, or "none"; empty: it did not come to that
+	Policies   []string  // those of it that decided: that forbid, or else that demand an approval
+	Shadow     *Shadowed // what the set that is tried out would have done; nil: there is none, or it was not asked
 	Began      time.Time // before the first read
 
 	snapshot Snapshot
-	lists    *lists // made by the first Sees
+	rules    RuleSet // the set in force, once it was asked; nil: there is none
+	lists    *lists  // made by the first Sees
 	shares   []share
 	at       moment
 }
@@ -45,9 +50,9 @@ type Decision struct {
 // again before release.
 const DecisionLife = 2 * time.Second
 
-// decide reads the catalogue once and judges the call. The error is always a
-// *Refusal. The Decision comes back with every refusal too, as far as it got,
-// for the record.
+// decide reads the catalogue once and judges the call: by the bindings, then by
+// the policies. The error is always a *Refusal. The Decision comes back with
+// every refusal too, as far as it got, for the record.
 func (b *Broker) decide(ctx context.Context, c Call) (*Decision, error) {
 	d := &Decision{Call: c, Began: b.now()}
 	lookup := Lookup{Route: c.Route, Principal: c.Principal.ID, Agent: c.Principal.Agent, Session: c.Session, Tools: c.Lists}
@@ -62,6 +67,7 @@ func (b *Broker) decide(ctx context.Context, c Call) (*Decision, error) {
 		return d, err
 	}
 	d.Server, d.Stores, d.snapshot = *s.Server, s.Stores, s
+	d.Policy = cmp.Or(s.Environment.Policies, noPolicies)
 	d.shares, d.at.Time = b.allowances.shares(d), d.Began
 	d.at.origin, _ = OriginDigest(s.Server.URL) // without one no binding is alive
 	found := candidates(&s, &c)
@@ -76,6 +82,9 @@ func (b *Broker) decide(ctx context.Context, c Call) (*Decision, error) {
 		return d, err
 	}
 	if err := usable(&d.Binding, d.Server.Attach, d.Stores); err != nil {
+		return d, err
+	}
+	if err := b.askPolicies(ctx, d); err != nil {
 		return d, err
 	}
 	return d, sessionAlive(&s)

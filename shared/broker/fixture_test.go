@@ -27,6 +27,8 @@ type world struct {
 	records  []broker.Record
 	auditErr func(broker.Record) error
 
+	rules broker.Rules // nil: none are joined
+
 	obtain    func() (broker.Credential, error)
 	attachErr error
 	now       time.Time
@@ -82,7 +84,7 @@ func (w *world) FreePlace(_ context.Context, p broker.Place) error {
 func (w *world) broker() *broker.Broker {
 	return broker.New(broker.Parts{
 		Catalogue: w, Audit: w, Sources: map[broker.SourceKind]broker.Source{broker.Static: w},
-		Now:    func() time.Time { return w.now },
+		Rules: w.rules, Now: func() time.Time { return w.now },
 		Status: func(error) int { return 499 }, Quotas: w, Allowances: w.allowances, StreamTime: time.Minute,
 		Nonce: func() string { w.nonces++; return fmt.Sprintf("nonce-%d", w.nonces) },
 	})

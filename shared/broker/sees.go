@@ -5,7 +5,9 @@ import "strings"
 // Sees reports whether the caller of a decision would be allowed to make the
 // named use of the server: call this tool, get this prompt, read this resource.
 // It judges by the same reads and the same rules as the decision, so that a
-// list shows what a call would be allowed. Only what was read for it can be
+// list shows what a call would be allowed. What policies say of arguments is
+// not known here: an element is seen unless its use is forbidden with any; one
+// whose use needs an approval is seen. Only what was read for it can be
 // judged: the call must have had Lists set. Within a legacy session only what
 // the session's own binding serves is seen.
 //
@@ -26,7 +28,8 @@ func (d *Decision) Sees(action Action, target string) bool {
 		}
 	}
 	chosen, err := permit(&s, &c, l.found, d.at)
-	return err == nil && l.usable[chosen.Name] && (c.Session == "" || chosen.Name == d.Binding.Name)
+	return err == nil && l.usable[chosen.Name] && (c.Session == "" || chosen.Name == d.Binding.Name) &&
+		d.shows(c, chosen, s.Tool)
 }
 
 // lists is what judging many elements of lists shares: the bindings that cover
@@ -53,7 +56,8 @@ func newLists(d *Decision) *lists {
 }
 
 // SeesTemplate reports whether some expansion of a URI template (RFC 6570)
-// could be read.
+// could be read, as far as bindings go; policies judge the template as it is
+// written, as if it were a URI.
 func (d *Decision) SeesTemplate(template string) bool { return d.Sees(expandResource, template) }
 
 // expandResource is the question whether a template can lead to a resource
