@@ -78,6 +78,8 @@ func (e *envelope) param(s *scanner, key []byte, depth int) (err error) {
 		e.uri, err = s.raw(depth)
 	case "taskId":
 		e.task, err = s.raw(depth)
+	case "arguments":
+		e.arguments, err = s.raw(depth)
 	case "protocolVersion":
 		e.protocol, err = s.raw(depth)
 	case "capabilities":

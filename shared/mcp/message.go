@@ -43,6 +43,11 @@ type Message struct {
 	Modern  bool   // the revision is 2026-07-28 or later: stateless
 	Lasting bool   // the answer is a stream that stays open: GET and subscriptions/listen
 
+	// Arguments are those of tools/call and prompts/get, as they stand in the
+	// body, whose memory they share; nil where there are none. They are JSON of any
+	// kind in which no object repeats a key.
+	Arguments json.RawMessage
+
 	// Session is the client's Mcp-Session-Id as it was sent, at most 4096 bytes,
 	// in the legacy eras. It proves nothing. What its issuer does not know, it
 	// must answer with 404, however malformed the id is.
@@ -63,6 +68,7 @@ type envelope struct {
 	jsonrpc, id, method, params, result, fault []byte
 
 	name, uri, task, protocol []byte       // of params
+	arguments                 []byte       // of params
 	metaVersion, capabilities []byte       // of params._meta
 	proposed, declared        capabilities // of params (initialize) and of params._meta
 	refType, refName, refURI  []byte       // of params.ref
@@ -180,6 +186,9 @@ func (e *envelope) classify(m *Message, mirrors mirrors) *Error {
 		return refuse(ErrInvalidRequest, "This method needs an id.")
 	}
 	m.Method, m.Action, m.Lasting = known.name, known.action, known.action == broker.Stream
+	if known.naming == namesByName {
+		m.Arguments = e.arguments
+	}
 	named, err := e.target(m, known.naming)
 	if err != nil {
 		return err

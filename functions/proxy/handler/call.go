@@ -86,7 +86,7 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, call *broker.Call
 		return nil, false
 	}
 	message := in.message
-	call.Action, call.Method, call.Target = message.Action, message.Method, message.Target
+	call.Action, call.Method, call.Target, call.Arguments = message.Action, message.Method, message.Target, message.Arguments
 	call.MessageID, call.Era, call.Lasting = string(message.ID), message.Version, message.Lasting
 	call.Lists = message.Action == broker.List || message.Lasting
 	if call.BindingName = r.Header.Get(bindingHeader); call.BindingName != "" && broker.CheckName("binding", call.BindingName) != nil {

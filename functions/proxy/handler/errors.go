@@ -47,6 +47,7 @@ var (
 	otherSession   = Problem{Name: "session_of_another_binding", Status: 403, Code: 14033, Text: "this session was begun under another binding: begin one of its own for this call"}
 	limited        = Problem{Name: "limit_reached", Status: 429, Code: 14290, Text: "a limit on calls or streams is reached, try again", Retry: true}
 	forbidden      = Problem{Name: "forbidden", Status: 403, Code: 14030, Text: "not allowed, or no such server"}
+	needsApproval  = Problem{Name: "approval_required", Status: 403, Code: 14036, Text: "this call needs an approval, which cannot be given yet"}
 	accessEnded    = Problem{Name: "access_ended", Status: 403, Code: 14032, Text: "access ended while the call was under way"}
 	undecided      = Problem{Name: "decision_unavailable", Status: 503, Code: 15032, Text: "the call could not be decided, try again", Retry: true}
 	unrecorded     = Problem{Name: "audit_unavailable", Status: 503, Code: 15033, Text: "the call could not be recorded, so it was not made", Retry: true}
@@ -70,7 +71,7 @@ var (
 // Problems lists the table; the copy in docs/errors.md is tested against it.
 func Problems() []Problem {
 	return []Problem{notRoute, foreignHost, foreignOrigin, noToken, badToken, smallScope, noIssuer, notServed, tooLarge, overSize,
-		brokenBody, unwantedBody, resumeAlone, noSession, otherSession, limited, forbidden, accessEnded, undecided,
+		brokenBody, unwantedBody, resumeAlone, noSession, otherSession, limited, forbidden, needsApproval, accessEnded, undecided,
 		unrecorded, noCredential, badCredential, unreached, slow, streamOver, redirected, encoded, answerLarge, upstreamAuth,
 		upstreamDenied, upstreamFailed, brokeOff, notMCP, wouldLeak, internal}
 }
@@ -119,8 +120,10 @@ func problemOf(err error) Problem {
 // refused maps a refusal. All but these few look the same to a caller.
 func refused(r *broker.Refusal) Problem {
 	switch r.Reason {
-	case broker.CatalogueUnread, broker.DecisionOutdated:
+	case broker.CatalogueUnread, broker.PoliciesUnread, broker.DecisionOutdated:
 		return undecided
+	case broker.ApprovalRequired:
+		return needsApproval
 	case broker.SessionRevoked:
 		return noSession
 	case broker.LimitReached:

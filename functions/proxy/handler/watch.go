@@ -27,8 +27,8 @@ var (
 )
 
 // watch decides a call again every few seconds for as long as it runs, so that
-// a revocation ends what is open and not only what comes next. When the
-// catalogue cannot be read several times in a row, the call ends as well.
+// a revocation ends what is open and not only what comes next. When catalogue or
+// policies cannot be read several times in a row, the call ends as well.
 func (x *exchange) watch(ctx context.Context, end context.CancelCauseFunc) (stop func() bool) {
 	return time.AfterFunc(recheckEvery, func() {
 		for unread := 0; ctx.Err() == nil; pause(ctx, recheckEvery) {
@@ -36,13 +36,18 @@ func (x *exchange) watch(ctx context.Context, end context.CancelCauseFunc) (stop
 			switch err := x.recheck(ctx); {
 			case err == nil:
 				unread = 0
-			case errors.As(err, &refusal) && refusal.Reason == broker.CatalogueUnread && unread+1 < unreadAllowed:
+			case errors.As(err, &refusal) && unreadable(refusal) && unread+1 < unreadAllowed:
 				unread++
 			default:
 				end(errAccessEnded)
 			}
 		}
 	}).Stop
+}
+
+// unreadable reports whether a refusal says only that something could not be read.
+func unreadable(r *broker.Refusal) bool {
+	return r.Reason == broker.CatalogueUnread || r.Reason == broker.PoliciesUnread
 }
 
 func (x *exchange) recheck(ctx context.Context) error {
