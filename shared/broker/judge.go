@@ -101,7 +101,6 @@ func (d *Decision) shows(c Call, b *Binding, t *Tool) bool {
 	if d.rules == nil {
 		return true
 	}
-	c.Arguments = nil
 	switch c.Action { // as the call itself would come
 	case CallTool:
 		c.Method = "tools/call"
