@@ -31,10 +31,11 @@ type Caller struct {
 
 // Object is what is asked about.
 type Object struct {
-	Kind   string // "Server", "Binding", "Agent", "Tool", "Store", "Reference", "Value"
-	Server string // the server it belongs to, or empty
-	Name   string
-	Owner  string // the group that owns it, or empty; of a binding or tool its server's
+	Kind     string // "Server", "Binding", "Agent", "Tool", "Store", "Reference", "Value", "Policy", "Assignment"
+	Server   string // the server it belongs to, or empty
+	Name     string
+	Owner    string // the group that owns it, or empty; of a binding or tool its server's
+	Proposer string // principal who made the change that is to be approved
 }
 
 // Path names the object in records, as in "binding/github/dev-github".

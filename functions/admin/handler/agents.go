@@ -114,13 +114,13 @@ func (h *Handler) deleteAgent(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fault(err)
 	}
-	current, err := h.liveAgent(ctx, in.Agent)
+	current, err := h.reader.Agent(ctx, h.environment, in.Agent)
+	if err == nil {
+		err = erasable(ctx, version, current.Version, current.State)
+	}
 	op := admin.Operation{ID: "delete-agent", Needs: []admin.Need{need(policy.Delete, agentObject(in.Agent, current.Team))}}
 	next := current
 	next.State, next.Version = broker.Deleted, version
-	if err == nil && version != current.Version {
-		err = broker.ErrConflict
-	}
 	return nil, h.erase(ctx, op, viewAgent(current), in.DryRun, err, func(ctx context.Context) error { return h.registry.Writer.PutAgent(ctx, next) })
 }
 

@@ -231,15 +231,12 @@ func (h *Handler) deleteBinding(ctx context.Context, in *struct {
 	}
 	server, _ := h.liveServer(ctx, in.Server)
 	current, err := h.reader.Binding(ctx, h.route(in.Server), in.Binding)
-	switch {
-	case err == nil && current.State == broker.Deleted:
-		err = broker.ErrNotFound
-	case err == nil && version != current.Version:
-		err = broker.ErrConflict
+	if err == nil {
+		err = erasable(ctx, version, current.Version, current.State)
 	}
 	on := bindingObject(in.BindingPath, server)
 	op := admin.Operation{ID: "delete-binding", Needs: []admin.Need{need(policy.Delete, on)}}
-	if current.State != broker.Active { // a card that was stopped refuses; one that is gone does not
+	if current.State != broker.Active && current.State != broker.Deleted { // a card that was stopped refuses; one that is gone does not
 		op.Needs = append(op.Needs, need(policy.Resume, on))
 	}
 	next := current

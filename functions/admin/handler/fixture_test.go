@@ -31,6 +31,7 @@ var people = map[string]broker.Principal{
 	"root":    {ID: "p-root", Kind: broker.User, Groups: []string{"roots"}},
 	"admin":   {ID: "p-admin", Kind: broker.User, Groups: []string{"admins"}},
 	"auditor": {ID: "p-auditor", Kind: broker.User, Groups: []string{"auditors"}},
+	"second":  {ID: "p-second", Kind: broker.User, Groups: []string{"approvers"}},
 	"owner":   {ID: "p-owner", Kind: broker.User, Groups: []string{"team-notes"}},
 	"other":   {ID: "p-other", Kind: broker.User, Groups: []string{"team-other"}},
 	"nobody":  {ID: "p-nobody", Kind: broker.User},
@@ -38,7 +39,7 @@ var people = map[string]broker.Principal{
 
 func rolesOf(groups []string) []string {
 	var roles []string
-	for group, role := range map[string]string{"roots": "super_admin", "admins": "mcp_admin", "auditors": "auditor"} {
+	for group, role := range map[string]string{"roots": "super_admin", "admins": "mcp_admin", "auditors": "auditor", "approvers": "approver"} {
 		if slices.Contains(groups, group) {
 			roles = append(roles, role)
 		}
@@ -121,7 +122,7 @@ func newFixture(t testing.TB) *fixture {
 	f := &fixture{tables: memory.New(time.Now), log: &bytes.Buffer{}}
 	static := credential.NewStatic(map[string]broker.SecretStore{"aws-sm": vault{}}, mask.Check)
 	f.Handler = &Handler{
-		environment: "prod", hosts: []string{"mcp.example.com"}, verifier: tokens{}, roles: rolesOf,
+		environment: "prod", production: true, hosts: []string{"mcp.example.com"}, verifier: tokens{}, roles: rolesOf,
 		desk:   &admin.Desk{Environment: "prod", Issuers: "digest", Gate: rules(t), Journal: broker.NewJournal(f, rand.Text), Now: time.Now, Status: statusOf},
 		reader: f.tables, attempts: f.tables, values: &sealedValues{map[string]int64{}}, now: time.Now, log: slog.New(slog.NewJSONHandler(f.log, nil)),
 		registry: &broker.Registry{Writer: f.tables, Reader: f.tables, Sources: map[broker.SourceKind]broker.Source{broker.Static: static},
@@ -193,10 +194,13 @@ const serverBody = `{"owner":"team-notes","url":"https://notes.example.com/mcp",
 const bindingBody = `{"actor":{"group":"dev"},"allow":{"tools":["*"]},"mode":"service_account","source":"static",
 	"fields":[{"name":"token","reference":"aws-sm:prod/notes#token"}],"owner":"team-notes","state":"active"}`
 
-// seed registers a store, a server and a binding as an administrator would.
+// seed registers a store, a server and a binding as an administrator would. The
+// server's origin needs no approval any more.
 func (f *fixture) seed(t testing.TB) {
 	t.Helper()
 	f.call(t, "root", "PUT", "/stores/aws-sm", `{"kind":"aws-sm","paths":["prod/*"],"state":"active"}`, "If-None-Match", "*").want(t, 200, "")
+	f.production = false
 	f.call(t, "root", "PUT", "/servers/notes", serverBody, "If-None-Match", "*").want(t, 200, "")
+	f.production = true
 	f.call(t, "root", "PUT", "/servers/notes/bindings/dev-notes", bindingBody, "If-None-Match", "*").want(t, 200, "")
 }

@@ -53,6 +53,7 @@ type Judge interface {
 // Handler serves the API. It is safe for concurrent use.
 type Handler struct {
 	environment string
+	production  bool // a new origin needs a second administrator
 	hosts       []string
 	verifier    Verifier
 	roles       func(groups []string) []string

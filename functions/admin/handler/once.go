@@ -17,7 +17,8 @@ import (
 // client gave it a key: sent again it changes nothing and is answered alike.
 func (h *Handler) once(w http.ResponseWriter, r *http.Request, c admin.Caller) {
 	key := r.Header.Get("Idempotency-Key")
-	if key == "" || r.Method != http.MethodPut && r.Method != http.MethodDelete || strings.HasPrefix(r.URL.Path, base+"/values/") {
+	approval := r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/approve")
+	if key == "" || r.Method != http.MethodPut && r.Method != http.MethodDelete && !approval || strings.HasPrefix(r.URL.Path, base+"/values/") {
 		// A digest of a request that holds a secret would be kept, and could be
 		// guessed at: a value sent twice is just a second version.
 		h.mux.ServeHTTP(w, r)

@@ -55,6 +55,9 @@ type ServerView struct {
 	Environment string `json:"environment"`
 	Version     int64  `json:"version"`
 	ServerBody
+	State      string   `json:"state" enum:"active,pending,suspended" doc:"pending: its origin waits for the approval of a second administrator"`
+	ProposedBy string   `json:"proposed_by,omitempty" doc:"Principal who proposed the origin that nobody else has approved yet"`
+	Missing    []string `json:"missing,omitempty" enum:"approval by a second administrator,the server to be resumed,the environment to be opened,an active binding,its bindings to be put again because they were made for another origin" doc:"Said when a server is read: what has to be there before calls can work"`
 }
 
 type ServerPath struct {
@@ -69,6 +72,7 @@ func (h *Handler) servers() {
 	huma.Register(h.api, operation("list-servers", http.MethodGet, "/servers", "List servers"), h.listServers)
 	huma.Register(h.api, operation("get-server", http.MethodGet, "/servers/{server}", "Read a server", 404), h.getServer)
 	huma.Register(h.api, operation("put-server", http.MethodPut, "/servers/{server}", "Make or change a server", 404, 409, 412, 413, 415, 422, 428), h.putServer)
+	huma.Register(h.api, operation("approve-server", http.MethodPost, "/servers/{server}/approve", "Approve the origin that another administrator proposed", 404, 409, 412, 413, 422, 428), h.approveServer)
 	huma.Register(h.api, operation("delete-server", http.MethodDelete, "/servers/{server}", "Delete a server; its name is never used again", 404, 409, 412, 413, 422, 428), h.deleteServer)
 }
 
@@ -100,7 +104,11 @@ func (h *Handler) getServer(ctx context.Context, in *ServerPath) (*one[ServerVie
 	if err != nil {
 		return nil, fault(err)
 	}
-	return &one[ServerView]{tag(s.Version), viewServer(s)}, nil
+	view := viewServer(s)
+	if view.Missing, err = h.missing(ctx, s); err != nil {
+		return nil, fault(err)
+	}
+	return &one[ServerView]{tag(s.Version), view}, nil
 }
 
 func (h *Handler) putServer(ctx context.Context, in *struct {
@@ -137,7 +145,7 @@ func (h *Handler) serverChange(ctx context.Context, name string, c Condition, bo
 	if current, err = h.reader.Server(ctx, h.route(name)); err != nil && !isMissing(err) {
 		return current, next, err
 	}
-	return current, next, nil
+	return current, h.proposed(callerOf(ctx).Principal.ID, current, next), nil
 }
 
 func serverObject(name, owner string) admin.Object {
@@ -149,16 +157,15 @@ func serverObject(name, owner string) admin.Object {
 func serverNeeds(current, next broker.Server) []admin.Need {
 	there := current.Version > 0
 	on := serverObject(next.Name, current.Owner)
-	needs := append([]admin.Need{put(there, on)}, stateNeeds(string(current.State), string(next.State), on)...)
-	before, _ := broker.OriginDigest(current.URL)
-	after, _ := broker.OriginDigest(next.URL)
-	if there && before != after {
+	needs := append([]admin.Need{put(there, on)}, stateNeeds(asked(current.State), asked(next.State), on)...)
+	moved := movesOrigin(current, next)
+	if there && moved {
 		needs = append(needs, need(policy.SetOrigin, on))
 	}
 	if there && current.Owner != next.Owner {
 		needs = append(needs, need(policy.SetOwner, on))
 	}
-	if fmt.Sprint(current.Networks) != fmt.Sprint(next.Networks) || before != after && len(next.Networks) > 0 { // what is open is open for one origin
+	if fmt.Sprint(current.Networks) != fmt.Sprint(next.Networks) || moved && len(next.Networks) > 0 { // what is open is open for one origin
 		needs = append(needs, need(policy.OpenNetworks, on))
 	}
 	return needs
@@ -172,14 +179,28 @@ func (h *Handler) deleteServer(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fault(err)
 	}
-	current, err := h.liveServer(ctx, in.Server)
+	current, err := h.reader.Server(ctx, h.route(in.Server))
+	if err == nil {
+		err = erasable(ctx, version, current.Version, current.State)
+	}
 	op := admin.Operation{ID: "delete-server", Needs: []admin.Need{need(policy.Delete, serverObject(in.Server, current.Owner))}}
 	next := current
 	next.State, next.Version = broker.Deleted, version
-	if err == nil && version != current.Version {
-		err = broker.ErrConflict
-	}
 	return nil, h.erase(ctx, op, viewServer(current), in.DryRun, err, func(ctx context.Context) error { return h.registry.Writer.PutServer(ctx, next) })
+}
+
+// erasable is a fault where the row is another than the caller saw, or gone,
+// except that whoever sends a deletion again under a key may meet its own work.
+func erasable(ctx context.Context, version, current int64, state broker.State) error {
+	switch {
+	case state == broker.Deleted && current == version+1 && mayBeDone(ctx):
+		return nil
+	case state == broker.Deleted:
+		return broker.ErrNotFound
+	case version != current:
+		return broker.ErrConflict
+	}
+	return nil
 }
 
 // erase makes a tombstone. A fault of reading what is there is told only to who
@@ -221,7 +242,8 @@ func networks(texts []string) (list []netip.Prefix, err error) {
 
 func viewServer(s broker.Server) ServerView {
 	v := ServerView{Name: s.Name, Environment: s.Environment, Version: s.Version, ServerBody: ServerBody{Owner: s.Owner, Description: s.Description,
-		URL: s.URL, TimeoutSeconds: int(s.Timeout / time.Second), Limits: viewLimits(s.Limits), State: string(s.State), Attach: []Attachment{}}}
+		URL: s.URL, TimeoutSeconds: int(s.Timeout / time.Second), Limits: viewLimits(s.Limits), State: asked(s.State), Attach: []Attachment{}},
+		State: string(s.State), ProposedBy: s.Proposer}
 	for _, a := range s.Attach {
 		v.Attach = append(v.Attach, Attachment{In: string(a.In), Name: a.Name, Template: a.Template})
 	}

@@ -34,7 +34,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	judge := broker.New(broker.Parts{Catalogue: p.DB, Audit: p.DB, Sources: p.Sources, Now: time.Now, Nonce: rand.Text, Status: statusOf,
 		Quotas: p.DB, Allowances: broker.Allowances(c.Limits)})
 	h := &Handler{
-		environment: c.Environment, hosts: c.Hosts, verifier: verifier, roles: document.Roles,
+		environment: c.Environment, production: c.Production, hosts: c.Hosts, verifier: verifier, roles: document.Roles,
 		desk: &admin.Desk{Environment: c.Environment, Issuers: document.Digest(), Gate: gate{rules, c.Environment},
 			Journal: broker.NewJournal(p.DB, rand.Text), Now: time.Now, Status: statusOf},
 		reader: p.DB, registry: p.Registry(c), values: p.Sealed, judge: judge, attempts: p.DB, now: time.Now, log: log,
