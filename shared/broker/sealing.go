@@ -48,7 +48,8 @@ type SealedValues interface {
 }
 
 // SealedLister lists the ids of the sealed values of an environment by the rules
-// of CatalogueReader, those of deleted values too, and nothing else of them.
+// of CatalogueReader, those of deleted values too, and nothing else of them. An
+// id whose first value was on the way when its writer died may be among them.
 type SealedLister interface {
 	SealedNames(ctx context.Context, environment string, p Page) ([]string, error)
 }

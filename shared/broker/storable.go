@@ -15,6 +15,7 @@ const (
 	maxText    = 2048     // one text of a row, in bytes
 	maxEntries = 256      // one list of a row
 	maxTotal   = 64 << 10 // all texts of a row together, in bytes
+	maxUses    = 90       // secrets that one binding references; a binding and its uses are one transaction
 	maxSealed  = 64 << 10 // one sealed text, in bytes
 	maxKeys    = 256 << 10
 
@@ -138,6 +139,7 @@ func (b Binding) Check() error {
 		c.text("field", f.Name, f.Reference.String())
 		c.require("field", f.Name != "" && !f.Reference.IsZero(), "it needs a name and a reference")
 	}
+	c.require("fields", len(b.Fields) <= maxUses || len(UsesOf(b)) <= maxUses, "they name more than 90 secrets")
 	if !b.Expires.IsZero() {
 		c.time("expiry", b.Expires)
 	}

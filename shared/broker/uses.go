@@ -74,7 +74,7 @@ func PageOfReference(environment string, r Reference, after string, limit int) (
 	if r.IsZero() {
 		return UsesPage{}, fmt.Errorf("%w reference: there is none", ErrInvalid)
 	}
-	return checkUsesPage(UsesPage{environment, r.Scheme(), r.useToken() + ".", after, limit})
+	return checkUsesPage(UsesPage{environment, r.Scheme(), r.useToken(), after, limit})
 }
 
 func checkUsesPage(p UsesPage) (UsesPage, error) {

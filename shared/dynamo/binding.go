@@ -7,38 +7,22 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"bindery/shared/awsfault"
 	"bindery/shared/broker"
 )
 
 const puttingBinding = "put the binding"
 
-// errContended means that another transaction holds one of the items.
-var errContended = errors.New("another transaction is under way")
-
-// transactions is how often a contended transaction is tried.
-const transactions = 6
-
 // PutBinding implements broker.CatalogueWriter. One transaction claims the
-// name, stores the current row and the version, and, when the binding went
-// from one principal to another or to everyone, removes it from where it was:
-// no reader ever finds it in both places or in none.
+// name, stores the current row, the version and where its references are used,
+// and, when the binding went from one principal to another or to everyone,
+// removes it from where it was: no reader ever finds it in both places or in none.
 func (s *DB) PutBinding(ctx context.Context, b broker.Binding) error {
 	if err := b.Check(); err != nil {
 		return err
 	}
-	for try := range transactions {
-		if err := pause(ctx, try); err != nil {
-			return fault(puttingBinding, err)
-		}
-		if err := s.tryPutBinding(ctx, b); !errors.Is(err, errContended) {
-			return err
-		}
-	}
-	return fmt.Errorf("%s: %w: %w", puttingBinding, broker.ErrUnavailable, errContended)
+	return uncontended(ctx, puttingBinding, func() error { return s.tryPutBinding(ctx, b) })
 }
 
 func (s *DB) tryPutBinding(ctx context.Context, b broker.Binding) error {
@@ -59,22 +43,10 @@ func (s *DB) tryPutBinding(ctx context.Context, b broker.Binding) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
-	var canceled *types.TransactionCanceledException
-	switch {
-	case err == nil:
-		return nil
-	case !errors.As(err, &canceled):
-		return fault(puttingBinding, err)
-	}
-	switch code := verdict(canceled.CancellationReasons); code {
-	case "ConditionalCheckFailed":
+	if err = s.transact(ctx, puttingBinding, writes); errors.Is(err, broker.ErrConflict) {
 		return s.settled(ctx, next, current)
-	case "TransactionConflict":
-		return errContended
-	default:
-		return fmt.Errorf("%s: %w: the transaction was canceled: %s", puttingBinding, broker.ErrUnavailable, awsfault.Code(code))
 	}
+	return err
 }
 
 // bindingWrites are the items of the transaction that replaces now by next.
@@ -92,19 +64,17 @@ func (s *DB) bindingWrites(now head, b, next broker.Binding, current attributes)
 	if moved {
 		inPlace = absent()
 	}
-	writes := make([]types.TransactWriteItem, 0, 4)
-	for _, w := range []struct {
-		item attributes
-		when expression.ConditionBuilder
-	}{{headItem, replaces(b.Version)}, {version, absent()}, {current, inPlace}} {
-		e, err := expression.NewBuilder().WithCondition(w.when).Build()
+	list := []conditional{{headItem, replaces(b.Version)}, {version, absent()}, {current, inPlace}}
+	for _, u := range broker.UsesOf(next) {
+		use, err := encode(puttingBinding, newUseRow(u))
 		if err != nil {
-			return nil, fmt.Errorf("%s: build the condition: %w", puttingBinding, err)
+			return nil, err
 		}
-		writes = append(writes, types.TransactWriteItem{Put: &types.Put{
-			TableName: aws.String(s.tables.Catalogue), Item: w.item, ConditionExpression: e.Condition(),
-			ExpressionAttributeNames: e.Names(), ExpressionAttributeValues: e.Values(),
-		}})
+		list = append(list, conditional{use, notLater()})
+	}
+	writes, err := s.puts(puttingBinding, list...)
+	if err != nil {
+		return nil, err
 	}
 	if !moved {
 		return writes, nil
@@ -117,26 +87,6 @@ func (s *DB) bindingWrites(now head, b, next broker.Binding, current attributes)
 		TableName: aws.String(s.tables.Catalogue), Key: bindingKey(routeOf(b), now.principal, b.Name).attributes(),
 		ConditionExpression: e.Condition(), ExpressionAttributeNames: e.Names(), ExpressionAttributeValues: e.Values(),
 	}}), nil
-}
-
-// verdict picks the reason that decides: a condition that did not hold, then
-// anything else, then contention.
-func verdict(reasons []types.CancellationReason) string {
-	code := ""
-	for _, r := range reasons {
-		switch c := aws.ToString(r.Code); c {
-		case "ConditionalCheckFailed":
-			return c
-		case "None", "":
-		case "TransactionConflict":
-			if code == "" {
-				code = c
-			}
-		default:
-			code = c
-		}
-	}
-	return code
 }
 
 // settled tells why the binding cannot replace what is there: it is there

@@ -41,6 +41,10 @@ var (
 	_ broker.KeySets         = (*DB)(nil)
 	_ broker.RollingKeys     = (*DB)(nil)
 	_ broker.Quotas          = (*DB)(nil)
+	_ broker.PolicySets      = (*DB)(nil)
+	_ broker.Assignments     = (*DB)(nil)
+	_ broker.Uses            = (*DB)(nil)
+	_ broker.SealedLister    = (*DB)(nil)
 )
 
 // New makes a DB. The client should have been made with Configure.

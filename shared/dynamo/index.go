@@ -34,12 +34,16 @@ func decodeIndex(a attributes) (indexed, error) {
 
 // index enters a server into the list of its environment, if it is not in it.
 func (s *DB) index(ctx context.Context, r broker.Route) error {
-	const doing = "put the server into the index"
-	item, err := encode(doing, newIndexRow(r))
+	return s.enter(ctx, "put the server into the index", s.tables.Catalogue, newIndexRow(r))
+}
+
+// enter puts a row that never changes, if it is not there.
+func (s *DB) enter(ctx context.Context, doing, table string, row any) error {
+	item, err := encode(doing, row)
 	if err != nil {
 		return err
 	}
-	if _, err := s.tryPut(ctx, doing, s.tables.Catalogue, item, absent()); !errors.Is(err, broker.ErrConflict) {
+	if _, err := s.tryPut(ctx, doing, table, item, absent()); !errors.Is(err, broker.ErrConflict) {
 		return err
 	}
 	return nil

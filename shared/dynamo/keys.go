@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -27,8 +28,14 @@ import (
 //	             history/{environment}/{server}           version/{binding}/{n}     binding          every version, the current one too
 //	             agent/{environment}                      id/{id}                   agent
 //	             tool/{environment}/{server}              name/{name}               tool
+//	             assignment/{environment}                 name/{name}               assignment
+//	             policies/{environment}                   set/{id}                  policy set
+//	             policies/{environment}                   name/{id}                 policy set       without text and tests, written with it
+//	             uses/{environment}/{store}               use/{digest of the reference}.{digest of server and binding}
+//	                                                                                use              written with the binding
 //	revocations  marker/{environment}/{kind}/{id}         marker                    marker
 //	grants       sealed/{environment}/{id}                value                     sealed value     with the version before it
+//	             sealed-names/{environment}               id/{id}                   name             written before the first version
 //	transient    issuer-keys/{environment}/{issuer}       set                       key set          TTL attribute expires
 //	             issuer-keys/{environment}/{issuer}       claim                     claim            TTL attribute expires
 //	             rolling-key/{environment}                {day}                     rolling key      TTL attribute expires
@@ -41,9 +48,11 @@ import (
 // agent/, tool/ and up to three of marker/ by BatchGetItem. The decision about a
 // list of tools reads all of tool/{environment}/{server} by one more Query.
 //
-// Administrators page through store/ of shard 0, servers/, agent/, tool/ and
-// head/ in the order of the sort key, which is not that of the names: escaping
-// moves some of them. servers/ and head/ say where the rows themselves are.
+// Administrators page through store/ of shard 0, servers/, agent/, tool/, head/,
+// assignment/, name/ of policies/, uses/ and sealed-names/ in the order of the
+// sort key, which is not that of the names: escaping moves some of them.
+// servers/ and head/ say where the rows themselves are. A policy set may have
+// 320 KiB, and DynamoDB reads whole rows, so the names have rows of their own.
 //
 // Places are not with the calls, so that taking one does not read the windows
 // that TTL has not deleted yet.
@@ -131,12 +140,46 @@ func toolPartition(r broker.Route) string { return join("tool", r.Environment, r
 
 func toolKey(r broker.Route, name string) key { return key{toolPartition(r), join("name", name)} }
 
+func assignmentPartition(environment string) string { return join("assignment", environment) }
+
+func assignmentKey(environment, name string) key {
+	return key{assignmentPartition(environment), join("name", name)}
+}
+
+func policiesPartition(environment string) string { return join("policies", environment) }
+
+func policySetKey(environment, id string) key {
+	return key{policiesPartition(environment), join("set", id)}
+}
+
+func policySetNameKey(environment, id string) key {
+	return key{policiesPartition(environment), join("name", id)}
+}
+
+func usesPartition(environment, store string) string { return join("uses", environment, store) }
+
+func useKey(environment, store, token string) key {
+	return key{usesPartition(environment, store), join("use", token)}
+}
+
+// usesBetween bounds the sort keys of uses to those whose tokens begin with a
+// prefix and come after one. "~" sorts after all that a token is made of.
+func usesBetween(prefix, after string) (first, last string) {
+	return join("use", cmp.Or(after, prefix)) + " ", join("use", prefix) + "~"
+}
+
 func markerKey(environment string, kind broker.MarkerKind, id string) key {
 	return key{join("marker", environment, string(kind), id), "marker"}
 }
 
 func sealedKey(environment, id string) key {
 	return key{join("sealed", environment, id), "value"}
+}
+
+func sealedNamesPartition(environment string) string { return join("sealed-names", environment) }
+
+func sealedNameKey(environment, id string) key {
+	return key{sealedNamesPartition(environment), join("id", id)}
 }
 
 func keySetKey(environment, issuer string) key {

@@ -31,6 +31,12 @@ func replaces(version int64) expression.ConditionBuilder {
 		And(expression.Name("state").NotEqual(expression.Value(string(broker.Deleted))))
 }
 
+// notLater holds where no row of a later release is: for rows that say nothing
+// but what their key says.
+func notLater() expression.ConditionBuilder {
+	return absent().Or(expression.Name("schema").LessThanEqual(expression.Value(schema)))
+}
+
 // put stores an item on a condition. Where the condition does not hold but the
 // very same item is stored already, an earlier attempt was applied and its
 // answer lost (or somebody else wrote the same): there is nothing left to do.

@@ -114,8 +114,13 @@ func (s *DB) binding(ctx context.Context, doing string, r broker.Route, name str
 // kind and a slash.
 func list[T any](ctx context.Context, s *DB, doing, partition, kind string, p broker.Page, read func(attributes) (T, error)) ([]T, error) {
 	first, last := after(kind, p.After)
+	return between(ctx, s, doing, s.tables.Catalogue, partition, first, last, p.Limit, read)
+}
+
+// between reads so many rows of a partition whose sort keys lie within bounds.
+func between[T any](ctx context.Context, s *DB, doing, table, partition, first, last string, limit int, read func(attributes) (T, error)) ([]T, error) {
 	in := &dynamodb.QueryInput{
-		TableName:              aws.String(s.tables.Catalogue),
+		TableName:              aws.String(table),
 		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :first AND :last"),
 		ExpressionAttributeValues: attributes{":pk": &types.AttributeValueMemberS{Value: partition},
 			":first": &types.AttributeValueMemberS{Value: first}, ":last": &types.AttributeValueMemberS{Value: last}},
@@ -123,7 +128,7 @@ func list[T any](ctx context.Context, s *DB, doing, partition, kind string, p br
 	}
 	var rows []T
 	for {
-		in.Limit = aws.Int32(int32(p.Limit - len(rows)))
+		in.Limit = aws.Int32(int32(limit - len(rows)))
 		out, err := s.client.Query(ctx, in)
 		if err != nil {
 			return nil, fault(doing, err)
@@ -135,7 +140,7 @@ func list[T any](ctx context.Context, s *DB, doing, partition, kind string, p br
 			}
 			rows = append(rows, v)
 		}
-		if len(rows) >= p.Limit || len(out.LastEvaluatedKey) == 0 {
+		if len(rows) >= limit || len(out.LastEvaluatedKey) == 0 {
 			return rows, nil
 		}
 		in.ExclusiveStartKey = out.LastEvaluatedKey

@@ -81,14 +81,17 @@ type environmentRow struct {
 	Environment string `dynamodbav:"environment"`
 	Version     int64  `dynamodbav:"version"`
 	State       string `dynamodbav:"state"`
+	Policies    string `dynamodbav:"policies,omitempty"`
+	Shadow      string `dynamodbav:"shadow,omitempty"`
 }
 
 func newEnvironmentRow(e broker.Environment, shard int) environmentRow {
-	return environmentRow{environmentKey(e.Name, shard).item(), e.Name, e.Version, string(e.State)}
+	return environmentRow{environmentKey(e.Name, shard).item(), e.Name, e.Version, string(e.State), e.Policies, e.Shadow}
 }
 
 func (r environmentRow) value() (broker.Environment, error) {
-	return versioned(broker.Environment{Name: r.Environment, Version: r.Version, State: broker.State(r.State)}, r.Version)
+	return versioned(broker.Environment{Name: r.Environment, Version: r.Version, State: broker.State(r.State),
+		Policies: r.Policies, Shadow: r.Shadow}, r.Version)
 }
 
 type storeRow struct {
@@ -164,6 +167,7 @@ type serverRow struct {
 	Propagate   []propagationRow `dynamodbav:"propagate,omitempty"`
 	Networks    []string         `dynamodbav:"networks,omitempty"`
 	Timeout     time.Duration    `dynamodbav:"timeout_ns,omitempty"`
+	Proposer    string           `dynamodbav:"proposer,omitempty"`
 	limitsRow
 }
 
@@ -190,7 +194,8 @@ type propagationRow struct {
 func newServerRow(v broker.Server) serverRow {
 	r := serverRow{item: serverKey(broker.Route{Environment: v.Environment, Server: v.Name}).item(),
 		Environment: v.Environment, Name: v.Name, Version: v.Version, State: string(v.State),
-		Owner: v.Owner, Description: v.Description, URL: v.URL, Networks: networkTexts(v.Networks), Timeout: v.Timeout, limitsRow: limitsRow(v.Limits)}
+		Owner: v.Owner, Description: v.Description, URL: v.URL, Networks: networkTexts(v.Networks), Timeout: v.Timeout, Proposer: v.Proposer,
+		limitsRow: limitsRow(v.Limits)}
 	for _, a := range v.Attach {
 		r.Attach = append(r.Attach, attachmentRow(a))
 	}
@@ -202,7 +207,8 @@ func newServerRow(v broker.Server) serverRow {
 
 func (r serverRow) value() (broker.Server, error) {
 	v := broker.Server{Environment: r.Environment, Name: r.Name, Version: r.Version, State: broker.State(r.State),
-		Owner: r.Owner, Description: r.Description, URL: r.URL, Timeout: r.Timeout, Limits: broker.Limits(r.limitsRow)}
+		Owner: r.Owner, Description: r.Description, URL: r.URL, Timeout: r.Timeout, Proposer: r.Proposer,
+		Limits: broker.Limits(r.limitsRow)}
 	for _, a := range r.Attach {
 		v.Attach = append(v.Attach, broker.Attachment(a))
 	}

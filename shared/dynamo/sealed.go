@@ -92,7 +92,8 @@ func (s *DB) sealed(ctx context.Context, doing, environment, id string) (sealedP
 	return decode(a, sealedRow.value, sealedPair.key)
 }
 
-// PutSealed implements broker.SealedValues.
+// PutSealed implements broker.SealedValues. The name comes before the first
+// version: a value that could not be listed is not stored.
 func (s *DB) PutSealed(ctx context.Context, v broker.SealedValue) error {
 	const doing = "put the sealed value"
 	if err := v.Check(); err != nil {
@@ -115,6 +116,11 @@ func (s *DB) PutSealed(ctx context.Context, v broker.SealedValue) error {
 	}
 	if v.Version != current+1 {
 		return fmt.Errorf("%s: %w", doing, broker.ErrConflict)
+	}
+	if current == 0 {
+		if err := s.enter(ctx, "put the sealed value into the index", s.tables.Grants, newSealedNameRow(v)); err != nil {
+			return err
+		}
 	}
 	return s.putRow(ctx, doing, s.tables.Grants, row, condition)
 }

@@ -25,6 +25,12 @@ func (s *DB) Append(ctx context.Context, r broker.Record) error {
 		}
 		r.At = r.At.Round(0)
 		r.References, r.Candidates, r.Accesses = clone(r.References), clone(r.Candidates), clone(r.Accesses)
+		r.Policies = clone(r.Policies)
+		if r.Shadow != nil {
+			shadow := *r.Shadow
+			shadow.Policies = clone(shadow.Policies)
+			r.Shadow = &shadow
+		}
 		s.records[at] = r
 		return nil
 	})
