@@ -41,6 +41,7 @@ func TestTemplateRights(t *testing.T) {
 	for role, want := range map[string]map[string][]string{
 		"ProxyRole": {
 			"ReadCatalogue":    {"dynamodb:BatchGetItem", "dynamodb:Query"},
+			"ReadPolicies":     {"dynamodb:GetItem"},
 			"ReadRevocations":  {"dynamodb:BatchGetItem"},
 			"ReadSealedValues": {"dynamodb:GetItem"},
 			"ShareIssuerKeys":  {"dynamodb:GetItem", "dynamodb:PutItem"},
@@ -115,6 +116,14 @@ func leading(operator string, partitions ...string) any {
 		list = append(list, object{"Fn::Sub": p})
 	}
 	return object{operator: object{"dynamodb:LeadingKeys": list}, "Null": object{"dynamodb:LeadingKeys": "false"}}
+}
+
+// TestTemplateBoundsTheProxysPolicies: of the catalogue it can get no other row
+// by itself than policies of its own environment.
+func TestTemplateBoundsTheProxysPolicies(t *testing.T) {
+	read := rights(t, "ProxyRole")["ReadPolicies"]
+	same(t, "policies", read["Condition"], leading("ForAllValues:StringEquals", "policies/${Environment}"))
+	same(t, "their table", read["Resource"], any(object{"Fn::GetAtt": []any{"CatalogueTable", "Arn"}}))
 }
 
 // TestTemplateBoundsTheAdminFunction: the only rows that it can delete are those
