@@ -183,12 +183,14 @@ func deletionBrokenOff(t *testing.T, fault memory.Fault) {
 	f := newFixture(t)
 	f.seed(t)
 	f.call(t, "root", "PUT", "/agents/oidc:bot", agentBody, "If-None-Match", "*").want(t, 200, "")
+	f.call(t, "root", "PUT", "/servers/notes/tools/whoami", toolBody, "If-None-Match", "*").want(t, 200, "")
 	for _, c := range []struct {
 		op   memory.Op
 		path string
-	}{{memory.PutBinding, "/servers/notes/bindings/dev-notes"}, {memory.PutServer, "/servers/notes"}, {memory.PutAgent, "/agents/oidc:bot"}} {
+	}{{memory.PutBinding, "/servers/notes/bindings/dev-notes"}, {memory.PutTool, "/servers/notes/tools/whoami"}, {memory.PutServer, "/servers/notes"},
+		{memory.PutAgent, "/agents/oidc:bot"}, {memory.PutStore, "/stores/aws-sm"}} {
 		who := "root"
-		if c.op == memory.PutBinding {
+		if c.op == memory.PutBinding || c.op == memory.PutTool {
 			who = "owner" // who may not delete what was stopped, but finds the own work
 		}
 		remove := func() answer {

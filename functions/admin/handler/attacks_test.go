@@ -66,6 +66,10 @@ func TestAnOwnerDoesNotUndoAStop(t *testing.T) {
 	f.call(t, "owner", "PUT", path, strings.Replace(suspended, `"dev"`, `"elsewhere"`, 1), "If-Match", `"v3"`).want(t, 403, "forbidden")
 	f.call(t, "owner", "DELETE", path, nil, "If-Match", `"v3"`).want(t, 403, "forbidden")
 	f.call(t, "admin", "DELETE", path, nil, "If-Match", `"v3"`).want(t, 204, "")
+	const tool = "/servers/notes/tools/whoami"
+	f.call(t, "admin", "PUT", tool, strings.Replace(toolBody, `"active"`, `"suspended"`, 1), "If-None-Match", "*").want(t, 200, "")
+	f.call(t, "owner", "DELETE", tool, nil, "If-Match", `"v1"`).want(t, 403, "forbidden")
+	f.call(t, "admin", "DELETE", tool, nil, "If-Match", `"v1"`).want(t, 204, "")
 }
 
 // TestAMovedServerKeepsNoOpenNetwork without a super admin.

@@ -32,6 +32,7 @@ func (c *contract) exercise(t *testing.T) {
 		{"GET", "/environment", "", "", ""},
 		{"PUT", "/environment", environmentBody, "If-Match", `"v1"`},
 		{"PUT", "/stores/aws-sm", storeBody, "If-None-Match", "*"},
+		{"GET", "/stores/aws-sm", "", "", ""},
 		{"GET", "/stores?limit=1", "", "", ""},
 		{"PUT", "/servers/notes", serverBody, "If-None-Match", "*"},
 		{"PUT", "/servers/notes?dry_run=true", serverBody, "If-Match", `"v1"`},
@@ -53,7 +54,9 @@ func (c *contract) exercise(t *testing.T) {
 		{"POST", "/explain", question, "", ""},
 		{"PUT", "/values/token-1", valueBody, "", ""},
 		{"DELETE", "/servers/notes/bindings/dev-notes", "", "If-Match", `"v1"`},
+		{"DELETE", "/servers/notes/tools/whoami", "", "If-Match", `"v1"`},
 		{"DELETE", "/servers/notes", "", "If-Match", `"v2"`},
+		{"DELETE", "/stores/aws-sm", "", "If-Match", `"v1"`},
 	} {
 		who := "root"
 		if strings.HasSuffix(step.path, "/approve") { // nobody approves their own

@@ -47,6 +47,8 @@ type StorePath struct {
 
 func (h *Handler) stores() {
 	huma.Register(h.api, operation("list-stores", http.MethodGet, "/stores", "List stores"), h.listStores)
+	huma.Register(h.api, operation("get-store", http.MethodGet, "/stores/{store}", "Read a store", 404), h.getStore)
+	huma.Register(h.api, operation("delete-store", http.MethodDelete, "/stores/{store}", "Delete a store: its references are refused, and its name is never used again", 404, 409, 412, 413, 422, 428), h.deleteStore)
 	huma.Register(h.api, operation("put-store", http.MethodPut, "/stores/{store}", "Register or change a store", 409, 412, 413, 415, 422, 428), h.putStore)
 	huma.Register(h.api, operation("put-value", http.MethodPut, "/values/{value}", "Seal a value; nobody reads it back", 404, 409, 413, 415, 422), h.putValue)
 }
@@ -58,8 +60,42 @@ func (h *Handler) listStores(ctx context.Context, in *struct{ Page }) (*listing[
 	read := func(p broker.Page) ([]broker.Store, error) { return h.reader.Stores(ctx, h.environment, p) }
 	return listed(in.Page, read, func(s broker.Store) string { return s.Name },
 		func(s broker.Store) (StoreView, bool) {
-			return viewStore(s), h.shows(ctx, s.State, admin.Object{Kind: storeKind, Name: s.Name})
+			return viewStore(s), h.shows(ctx, s.State, storeObject(s.Name))
 		})
+}
+
+func storeObject(name string) admin.Object { return admin.Object{Kind: storeKind, Name: name} }
+
+func (h *Handler) getStore(ctx context.Context, in *StorePath) (*one[StoreView], error) {
+	s, err := h.reader.Store(ctx, h.environment, in.Store)
+	if err == nil && s.State == broker.Deleted {
+		err = broker.ErrNotFound
+	}
+	if asked := h.ask(ctx, "get-store", storeObject(in.Store)); asked != nil {
+		return nil, asked
+	}
+	if err != nil {
+		return nil, fault(err)
+	}
+	return &one[StoreView]{tag(s.Version), viewStore(s)}, nil
+}
+
+func (h *Handler) deleteStore(ctx context.Context, in *struct {
+	StorePath
+	Condition
+}) (*struct{}, error) {
+	version, err := in.version()
+	if err != nil {
+		return nil, fault(err)
+	}
+	current, err := h.reader.Store(ctx, h.environment, in.Store)
+	if err == nil {
+		err = erasable(ctx, version, current.Version, current.State)
+	}
+	op := admin.Operation{ID: "delete-store", Needs: []admin.Need{need(policy.Delete, storeObject(in.Store))}}
+	next := current
+	next.State, next.Version = broker.Deleted, version
+	return nil, h.erase(ctx, op, viewStore(current), in.DryRun, err, func(ctx context.Context) error { return h.registry.Writer.PutStore(ctx, next) })
 }
 
 func (h *Handler) putStore(ctx context.Context, in *struct {
@@ -95,7 +131,7 @@ func (h *Handler) putStore(ctx context.Context, in *struct {
 // storeNeeds is what a change takes: where Bindery signs in, with which
 // credential, and which private networks are open, are more than the rest.
 func storeNeeds(current, next broker.Store) []admin.Need {
-	on := admin.Object{Kind: storeKind, Name: next.Name}
+	on := storeObject(next.Name)
 	needs := append([]admin.Need{put(current.Version > 0, on)}, stateNeeds(string(current.State), string(next.State), on)...)
 	if current.Version > 0 && current.Address != next.Address {
 		needs = append(needs, need(policy.SetOrigin, on))

@@ -8,6 +8,7 @@ import (
 
 	"bindery/shared/admin"
 	"bindery/shared/broker"
+	"bindery/shared/policy"
 )
 
 // ToolBody is what an administrator says of a tool.
@@ -39,6 +40,7 @@ func (h *Handler) tools() {
 	huma.Register(h.api, operation("list-tools", http.MethodGet, "/servers/{server}/tools", "List a server's tools", 404), h.listTools)
 	huma.Register(h.api, operation("get-tool", http.MethodGet, "/servers/{server}/tools/{tool}", "Read a tool", 404), h.getTool)
 	huma.Register(h.api, operation("put-tool", http.MethodPut, "/servers/{server}/tools/{tool}", "Register or change a tool", 404, 409, 412, 413, 415, 422, 428), h.putTool)
+	huma.Register(h.api, operation("delete-tool", http.MethodDelete, "/servers/{server}/tools/{tool}", "Delete what is said of a tool: it counts as critical and nobody's from then on", 404, 409, 412, 413, 422, 428), h.deleteTool)
 }
 
 func (h *Handler) listTools(ctx context.Context, in *struct {
@@ -105,6 +107,31 @@ func (h *Handler) putTool(ctx context.Context, in *struct {
 	}
 	next.Version++
 	return &one[ToolView]{tag(next.Version), viewTool(next)}, nil
+}
+
+func (h *Handler) deleteTool(ctx context.Context, in *struct {
+	ToolPath
+	Condition
+}) (*struct{}, error) {
+	version, err := in.version()
+	if err != nil {
+		return nil, fault(err)
+	}
+	server, err := h.liveServer(ctx, in.Server)
+	var current broker.Tool
+	if err == nil {
+		if current, err = h.reader.Tool(ctx, h.route(in.Server), in.Tool); err == nil {
+			err = erasable(ctx, version, current.Version, current.State)
+		}
+	}
+	on := toolObject(in.ToolPath, server)
+	op := admin.Operation{ID: "delete-tool", Needs: []admin.Need{need(policy.Delete, on)}}
+	if current.State == broker.Suspended { // a tool that was stopped refuses; one without a record need not
+		op.Needs = append(op.Needs, need(policy.Resume, on))
+	}
+	next := current
+	next.State, next.Version = broker.Deleted, version
+	return nil, h.erase(ctx, op, viewTool(current), in.DryRun, err, func(ctx context.Context) error { return h.registry.Writer.PutTool(ctx, next) })
 }
 
 func viewTool(t broker.Tool) ToolView {
