@@ -48,6 +48,7 @@ type Parts struct {
 	Sealer  *seal.Envelope
 	Sealed  *sealed.Store
 	Sources map[broker.SourceKind]broker.Source
+	Static  *credential.Static
 }
 
 // TableNames hands the configured names to the tables' adapter.
@@ -62,13 +63,13 @@ func Join(c config.Config, a aws.Config, limits Limits) Parts {
 		Sealer: seal.New(kms.NewFromConfig(a), c.ValuesKey, limits.Keys),
 	}
 	p.Sealed = sealed.New(p.DB, p.Sealer, time.Now)
-	static := credential.NewStatic(map[string]broker.SecretStore{
+	p.Static = credential.NewStatic(map[string]broker.SecretStore{
 		"aws-sm": awssm.New(secretsmanager.NewFromConfig(a), limits.Secrets, time.Now),
 		"sealed": p.Sealed,
 		"vault":  vault.New(vault.Parts{Client: storeClients(c), AWS: a.Credentials, Timeout: limits.Secrets, Now: time.Now}),
 		"env":    env.New(os.LookupEnv),
 	}, mask.Check)
-	p.Sources = map[broker.SourceKind]broker.Source{broker.Static: static}
+	p.Sources = map[broker.SourceKind]broker.Source{broker.Static: p.Static}
 	return p
 }
 

@@ -42,6 +42,7 @@ const (
 // Client is what is used of the AWS client.
 type Client interface {
 	GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, options ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
+	ListSecrets(ctx context.Context, in *secretsmanager.ListSecretsInput, options ...func(*secretsmanager.Options)) (*secretsmanager.ListSecretsOutput, error)
 }
 
 // Store reads secrets of one account and region. It is safe for concurrent use.

@@ -74,6 +74,11 @@ func (m *fakeManager) take() []string {
 	return calls
 }
 
+// ListSecrets is not asked for here: the tests on moto do.
+func (m *fakeManager) ListSecrets(context.Context, *secretsmanager.ListSecretsInput, ...func(*secretsmanager.Options)) (*secretsmanager.ListSecretsOutput, error) {
+	return &secretsmanager.ListSecretsOutput{}, nil
+}
+
 func (m *fakeManager) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
 	m.mu.Lock()
 	m.calls = append(m.calls, aws.ToString(in.VersionStage)+aws.ToString(in.VersionId))

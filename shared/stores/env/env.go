@@ -7,7 +7,7 @@
 // whatever a row says. A variable has no version of its own and none before: it
 // changes with a deployment, and only then.
 //
-// The package never lists variables and keeps nothing.
+// The package never names a variable that is not registered, and keeps nothing.
 package env
 
 import (
