@@ -1,6 +1,7 @@
 package dynamo_test
 
 import (
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -70,4 +71,24 @@ func ended(a broker.Attempt) broker.Attempt {
 
 func sealed(environment string, version int64) broker.SealedValue {
 	return broker.SealedValue{Environment: environment, ID: "token", Version: version, State: broker.Active, Sealed: []byte{1}, At: noon}
+}
+
+func policySet(environment string) broker.PolicySet {
+	return broker.PolicySet{Environment: environment, ID: strings.Repeat("0f", 32), Text: "forbid (principal, action, resource);", At: noon, By: "p-admin"}
+}
+
+func assignment(environment string) broker.Assignment {
+	return broker.Assignment{Environment: environment, Name: "git", State: broker.Active, Store: "aws-sm", Paths: broker.Scope{"prod/*"}}
+}
+
+// reference gives nothing for what is none: the tests find it.
+func reference(s string) broker.Reference {
+	r, _ := broker.ParseReference(s)
+	return r
+}
+
+func using(environment, name, r string) broker.Binding {
+	b := binding(environment, name, broker.Actor{Anyone: true})
+	b.Fields = []broker.Field{{Name: "token", Reference: reference(r)}}
+	return b
 }

@@ -23,6 +23,12 @@ func everyKey(a, b, c string) map[string]key {
 		fmt.Sprintf("agent %q %q", a, b):           agentKey(a, b),
 		fmt.Sprintf("index %q %q", a, b):           indexKey(r),
 		fmt.Sprintf("attempt %q %q %q", a, b, c):   attemptKey(a, b, c),
+		fmt.Sprintf("assignment %q %q", a, b):      assignmentKey(a, b),
+		fmt.Sprintf("policy set %q %q", a, b):      policySetKey(a, b),
+		fmt.Sprintf("name of set %q %q", a, b):     policySetNameKey(a, b),
+		fmt.Sprintf("use %q %q %q", a, b, c):       useKey(a, b, c),
+		fmt.Sprintf("sealed %q %q", a, b):          sealedKey(a, b),
+		fmt.Sprintf("name of sealed %q %q", a, b):  sealedNameKey(a, b),
 		fmt.Sprintf("marker %q p %q", a, b):        markerKey(a, broker.PrincipalMarker, b),
 		fmt.Sprintf("marker %q a %q", a, b):        markerKey(a, broker.AgentMarker, b),
 		fmt.Sprintf("marker %q s %q", a, b):        markerKey(a, broker.SessionMarker, b),
@@ -82,7 +88,7 @@ func TestTheLongestIdsFitIntoAKey(t *testing.T) {
 	name, id := strings.Repeat("n", broker.MaxName), strings.Repeat("é", broker.MaxID/2)
 	r := broker.Route{Environment: name, Server: name}
 	for _, k := range []key{toolKey(r, id), agentKey(name, id), bindingKey(r, id, name), markerKey(name, broker.PrincipalMarker, id),
-		sealedKey(name, id), attemptKey(name, id, id), claimKey(name, id), versionKey(r, name, 1<<53), placeKey(name, id+name, 1_000_000)} {
+		sealedKey(name, id), sealedNameKey(name, id), useKey(name, name, strings.Repeat("x", 53)), attemptKey(name, id, id), claimKey(name, id), versionKey(r, name, 1<<53), placeKey(name, id+name, 1_000_000)} {
 		if len(k.pk) > 2048 || len(k.sk) > 1024 {
 			t.Fatalf("%d bytes of pk and %d of sk are more than DynamoDB takes", len(k.pk), len(k.sk))
 		}
@@ -118,6 +124,31 @@ func TestAPageBeginsRightAfterItsName(t *testing.T) {
 			for _, names := range [][2]string{{string([]byte{byte(a)}), string([]byte{byte(b)})}, {"n", string([]byte{'n', byte(b)})},
 				{string([]byte{'n', byte(a)}), string([]byte{'n', byte(b), byte(a)})}} {
 				onEitherSide(t, names[0], names[1])
+			}
+		}
+	}
+}
+
+func TestThePageOfAReferenceHoldsItsUsesAlone(t *testing.T) {
+	digest := func(s string) string { return broker.Digest(s) }
+	mine, other := digest("mine"), []string{strings.Repeat("2", 26), strings.Repeat("7", 26), strings.Repeat("a", 26), strings.Repeat("z", 26), digest("other")}
+	other = append(other, mine[:25]+"a", mine[:25]+"z", mine[:25]+"2", mine[:25]+"7") // neighbours that differ late
+	first, last := usesBetween(mine, "")
+	whole, end := usesBetween("", "")
+	for _, binding := range append(other, mine) {
+		if sk := useKey("prod", "aws-sm", mine+"."+binding).sk; sk < first || sk > last {
+			t.Fatalf("%q lies outside", sk)
+		}
+		for _, reference := range other {
+			sk := useKey("prod", "aws-sm", reference+"."+binding).sk
+			if reference != mine && first <= sk && sk <= last {
+				t.Fatalf("%q lies among the uses of %q", sk, mine)
+			}
+			if sk < whole || sk > end {
+				t.Fatalf("%q lies outside of its store", sk)
+			}
+			if rest, _ := usesBetween("", reference+"."+binding); sk >= rest {
+				t.Fatalf("%q comes after itself", sk)
 			}
 		}
 	}

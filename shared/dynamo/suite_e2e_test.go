@@ -101,6 +101,7 @@ func (e endpoint) stores(t *testing.T, now func() time.Time) storesuite.Stores {
 	s, proxy, mine := e.behind(t, now)
 	return storesuite.Stores{
 		Catalogue: s, Writer: s, Reader: s, Markers: s, Audit: s, Sealed: s, Keys: s, Rolling: s, Quotas: s, Attempts: s,
+		Sets: s, Assigned: s, Uses: s, Names: s,
 		ReadAudit: func(ctx context.Context, receipt string) ([]broker.Record, error) {
 			return dynamo.ReadAudit(ctx, client(proxy.URL), mine.Audit, receipt)
 		},

@@ -14,17 +14,20 @@ import (
 
 var writes = []memory.Op{memory.PutEnvironment, memory.PutStore, memory.PutServer, memory.PutBinding, memory.PutAgent,
 	memory.PutTool, memory.PutMarker, memory.Append, memory.PutSealed, memory.SaveKeys, memory.AddRollingKey,
-	memory.CountCall, memory.TakePlace, memory.FreePlace, memory.BeginAttempt, memory.EndAttempt}
+	memory.CountCall, memory.TakePlace, memory.FreePlace, memory.BeginAttempt, memory.EndAttempt,
+	memory.AddPolicySet, memory.PutAssignment}
 
 var reads = []memory.Op{memory.Snapshot, memory.ClaimFetch, memory.LoadKeys, memory.LoadRollingKey, memory.Latest, memory.BindingVersion,
 	memory.ReadEnvironment, memory.ReadStore, memory.ReadServer, memory.ReadAgent, memory.ReadTool, memory.ReadBinding,
-	memory.ListStores, memory.ListServers, memory.ListAgents, memory.ListTools, memory.ListBindings}
+	memory.ListStores, memory.ListServers, memory.ListAgents, memory.ListTools, memory.ListBindings,
+	memory.ReadPolicySet, memory.ListPolicySets, memory.ReadAssignment, memory.ListAssignments, memory.ListUses, memory.ListSealed}
 
 func TestMemoryKeepsEveryStorageContract(t *testing.T) {
 	storesuite.Run(t, func(t *testing.T, now func() time.Time) storesuite.Stores {
 		s := memory.New(now)
 		return storesuite.Stores{
 			Catalogue: s, Writer: s, Reader: s, Markers: s, Audit: s, Sealed: s, Keys: s, Rolling: s, Quotas: s, Attempts: s,
+			Sets: s, Assigned: s, Uses: s, Names: s,
 			ReadAudit: func(_ context.Context, receipt string) ([]broker.Record, error) { return s.Records(receipt), nil },
 			LoseAnswers: func(n int) func() int {
 				var left atomic.Int64

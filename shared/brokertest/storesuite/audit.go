@@ -42,6 +42,9 @@ func fillZero(b *bench, v reflect.Value, name string) {
 			fillZero(b, v.Field(i), v.Type().Field(i).Name)
 		}
 	case !v.IsZero():
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fillZero(b, v.Elem(), name)
 	case v.Kind() == reflect.String:
 		v.SetString(name + ` <&> "é"`)
 	case v.CanInt():

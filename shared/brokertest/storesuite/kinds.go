@@ -12,8 +12,15 @@ import (
 // kind is one sort of versioned row, seen from outside. mark alters its
 // content, so that two writers can be told apart.
 type kind struct {
-	put  func(ctx context.Context, w broker.CatalogueWriter, environment string, version int64, state broker.State, mark int) error
-	read func(s broker.Snapshot) (version int64, state broker.State, mark int, found bool)
+	put  func(ctx context.Context, w Stores, environment string, version int64, state broker.State, mark int) error
+	read func(b *bench, environment string) (version int64, state broker.State, mark int, found bool)
+}
+
+// decided reads what decisions read.
+func decided(read func(s broker.Snapshot) (int64, broker.State, int, bool)) func(*bench, string) (int64, broker.State, int, bool) {
+	return func(b *bench, environment string) (int64, broker.State, int, bool) {
+		return read(b.snapshot(lookup(environment)))
+	}
 }
 
 // lookup finds the row of every kind.
@@ -33,74 +40,75 @@ func unmark(s string) int {
 
 func bindingKind(actor broker.Actor, list func(broker.Snapshot) []broker.Binding) kind {
 	return kind{
-		put: func(ctx context.Context, w broker.CatalogueWriter, environment string, version int64, state broker.State, mark int) error {
+		put: func(ctx context.Context, w Stores, environment string, version int64, state broker.State, mark int) error {
 			b := fullBinding(environment, "card", actor)
 			b.Version, b.State, b.Owner = version, state, text(mark)
-			return w.PutBinding(ctx, b)
+			return w.Writer.PutBinding(ctx, b)
 		},
-		read: func(s broker.Snapshot) (int64, broker.State, int, bool) {
+		read: decided(func(s broker.Snapshot) (int64, broker.State, int, bool) {
 			if len(list(s)) != 1 {
 				return 0, "", 0, false
 			}
 			b := list(s)[0]
 			return b.Version, b.State, unmark(b.Owner), true
-		},
+		}),
 	}
 }
 
 var kinds = map[string]kind{
 	"store": {
-		put: func(ctx context.Context, w broker.CatalogueWriter, environment string, version int64, state broker.State, mark int) error {
+		put: func(ctx context.Context, w Stores, environment string, version int64, state broker.State, mark int) error {
 			v := fullStore(environment)
 			v.Version, v.State, v.Kind = version, state, text(mark)
-			return w.PutStore(ctx, v)
+			return w.Writer.PutStore(ctx, v)
 		},
-		read: func(s broker.Snapshot) (int64, broker.State, int, bool) {
+		read: decided(func(s broker.Snapshot) (int64, broker.State, int, bool) {
 			if len(s.Stores) != 1 {
 				return 0, "", 0, false
 			}
 			return s.Stores[0].Version, s.Stores[0].State, unmark(s.Stores[0].Kind), true
-		},
+		}),
 	},
 	"server": {
-		put: func(ctx context.Context, w broker.CatalogueWriter, environment string, version int64, state broker.State, mark int) error {
+		put: func(ctx context.Context, w Stores, environment string, version int64, state broker.State, mark int) error {
 			v := fullServer(environment)
 			v.Version, v.State, v.Owner = version, state, text(mark)
-			return w.PutServer(ctx, v)
+			return w.Writer.PutServer(ctx, v)
 		},
-		read: func(s broker.Snapshot) (int64, broker.State, int, bool) {
+		read: decided(func(s broker.Snapshot) (int64, broker.State, int, bool) {
 			if s.Server == nil {
 				return 0, "", 0, false
 			}
 			return s.Server.Version, s.Server.State, unmark(s.Server.Owner), true
-		},
+		}),
 	},
 	"agent": {
-		put: func(ctx context.Context, w broker.CatalogueWriter, environment string, version int64, state broker.State, mark int) error {
+		put: func(ctx context.Context, w Stores, environment string, version int64, state broker.State, mark int) error {
 			v := fullAgent(environment)
 			v.Version, v.State, v.Team = version, state, text(mark)
-			return w.PutAgent(ctx, v)
+			return w.Writer.PutAgent(ctx, v)
 		},
-		read: func(s broker.Snapshot) (int64, broker.State, int, bool) {
+		read: decided(func(s broker.Snapshot) (int64, broker.State, int, bool) {
 			if s.Agent == nil {
 				return 0, "", 0, false
 			}
 			return s.Agent.Version, s.Agent.State, unmark(s.Agent.Team), true
-		},
+		}),
 	},
 	"tool": {
-		put: func(ctx context.Context, w broker.CatalogueWriter, environment string, version int64, state broker.State, mark int) error {
+		put: func(ctx context.Context, w Stores, environment string, version int64, state broker.State, mark int) error {
 			v := fullTool(environment)
 			v.Version, v.State, v.Owner = version, state, text(mark)
-			return w.PutTool(ctx, v)
+			return w.Writer.PutTool(ctx, v)
 		},
-		read: func(s broker.Snapshot) (int64, broker.State, int, bool) {
+		read: decided(func(s broker.Snapshot) (int64, broker.State, int, bool) {
 			if s.Tool == nil {
 				return 0, "", 0, false
 			}
 			return s.Tool.Version, s.Tool.State, unmark(s.Tool.Owner), true
-		},
+		}),
 	},
+	"assignment":       assignmentKind,
 	"shared binding":   bindingKind(broker.Actor{Group: "engineers"}, func(s broker.Snapshot) []broker.Binding { return s.Shared }),
 	"personal binding": bindingKind(broker.Actor{Principal: alice}, func(s broker.Snapshot) []broker.Binding { return s.Personal }),
 }
@@ -126,7 +134,7 @@ func testKinds(t *testing.T, backend Factory) {
 
 func (k kind) is(b *bench, version int64, state broker.State, mark int) {
 	b.Helper()
-	v, s, m, found := k.read(b.snapshot(lookup(b.environment)))
+	v, s, m, found := k.read(b, b.environment)
 	if !found || v != version || s != state || m != mark {
 		b.Fatalf("stored: found %v, version %d, state %q, mark %d; want version %d, state %q, mark %d", found, v, s, m, version, state, mark)
 	}
@@ -134,10 +142,10 @@ func (k kind) is(b *bench, version int64, state broker.State, mark int) {
 
 func (k kind) testVersions(b *bench) {
 	put := func(version int64, mark int) error {
-		return k.put(b.Context(), b.Writer, b.environment, version, broker.Active, mark)
+		return k.put(b.Context(), b.Stores, b.environment, version, broker.Active, mark)
 	}
 	b.wants(put(1, 1), broker.ErrConflict)
-	if _, _, _, found := k.read(b.snapshot(lookup(b.environment))); found {
+	if _, _, _, found := k.read(b, b.environment); found {
 		b.Fatal("a refused Put stored something")
 	}
 	b.must(put(0, 1))
@@ -149,14 +157,14 @@ func (k kind) testVersions(b *bench) {
 	b.must(put(1, 3))
 	k.is(b, 2, broker.Active, 3)
 	b.wants(put(1, 4), broker.ErrConflict)
-	b.must(k.put(b.Context(), b.Writer, b.environment, 2, broker.Suspended, 3))
+	b.must(k.put(b.Context(), b.Stores, b.environment, 2, broker.Suspended, 3))
 	k.is(b, 3, broker.Suspended, 3)
 }
 
 func (k kind) testRepeated(b *bench) {
 	for version := range int64(3) {
 		for range 3 {
-			b.must(k.put(b.Context(), b.Writer, b.environment, version, broker.Active, int(version)))
+			b.must(k.put(b.Context(), b.Stores, b.environment, version, broker.Active, int(version)))
 			k.is(b, version+1, broker.Active, int(version))
 		}
 	}
@@ -166,7 +174,7 @@ func (k kind) testRace(b *bench) {
 	for version := range int64(2) {
 		errs := race(racers, func(i int) error {
 			return b.persist(func() error {
-				return k.put(b.Context(), b.Writer, b.environment, version, broker.Active, 100+i)
+				return k.put(b.Context(), b.Stores, b.environment, version, broker.Active, 100+i)
 			})
 		})
 		winner := -1
@@ -189,7 +197,7 @@ func (k kind) testRace(b *bench) {
 
 func (k kind) testTombstone(b *bench) {
 	put := func(version int64, state broker.State) error {
-		return k.put(b.Context(), b.Writer, b.environment, version, state, 1)
+		return k.put(b.Context(), b.Stores, b.environment, version, state, 1)
 	}
 	b.must(put(0, broker.Active))
 	b.must(put(1, broker.Deleted))
@@ -204,7 +212,7 @@ func (k kind) testLostAnswer(b *bench) {
 	for version, losses := range []int{1, 1, 3} {
 		left := b.LoseAnswers(losses)
 		b.must(b.persist(func() error {
-			return k.put(b.Context(), b.Writer, b.environment, int64(version), broker.Active, version)
+			return k.put(b.Context(), b.Stores, b.environment, int64(version), broker.Active, version)
 		}))
 		if left() != 0 {
 			b.Fatalf("%d answers were not lost", left())
@@ -214,13 +222,13 @@ func (k kind) testLostAnswer(b *bench) {
 }
 
 func (k kind) testEnvironments(b *bench) {
-	b.must(k.put(b.Context(), b.Writer, b.other, 0, broker.Active, 1))
-	if _, _, _, found := k.read(b.snapshot(lookup(b.environment))); found {
+	b.must(k.put(b.Context(), b.Stores, b.other, 0, broker.Active, 1))
+	if _, _, _, found := k.read(b, b.environment); found {
 		b.Fatal("a row of one environment is read in another")
 	}
-	b.must(k.put(b.Context(), b.Writer, b.environment, 0, broker.Active, 2))
-	b.must(k.put(b.Context(), b.Writer, b.environment, 1, broker.Revoked, 2))
-	if version, state, mark, _ := k.read(b.snapshot(lookup(b.other))); version != 1 || state != broker.Active || mark != 1 {
+	b.must(k.put(b.Context(), b.Stores, b.environment, 0, broker.Active, 2))
+	b.must(k.put(b.Context(), b.Stores, b.environment, 1, broker.Revoked, 2))
+	if version, state, mark, _ := k.read(b, b.other); version != 1 || state != broker.Active || mark != 1 {
 		b.Fatal("a Put in one environment changed another")
 	}
 }

@@ -12,9 +12,9 @@ import (
 // and altered by its version and state alone.
 type listing struct {
 	names []string
-	put   func(ctx context.Context, w broker.CatalogueWriter, environment, name string, version int64, state broker.State) error
-	list  func(ctx context.Context, r broker.CatalogueReader, environment string, p broker.Page) ([]entry, error)
-	one   func(ctx context.Context, r broker.CatalogueReader, environment, name string) (entry, error)
+	put   func(ctx context.Context, s Stores, environment, name string, version int64, state broker.State) error
+	list  func(ctx context.Context, s Stores, environment string, p broker.Page) ([]entry, error)
+	one   func(ctx context.Context, s Stores, environment, name string) (entry, error)
 }
 
 // entry is what of a row is looked at.
@@ -58,83 +58,84 @@ func github(environment string) broker.Route {
 var listings = map[string]listing{
 	"stores": {
 		names: plainNames,
-		put: func(ctx context.Context, w broker.CatalogueWriter, environment, name string, version int64, state broker.State) error {
+		put: func(ctx context.Context, s Stores, environment, name string, version int64, state broker.State) error {
 			v := fullStore(environment)
 			v.Name, v.Version, v.State = name, version, state
-			return w.PutStore(ctx, v)
+			return s.Writer.PutStore(ctx, v)
 		},
-		list: func(ctx context.Context, r broker.CatalogueReader, environment string, p broker.Page) ([]entry, error) {
-			rows, err := r.Stores(ctx, environment, p)
+		list: func(ctx context.Context, s Stores, environment string, p broker.Page) ([]entry, error) {
+			rows, err := s.Reader.Stores(ctx, environment, p)
 			return entriesOf(rows, err, ofStore)
 		},
-		one: func(ctx context.Context, r broker.CatalogueReader, environment, name string) (entry, error) {
-			v, err := r.Store(ctx, environment, name)
+		one: func(ctx context.Context, s Stores, environment, name string) (entry, error) {
+			v, err := s.Reader.Store(ctx, environment, name)
 			return entryOf(v, err, ofStore)
 		},
 	},
 	"servers": {
 		names: plainNames,
-		put: func(ctx context.Context, w broker.CatalogueWriter, environment, name string, version int64, state broker.State) error {
+		put: func(ctx context.Context, s Stores, environment, name string, version int64, state broker.State) error {
 			v := fullServer(environment)
 			v.Name, v.Version, v.State = name, version, state
-			return w.PutServer(ctx, v)
+			return s.Writer.PutServer(ctx, v)
 		},
-		list: func(ctx context.Context, r broker.CatalogueReader, environment string, p broker.Page) ([]entry, error) {
-			rows, err := r.Servers(ctx, environment, p)
+		list: func(ctx context.Context, s Stores, environment string, p broker.Page) ([]entry, error) {
+			rows, err := s.Reader.Servers(ctx, environment, p)
 			return entriesOf(rows, err, ofServer)
 		},
-		one: func(ctx context.Context, r broker.CatalogueReader, environment, name string) (entry, error) {
-			v, err := r.Server(ctx, broker.Route{Environment: environment, Server: name})
+		one: func(ctx context.Context, s Stores, environment, name string) (entry, error) {
+			v, err := s.Reader.Server(ctx, broker.Route{Environment: environment, Server: name})
 			return entryOf(v, err, ofServer)
 		},
 	},
+	"assignments": assignmentListing,
 	"agents": {
 		names: wildNames,
-		put: func(ctx context.Context, w broker.CatalogueWriter, environment, name string, version int64, state broker.State) error {
+		put: func(ctx context.Context, s Stores, environment, name string, version int64, state broker.State) error {
 			v := fullAgent(environment)
 			v.ID, v.Version, v.State = name, version, state
-			return w.PutAgent(ctx, v)
+			return s.Writer.PutAgent(ctx, v)
 		},
-		list: func(ctx context.Context, r broker.CatalogueReader, environment string, p broker.Page) ([]entry, error) {
-			rows, err := r.Agents(ctx, environment, p)
+		list: func(ctx context.Context, s Stores, environment string, p broker.Page) ([]entry, error) {
+			rows, err := s.Reader.Agents(ctx, environment, p)
 			return entriesOf(rows, err, ofAgent)
 		},
-		one: func(ctx context.Context, r broker.CatalogueReader, environment, name string) (entry, error) {
-			v, err := r.Agent(ctx, environment, name)
+		one: func(ctx context.Context, s Stores, environment, name string) (entry, error) {
+			v, err := s.Reader.Agent(ctx, environment, name)
 			return entryOf(v, err, ofAgent)
 		},
 	},
 	"tools": {
 		names: wildNames,
-		put: func(ctx context.Context, w broker.CatalogueWriter, environment, name string, version int64, state broker.State) error {
+		put: func(ctx context.Context, s Stores, environment, name string, version int64, state broker.State) error {
 			v := fullTool(environment)
 			v.Name, v.Version, v.State = name, version, state
-			return w.PutTool(ctx, v)
+			return s.Writer.PutTool(ctx, v)
 		},
-		list: func(ctx context.Context, r broker.CatalogueReader, environment string, p broker.Page) ([]entry, error) {
-			rows, err := r.Tools(ctx, github(environment), p)
+		list: func(ctx context.Context, s Stores, environment string, p broker.Page) ([]entry, error) {
+			rows, err := s.Reader.Tools(ctx, github(environment), p)
 			return entriesOf(rows, err, ofTool)
 		},
-		one: func(ctx context.Context, r broker.CatalogueReader, environment, name string) (entry, error) {
-			v, err := r.Tool(ctx, github(environment), name)
+		one: func(ctx context.Context, s Stores, environment, name string) (entry, error) {
+			v, err := s.Reader.Tool(ctx, github(environment), name)
 			return entryOf(v, err, ofTool)
 		},
 	},
 	"bindings": {
 		names: plainNames,
 		// Each version is somebody else's, and one in three everybody's.
-		put: func(ctx context.Context, w broker.CatalogueWriter, environment, name string, version int64, state broker.State) error {
+		put: func(ctx context.Context, s Stores, environment, name string, version int64, state broker.State) error {
 			actors := []broker.Actor{group, ofAlice, ofBob}
 			v := fullBinding(environment, name, actors[(len(name)+int(version))%len(actors)])
 			v.Version, v.State = version, state
-			return w.PutBinding(ctx, v)
+			return s.Writer.PutBinding(ctx, v)
 		},
-		list: func(ctx context.Context, r broker.CatalogueReader, environment string, p broker.Page) ([]entry, error) {
-			rows, err := r.Bindings(ctx, github(environment), p)
+		list: func(ctx context.Context, s Stores, environment string, p broker.Page) ([]entry, error) {
+			rows, err := s.Reader.Bindings(ctx, github(environment), p)
 			return entriesOf(rows, err, ofBinding)
 		},
-		one: func(ctx context.Context, r broker.CatalogueReader, environment, name string) (entry, error) {
-			v, err := r.Binding(ctx, github(environment), name)
+		one: func(ctx context.Context, s Stores, environment, name string) (entry, error) {
+			v, err := s.Reader.Binding(ctx, github(environment), name)
 			return entryOf(v, err, ofBinding)
 		},
 	},

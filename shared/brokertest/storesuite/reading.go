@@ -36,13 +36,13 @@ func testReading(t *testing.T, backend Factory) {
 func (l listing) fill(b *bench, names []string) {
 	b.Helper()
 	for _, name := range names {
-		b.must(l.put(b.Context(), b.Writer, b.environment, name, 0, broker.Active))
+		b.must(l.put(b.Context(), b.Stores, b.environment, name, 0, broker.Active))
 	}
 }
 
 func (l listing) page(b *bench, p broker.Page) []entry {
 	b.Helper()
-	entries, err := l.list(b.Context(), b.Reader, b.environment, p)
+	entries, err := l.list(b.Context(), b.Stores, b.environment, p)
 	b.must(err)
 	if len(entries) > p.Limit {
 		b.Fatalf("%d rows on a page of %d", len(entries), p.Limit)
@@ -140,7 +140,7 @@ func (l listing) testMeanwhile(b *bench) {
 		if pages <= len(later) {
 			l.fill(b, later[pages-1:pages])
 			changed := there[pages-1]
-			b.must(l.put(b.Context(), b.Writer, b.environment, changed, 1, broker.Suspended))
+			b.must(l.put(b.Context(), b.Stores, b.environment, changed, 1, broker.Suspended))
 		}
 	}) {
 		seen[e.Name]++
@@ -161,7 +161,7 @@ func (l listing) testCurrent(b *bench) {
 	l.fill(b, l.names)
 	put := func(name string, version int64, state broker.State) {
 		b.Helper()
-		b.must(l.put(b.Context(), b.Writer, b.environment, name, version, state))
+		b.must(l.put(b.Context(), b.Stores, b.environment, name, version, state))
 	}
 	dead, moved := l.names[1], l.names[2]
 	put(dead, 1, broker.Deleted)
@@ -178,7 +178,7 @@ func (l listing) testCurrent(b *bench) {
 			if e != want {
 				b.Fatalf("listed: %+v, want %+v", e, want)
 			}
-			got, err := l.one(b.Context(), b.Reader, b.environment, e.Name)
+			got, err := l.one(b.Context(), b.Stores, b.environment, e.Name)
 			b.must(err)
 			if got != want {
 				b.Fatalf("read: %+v, want %+v", got, want)
@@ -189,11 +189,11 @@ func (l listing) testCurrent(b *bench) {
 
 func (l listing) testEnvironments(b *bench) {
 	name := l.names[0]
-	b.must(l.put(b.Context(), b.Writer, b.other, name, 0, broker.Active))
+	b.must(l.put(b.Context(), b.Stores, b.other, name, 0, broker.Active))
 	if got := l.page(b, broker.Page{Limit: 10}); len(got) != 0 {
 		b.Fatalf("listed from another environment: %+v", got)
 	}
-	_, err := l.one(b.Context(), b.Reader, b.environment, name)
+	_, err := l.one(b.Context(), b.Stores, b.environment, name)
 	b.wants(err, broker.ErrNotFound)
 }
 
@@ -206,14 +206,14 @@ func (l listing) testRefused(b *bench) {
 		"after a huge name": {After: strings.Repeat("x", broker.MaxID+1), Limit: 1},
 		"after no text":     {After: "\xff", Limit: 1},
 	} {
-		if got, err := l.list(b.Context(), b.Reader, b.environment, p); err == nil {
+		if got, err := l.list(b.Context(), b.Stores, b.environment, p); err == nil {
 			b.Fatalf("%s: %+v", what, got)
 		} else {
 			b.wants(err, broker.ErrInvalid)
 		}
 	}
 	for _, environment := range []string{"", "prod/eu", "prod#1"} {
-		_, err := l.list(b.Context(), b.Reader, environment, broker.Page{Limit: 1})
+		_, err := l.list(b.Context(), b.Stores, environment, broker.Page{Limit: 1})
 		b.wants(err, broker.ErrInvalid)
 	}
 }

@@ -142,7 +142,7 @@ func testReadUnavailable(b *bench) {
 		}
 	}
 	for _, l := range listings {
-		_, err := l.list(b.Context(), b.Reader, b.environment, broker.Page{Limit: 1})
+		_, err := l.list(b.Context(), b.Stores, b.environment, broker.Page{Limit: 1})
 		b.wants(err, broker.ErrUnavailable)
 	}
 	gone, cancel := context.WithCancel(b.Context())

@@ -2,6 +2,7 @@ package storesuite
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"bindery/shared/broker"
@@ -25,6 +26,10 @@ func reference(s string) broker.Reference {
 	return r
 }
 
+func fullEnvironment(environment string) broker.Environment {
+	return broker.Environment{Name: environment, State: broker.Active, Policies: strings.Repeat("0f", 32), Shadow: strings.Repeat("e1", 32)}
+}
+
 func fullServer(environment string) broker.Server {
 	return broker.Server{
 		Environment: environment, Name: "github", State: broker.Active, Owner: "team-git", Description: "issues, \"pull requests\"", URL: "https://mcp.example.com/v1",
@@ -33,6 +38,7 @@ func fullServer(environment string) broker.Server {
 		Networks:  []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fc00::/8")},
 		Timeout:   1500*time.Millisecond + 1,
 		Limits:    broker.Limits{CallsPerMinute: 600, Streams: 70, RequestBytes: 1 << 33, AnswerBytes: 1<<34 + 1},
+		Proposer:  "p-proposer",
 	}
 }
 

@@ -20,6 +20,17 @@ func testSealed(t *testing.T, backend Factory) {
 		"nothing is read in another environment":               testSealedApart,
 		"values that could not be read back are refused":       testSealedRefused,
 	})
+	testNameLists(t, backend, "names of sealed values", nameList{
+		names: wildNames,
+		add: func(b *bench, environment, name string) error {
+			v := b.sealedValue(1, name)
+			v.Environment, v.ID = environment, name
+			return b.Sealed.PutSealed(b.Context(), v)
+		},
+		page: func(b *bench, environment string, p broker.Page) ([]string, error) {
+			return b.Names.SealedNames(b.Context(), environment, p)
+		},
+	})
 }
 
 const sealedID = "github/token#1"

@@ -38,7 +38,7 @@ func testSnapshot(t *testing.T, backend Factory) {
 func fill(b *bench, environment string) broker.Snapshot {
 	b.Helper()
 	ctx := b.Context()
-	e := broker.Environment{Name: environment, State: broker.Active}
+	e := fullEnvironment(environment)
 	store, server, agent, record := fullStore(environment), fullServer(environment), fullAgent(environment), fullTool(environment)
 	shared, personal := fullBinding(environment, "shared", group), fullBinding(environment, "personal", broker.Actor{Principal: alice, Agent: robot})
 	markers := []broker.Marker{fullMarker(environment, broker.PrincipalMarker, alice), fullMarker(environment, broker.AgentMarker, robot),

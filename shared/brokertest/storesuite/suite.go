@@ -34,6 +34,10 @@ type Stores struct {
 	Rolling   broker.RollingKeys
 	Quotas    broker.Quotas
 	Attempts  broker.Attempts
+	Sets      broker.PolicySets
+	Assigned  broker.Assignments
+	Uses      broker.Uses
+	Names     broker.SealedLister
 
 	// ReadAudit gives a receipt's records, intent before outcome.
 	ReadAudit func(ctx context.Context, receipt string) ([]broker.Record, error)
@@ -67,6 +71,9 @@ func Run(t *testing.T, backend Factory) {
 		{"calls", testCalls},
 		{"places", testPlaces},
 		{"attempts", testAttempts},
+		{"policy sets", testPolicySets},
+		{"assignments", testAssignments},
+		{"uses", testUses},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, backend) })
 	}
