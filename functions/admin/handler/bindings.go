@@ -2,7 +2,6 @@ package handler
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
@@ -64,6 +63,7 @@ type BindingView struct {
 	Version     int64  `json:"version"`
 	Pending     bool   `json:"pending,omitempty" doc:"The server's origin is another than the card was made for: put the card again to approve it"`
 	BindingBody
+	Use      *CardUse  `json:"use,omitempty" doc:"Said when a card is read: how its calls went"`
 	Overlaps []Overlap `json:"overlaps,omitempty" doc:"Said when a card is put: other bindings that can cover the same call"`
 }
 
@@ -129,26 +129,49 @@ func (h *Handler) listBindings(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fault(err)
 	}
+	var cards []card
 	read := func(p broker.Page) ([]broker.Binding, error) { return h.reader.Bindings(ctx, h.route(in.Server), p) }
-	return listed(in.Page, read, func(b broker.Binding) string { return b.Name },
-		func(b broker.Binding) (BindingView, bool) { return viewBinding(b, server), b.State != broker.Deleted })
+	out, err := listed(in.Page, read, func(b broker.Binding) string { return b.Name }, func(b broker.Binding) (BindingView, bool) {
+		if b.State != broker.Deleted {
+			cards = append(cards, card{server, b})
+		}
+		return viewBinding(b, server), b.State != broker.Deleted
+	})
+	if err != nil {
+		return nil, err
+	}
+	cards = cards[:len(out.Body.Items)] // the first ones: one more than a page holds may have been looked at
+	for i, use := range h.usesOf(ctx, cards) {
+		out.Body.Items[i].Use = &use
+	}
+	return out, nil
 }
 
 func (h *Handler) getBinding(ctx context.Context, in *BindingPath) (*one[BindingView], error) {
-	return h.card(ctx, "get-binding", *in, func() (broker.Binding, error) { return h.reader.Binding(ctx, h.route(in.Server), in.Binding) })
+	c, err := h.card(ctx, "get-binding", *in, func() (broker.Binding, error) { return h.reader.Binding(ctx, h.route(in.Server), in.Binding) })
+	if err != nil {
+		return nil, err
+	}
+	view := viewBinding(c.binding, c.server)
+	view.Use = &h.usesOf(ctx, []card{c})[0]
+	return &one[BindingView]{tag(view.Version), view}, nil
 }
 
 func (h *Handler) getBindingVersion(ctx context.Context, in *struct {
 	BindingPath
 	Version int64 `path:"version" minimum:"1"`
 }) (*one[BindingView], error) {
-	return h.card(ctx, "get-binding-version", in.BindingPath, func() (broker.Binding, error) {
+	c, err := h.card(ctx, "get-binding-version", in.BindingPath, func() (broker.Binding, error) {
 		return h.registry.Writer.BindingVersion(ctx, h.route(in.Server), in.Binding, in.Version)
 	})
+	if err != nil {
+		return nil, err
+	}
+	return &one[BindingView]{tag(c.binding.Version), viewBinding(c.binding, c.server)}, nil
 }
 
 // card reads one version of a card.
-func (h *Handler) card(ctx context.Context, id string, in BindingPath, read func() (broker.Binding, error)) (*one[BindingView], error) {
+func (h *Handler) card(ctx context.Context, id string, in BindingPath, read func() (broker.Binding, error)) (card, error) {
 	server, err := h.liveServer(ctx, in.Server)
 	var b broker.Binding
 	if err == nil {
@@ -157,12 +180,12 @@ func (h *Handler) card(ctx context.Context, id string, in BindingPath, read func
 		}
 	}
 	if asked := h.ask(ctx, id, bindingObject(in, server)); asked != nil {
-		return nil, asked
+		return card{}, asked
 	}
 	if err != nil {
-		return nil, fault(err)
+		return card{}, fault(err)
 	}
-	return &one[BindingView]{tag(b.Version), viewBinding(b, server)}, nil
+	return card{server, b}, nil
 }
 
 func (h *Handler) putBinding(ctx context.Context, in *struct {
@@ -242,44 +265,4 @@ func (h *Handler) deleteBinding(ctx context.Context, in *struct {
 	next := current
 	next.State, next.Version = broker.Deleted, version
 	return nil, h.erase(ctx, op, viewBinding(current, server), in.DryRun, err, func(ctx context.Context) error { return h.registry.Writer.PutBinding(ctx, next) })
-}
-
-func (b BindingBody) row(environment, server, name string, version int64) (broker.Binding, error) {
-	r := broker.Binding{Environment: environment, Server: server, Name: name, Version: version, State: broker.State(b.State),
-		Actor:    broker.Actor{Principal: b.Actor.Principal, Agent: b.Actor.Agent, Group: b.Actor.Group, Anyone: b.Actor.Anyone},
-		Priority: b.Priority, Allow: broker.Allow{Tools: b.Allow.Tools, Prompts: b.Allow.Prompts, Resources: b.Allow.Resources},
-		Mode: broker.Mode(b.Mode), Source: broker.SourceKind(b.Source), Owner: b.Owner}
-	if b.Actor.Attribute != nil {
-		r.Actor.Attribute = broker.Attribute{Name: b.Actor.Attribute.Name, Value: b.Actor.Attribute.Value}
-	}
-	if b.Expires != nil {
-		r.Expires = b.Expires.UTC()
-	}
-	for i, f := range b.Fields {
-		reference, err := broker.ParseReference(f.Reference)
-		if err != nil {
-			return r, fmt.Errorf("%w reference of field %d: it does not parse, and is never taken literally", broker.ErrInvalid, i)
-		}
-		r.Fields = append(r.Fields, broker.Field{Name: f.Name, Reference: reference})
-	}
-	return r, nil
-}
-
-func viewBinding(b broker.Binding, server broker.Server) BindingView {
-	origin, err := broker.OriginDigest(server.URL)
-	v := BindingView{Name: b.Name, Server: b.Server, Environment: b.Environment, Version: b.Version, Pending: b.Origin != "" && (err != nil || b.Origin != origin),
-		BindingBody: BindingBody{Actor: Actor{Principal: b.Actor.Principal, Agent: b.Actor.Agent, Group: b.Actor.Group, Anyone: b.Actor.Anyone},
-			Priority: b.Priority, Allow: Allow{Tools: b.Allow.Tools, Prompts: b.Allow.Prompts, Resources: b.Allow.Resources},
-			Mode: string(b.Mode), Source: string(b.Source), Owner: b.Owner, State: string(b.State), Fields: []Field{}}}
-	if b.Actor.Attribute.Name != "" {
-		v.Actor.Attribute = &Attribute{Name: b.Actor.Attribute.Name, Value: b.Actor.Attribute.Value}
-	}
-	if !b.Expires.IsZero() {
-		expires := b.Expires
-		v.Expires = &expires
-	}
-	for _, f := range b.Fields {
-		v.Fields = append(v.Fields, Field{Name: f.Name, Reference: f.Reference.String()})
-	}
-	return v
 }

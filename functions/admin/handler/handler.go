@@ -63,6 +63,8 @@ type Handler struct {
 	values      Values
 	judge       Judge
 	attempts    broker.Attempts
+	evidence    broker.AuditReader
+	uses        broker.Uses
 	now         func() time.Time
 	log         *slog.Logger
 	api         huma.API
@@ -82,6 +84,9 @@ func (h *Handler) build() {
 	h.stores()
 	h.bindings()
 	h.explanations()
+	h.audits()
+	h.exposures()
+	h.postures()
 	h.whoami()
 	h.describe()
 	h.learnNames()

@@ -1,0 +1,47 @@
+package handler
+
+import (
+	"fmt"
+
+	"bindery/shared/broker"
+)
+
+func (b BindingBody) row(environment, server, name string, version int64) (broker.Binding, error) {
+	r := broker.Binding{Environment: environment, Server: server, Name: name, Version: version, State: broker.State(b.State),
+		Actor:    broker.Actor{Principal: b.Actor.Principal, Agent: b.Actor.Agent, Group: b.Actor.Group, Anyone: b.Actor.Anyone},
+		Priority: b.Priority, Allow: broker.Allow{Tools: b.Allow.Tools, Prompts: b.Allow.Prompts, Resources: b.Allow.Resources},
+		Mode: broker.Mode(b.Mode), Source: broker.SourceKind(b.Source), Owner: b.Owner}
+	if b.Actor.Attribute != nil {
+		r.Actor.Attribute = broker.Attribute{Name: b.Actor.Attribute.Name, Value: b.Actor.Attribute.Value}
+	}
+	if b.Expires != nil {
+		r.Expires = b.Expires.UTC()
+	}
+	for i, f := range b.Fields {
+		reference, err := broker.ParseReference(f.Reference)
+		if err != nil {
+			return r, fmt.Errorf("%w reference of field %d: it does not parse, and is never taken literally", broker.ErrInvalid, i)
+		}
+		r.Fields = append(r.Fields, broker.Field{Name: f.Name, Reference: reference})
+	}
+	return r, nil
+}
+
+func viewBinding(b broker.Binding, server broker.Server) BindingView {
+	origin, err := broker.OriginDigest(server.URL)
+	v := BindingView{Name: b.Name, Server: b.Server, Environment: b.Environment, Version: b.Version, Pending: b.Origin != "" && (err != nil || b.Origin != origin),
+		BindingBody: BindingBody{Actor: Actor{Principal: b.Actor.Principal, Agent: b.Actor.Agent, Group: b.Actor.Group, Anyone: b.Actor.Anyone},
+			Priority: b.Priority, Allow: Allow{Tools: b.Allow.Tools, Prompts: b.Allow.Prompts, Resources: b.Allow.Resources},
+			Mode: string(b.Mode), Source: string(b.Source), Owner: b.Owner, State: string(b.State), Fields: []Field{}}}
+	if b.Actor.Attribute.Name != "" {
+		v.Actor.Attribute = &Attribute{Name: b.Actor.Attribute.Name, Value: b.Actor.Attribute.Value}
+	}
+	if !b.Expires.IsZero() {
+		expires := b.Expires
+		v.Expires = &expires
+	}
+	for _, f := range b.Fields {
+		v.Fields = append(v.Fields, Field{Name: f.Name, Reference: f.Reference.String()})
+	}
+	return v
+}

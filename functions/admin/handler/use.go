@@ -1,0 +1,123 @@
+package handler
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"bindery/shared/broker"
+)
+
+// CardUse is what is known of a card's use, without saying whose.
+type CardUse struct {
+	LastUsed    *time.Time `json:"last_used,omitempty" doc:"Newest call that ended"`
+	LastGood    *time.Time `json:"last_good,omitempty" doc:"Newest call that went well"`
+	LastRotated *time.Time `json:"last_rotated,omitempty" doc:"When the newest version of one of its secrets was first seen in use"`
+	LastReason  string     `json:"last_reason,omitempty" doc:"Why the newest call did not go well, in the word of the audit record"`
+	Health      string     `json:"health" enum:"good,failing,unused,pending,stopped,expired,unknown" doc:"unknown: the audit index cannot be read, or says nothing of the card itself"`
+}
+
+// useTime is how long a card waits for what the audit index says of it.
+const useTime = 2 * time.Second
+
+// card is a binding with its server.
+type card struct {
+	server  broker.Server
+	binding broker.Binding
+}
+
+// usesOf says of each card how it is used. It reads one row for each card and
+// one for each of its secrets. A card is answered without the index too.
+func (h *Handler) usesOf(ctx context.Context, cards []card) []CardUse {
+	ctx, cancel := context.WithTimeout(ctx, useTime)
+	defer cancel()
+	usages, rotations, err := h.useRows(ctx, cards)
+	if err != nil {
+		h.log.Warn("audit index not read", "receipt", callerOf(ctx).Receipt, "cause", err.Error())
+	}
+	now := h.now()
+	found := make([]CardUse, len(cards))
+	for i, c := range cards {
+		usage := usages[c.binding.Server+"/"+c.binding.Name]
+		u := CardUse{LastUsed: instant(usage.Last), LastGood: instant(usage.LastGood), LastReason: string(usage.Reason)}
+		var newest time.Time
+		for _, f := range c.binding.Fields {
+			if r := rotations[f.Reference.WithoutKey().String()]; r.Since.After(newest) {
+				newest = r.Since
+			}
+		}
+		u.LastRotated = instant(newest)
+		switch standing := standingOf(c, now); {
+		case standing != "":
+			u.Health = standing
+		case err != nil:
+			u.Health = "unknown"
+		default:
+			u.Health = healthOf(usage)
+		}
+		found[i] = u
+	}
+	return found
+}
+
+// useRows asks the index about some cards: MaxPage rows at a time.
+func (h *Handler) useRows(ctx context.Context, cards []card) (usages map[string]broker.Usage, rotations map[string]broker.Rotation, err error) {
+	if len(cards) == 0 {
+		return nil, nil, nil
+	}
+	var bindings []broker.Binding
+	var secrets []string
+	for _, c := range cards {
+		bindings = append(bindings, c.binding)
+		for _, f := range c.binding.Fields {
+			secrets = append(secrets, f.Reference.WithoutKey().String())
+		}
+	}
+	slices.Sort(secrets)
+	if usages, err = h.evidence.Usages(ctx, h.environment, bindings); err != nil {
+		return nil, nil, err
+	}
+	rotations = map[string]broker.Rotation{}
+	for some := range slices.Chunk(slices.Compact(secrets), broker.MaxPage) {
+		found, err := h.evidence.Rotations(ctx, h.environment, some)
+		if err != nil {
+			return nil, nil, err
+		}
+		for reference, r := range found {
+			rotations[reference] = r
+		}
+	}
+	return usages, rotations, nil
+}
+
+// standingOf is why a card refuses every call by itself, or nothing.
+func standingOf(c card, now time.Time) string {
+	b := c.binding
+	origin, err := broker.OriginDigest(c.server.URL)
+	switch {
+	case b.State != broker.Active && b.State != broker.Pending, c.server.State != broker.Active && c.server.State != broker.Pending:
+		return "stopped"
+	case !b.Expires.IsZero() && !now.Before(b.Expires):
+		return "expired"
+	case b.State == broker.Pending, c.server.State == broker.Pending, err != nil, b.Origin != origin:
+		return "pending"
+	}
+	return ""
+}
+
+// healthOf judges by the newest call. A call that its caller left, or that
+// ended with its caller's own access, says nothing of the card.
+func healthOf(u broker.Usage) string {
+	switch {
+	case u.Last.IsZero():
+		return "unused"
+	case u.Reason == "":
+		return "good"
+	case slices.Contains([]broker.Reason{broker.CallerGone, broker.AccessEnded, broker.TokenExpired, broker.StreamOver}, u.Reason):
+		if u.LastGood.IsZero() {
+			return "unknown"
+		}
+		return "good"
+	}
+	return "failing"
+}
