@@ -3,8 +3,6 @@ package handler
 import (
 	"context"
 	"net/http"
-	"reflect"
-	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -89,33 +87,6 @@ func (h *Handler) bindings() {
 
 func bindingObject(in BindingPath, server broker.Server) admin.Object {
 	return admin.Object{Kind: bindingKind, Server: in.Server, Name: in.Binding, Owner: server.Owner}
-}
-
-// bindingNeeds is what a change of a card takes: besides the change itself, the
-// right to bind each reference that was not on it.
-func bindingNeeds(in BindingPath, server broker.Server, current, next broker.Binding) []admin.Need {
-	on := bindingObject(in, server)
-	needs := append([]admin.Need{put(current.Version > 0, on)}, stateNeeds(string(current.State), string(next.State), on)...)
-	if reopens(current, next) {
-		needs = append(needs, need(policy.Resume, on))
-	}
-	for _, f := range next.Fields {
-		if !slices.Contains(current.Fields, f) {
-			needs = append(needs, need(policy.Bind, admin.Object{Kind: referenceKind, Name: f.Reference.String()}))
-		}
-	}
-	return needs
-}
-
-// reopens reports whether a change lets calls pass that the card, as it stands,
-// refuses: a later end, or other callers and uses of a card that was stopped.
-func reopens(current, next broker.Binding) bool {
-	if current.Version == 0 {
-		return false
-	}
-	later := !current.Expires.IsZero() && (next.Expires.IsZero() || next.Expires.After(current.Expires))
-	stopped := current.State != broker.Active
-	return later || stopped && !reflect.DeepEqual([]any{current.Actor, current.Allow}, []any{next.Actor, next.Allow})
 }
 
 func (h *Handler) listBindings(ctx context.Context, in *struct {
@@ -206,9 +177,17 @@ func (h *Handler) putBinding(ctx context.Context, in *struct {
 	if err != nil && !isMissing(err) {
 		return nil, fault(err)
 	}
-	op := admin.Operation{ID: "put-binding", Needs: bindingNeeds(in.BindingPath, server, current, next)}
+	needs, err := h.bindingNeeds(ctx, in.BindingPath, server, current, next)
+	if err != nil {
+		return nil, fault(err)
+	}
+	op := admin.Operation{ID: "put-binding", Needs: needs}
 	if missing == nil {
 		missing = stale(ctx, version, current.Version, current.State) // before any secret is read for it
+	}
+	var overlaps []Overlap
+	if missing == nil && h.permits(ctx, needs) {
+		overlaps, missing = h.overlaps(ctx, &next) // what cannot be told afterwards is not made
 	}
 	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
 		Before: viewOf(current.Version > 0, viewBinding(current, server)), After: viewBinding(next, server), Dry: in.DryRun, Fault: missing,
@@ -220,10 +199,7 @@ func (h *Handler) putBinding(ctx context.Context, in *struct {
 	next.Version++
 	next.Origin, _ = broker.OriginDigest(server.URL)
 	view := viewBinding(next, server)
-	view.Overlaps, err = h.overlaps(ctx, &next)
-	if err != nil {
-		return nil, fault(err)
-	}
+	view.Overlaps = overlaps
 	return &one[BindingView]{tag(next.Version), view}, nil
 }
 

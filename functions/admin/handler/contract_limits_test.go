@@ -19,6 +19,7 @@ func bodies() map[string]struct{ method, path, body string } {
 		"put-server":      {"PUT", "/servers/another", full},
 		"put-agent":       {"PUT", "/agents/another", agentBody},
 		"put-tool":        {"PUT", "/servers/notes/tools/another", toolBody},
+		"put-assignment":  {"PUT", "/assignments/another", assignmentBody},
 		"put-store":       {"PUT", "/stores/another", storeBody},
 		"put-binding":     {"PUT", "/servers/notes/bindings/another", bindingBody},
 		"put-value":       {"PUT", "/values/another", valueBody},
@@ -75,7 +76,7 @@ func TestContractRefusesWhatItDoesNotKnow(t *testing.T) {
 		}
 	}
 	for path, item := range c.document.Paths.Map() {
-		path = strings.NewReplacer(base, "", "{server}", "notes", "{binding}", "dev-notes", "{tool}", "t", "{agent}", "a", "{store}", "s", "{value}", "v", "{version}", "1").Replace(path)
+		path = strings.NewReplacer(base, "", "{server}", "notes", "{binding}", "dev-notes", "{tool}", "t", "{agent}", "a", "{store}", "s", "{assignment}", "a", "{value}", "v", "{version}", "1").Replace(path)
 		for method, o := range item.Operations() {
 			body := bodies()[o.OperationID].body
 			if (o.RequestBody != nil) != with[o.OperationID] {

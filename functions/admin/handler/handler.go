@@ -61,6 +61,8 @@ type Handler struct {
 	reader      broker.CatalogueReader
 	registry    *broker.Registry
 	values      Values
+	assignments broker.Assignments
+	sets        broker.PolicySets
 	judge       Judge
 	attempts    broker.Attempts
 	evidence    broker.AuditReader
@@ -83,6 +85,7 @@ func (h *Handler) build() {
 	h.tools()
 	h.stores()
 	h.bindings()
+	h.assignmentOperations()
 	h.explanations()
 	h.audits()
 	h.exposures()

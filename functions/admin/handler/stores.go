@@ -197,12 +197,19 @@ func (h *Handler) putValue(ctx context.Context, in *struct {
 	Value string `path:"value" pattern:"^[A-Za-z0-9._-]{1,128}$"`
 	Body  ValueBody
 }) (*one[ValueView], error) {
+	reference, err := broker.ParseReference("sealed:" + in.Value)
+	if err != nil {
+		return nil, fault(err)
+	}
 	server, missing := h.liveServer(ctx, in.Body.Server)
 	origin, _ := broker.OriginDigest(server.URL)
-	on := admin.Object{Kind: valueKind, Name: in.Value} // assigned to nobody: owners cannot write it
-	op := admin.Operation{ID: "put-value", Needs: []admin.Need{need(policy.PutValue, on)}}
+	needs := []admin.Need{need(policy.PutValue, admin.Object{Kind: valueKind, Name: in.Value})}
+	if needs, err = h.claimed(ctx, needs, []broker.Reference{reference}, server); err != nil {
+		return nil, fault(err)
+	}
+	op := admin.Operation{ID: "put-value", Needs: needs}
 	var version int64
-	err := h.desk.Change(ctx, callerOf(ctx), op, admin.Change{After: valueRecord{in.Body.Server, origin}, Fault: missing,
+	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{After: valueRecord{in.Body.Server, origin}, Fault: missing,
 		Apply: func(ctx context.Context) (err error) {
 			version, err = h.values.Put(ctx, h.environment, in.Value, origin, secret.New(in.Body.Value))
 			return err

@@ -1,0 +1,87 @@
+package handler
+
+import (
+	"context"
+	"reflect"
+	"slices"
+
+	"bindery/shared/admin"
+	"bindery/shared/broker"
+	"bindery/shared/policy"
+)
+
+// bindingNeeds is what a change of a card takes: besides the change itself, the
+// right to bind each reference that was not on it.
+func (h *Handler) bindingNeeds(ctx context.Context, in BindingPath, server broker.Server, current, next broker.Binding) ([]admin.Need, error) {
+	on := bindingObject(in, server)
+	needs := append([]admin.Need{put(current.Version > 0, on)}, stateNeeds(string(current.State), string(next.State), on)...)
+	if reopens(current, next) {
+		needs = append(needs, need(policy.Resume, on))
+	}
+	var references []broker.Reference
+	var binds []admin.Need
+	for _, f := range next.Fields {
+		if !slices.Contains(current.Fields, f) {
+			references = append(references, f.Reference)
+			binds = append(binds, need(policy.Bind, admin.Object{Kind: referenceKind, Name: f.Reference.String()}))
+		}
+	}
+	if !h.permits(ctx, needs) {
+		return append(needs, binds...), nil
+	}
+	binds, err := h.claimed(ctx, binds, references, server)
+	return append(needs, binds...), err
+}
+
+// reopens reports whether a change lets calls pass that the card, as it stands,
+// refuses: a later end, or other callers and uses of a card that was stopped.
+func reopens(current, next broker.Binding) bool {
+	if current.Version == 0 {
+		return false
+	}
+	later := !current.Expires.IsZero() && (next.Expires.IsZero() || next.Expires.After(current.Expires))
+	stopped := current.State != broker.Active
+	return later || stopped && !reflect.DeepEqual([]any{current.Actor, current.Allow}, []any{next.Actor, next.Allow})
+}
+
+// claimed tells the needs about references whose those are: of a group of the
+// caller that each is assigned to, or of the team that owns the server, where it
+// is assigned to that. Assignments are read only for who may not without them.
+func (h *Handler) claimed(ctx context.Context, needs []admin.Need, of []broker.Reference, at broker.Server) ([]admin.Need, error) {
+	if h.permits(ctx, needs) {
+		return needs, nil
+	}
+	groups := callerOf(ctx).Principal.Groups
+	for page := (broker.Page{Limit: broker.MaxPage}); ; {
+		rows, err := h.assignments.Assignments(ctx, h.environment, page)
+		if err != nil {
+			return nil, err
+		}
+		for i, r := range of {
+			needs[i].On.Owner = assignee(rows, r, groups, at, needs[i].On.Owner)
+		}
+		if len(rows) < page.Limit {
+			return needs, nil
+		}
+		page.After = rows[len(rows)-1].Name
+	}
+}
+
+// assignee is the group for which a reference may be bound at a server: the one
+// that is known already, or the one that an assignment gives.
+func assignee(rows []broker.Assignment, r broker.Reference, groups []string, at broker.Server, known string) string {
+	for _, a := range rows {
+		if known != "" {
+			return known
+		}
+		for _, group := range groups {
+			if a.Assigns(r, group, "") {
+				known = group
+			}
+		}
+		if at.Owner != "" && a.Assigns(r, "", at.Name) && slices.Contains(groups, at.Owner) {
+			known = at.Owner
+		}
+	}
+	return known
+}
