@@ -16,9 +16,9 @@ func TestHostileBodies(t *testing.T) {
 		return f.call(t, "admin", "PUT", "/servers/notes", body, "If-Match", `"v1"`)
 	}
 	put(strings.Repeat("[", 1<<19)).want(t, 400, "malformed")
-	put(strings.Replace(serverBody, "https://notes", "https://%zz"+canary+"@notes", 1)).want(t, 422, "invalid")
-	put(strings.Replace(serverBody, "/mcp", "/mcp?api_key="+canary, 1)).want(t, 422, "invalid")
-	f.call(t, "admin", "PUT", "/servers/notes?"+canary+".x=1", serverBody, "If-Match", `"v1"`).want(t, 422, "invalid")
+	put(strings.Replace(serverBody, "https://notes", "https://%zz"+canary+"@notes", 1)).want(t, 422, "literal_secret")
+	put(strings.Replace(serverBody, "/mcp", "/mcp?api_key="+canary, 1)).want(t, 422, "literal_secret")
+	f.call(t, "admin", "PUT", "/servers/notes?"+canary+".x=1", serverBody, "If-Match", `"v1"`).want(t, 422, "literal_secret")
 	f.clean(t)
 }
 

@@ -93,6 +93,7 @@ func (c *contract) provoke(t *testing.T) {
 	c.bad(t, noToken, "root", "GET", server, "", "Authorization", "Basic cm9vdA==")
 	put(malformed, "root", server, "{", match...)
 	put(invalid, "root", server, strings.Replace(serverBody, "active", "sleeping", 1), match...)
+	put(literalSecret, "root", server, strings.Replace(serverBody, "Bearer {token}", "Bearer "+canary, 1), match...)
 	put(conflict, "root", server, serverBody, "If-None-Match", "*")
 	put(noCondition, "root", server, serverBody)
 	put(notMediaType, "root", server, serverBody, append(match, "Content-Type", "text/plain")...)

@@ -112,6 +112,6 @@ func TestAStoreOfItsOwnAddress(t *testing.T) {
 	opened := strings.Replace(vaultBody, `"auth"`, `"networks":["10.0.0.0/8"],"auth"`, 1)
 	f.call(t, "admin", "PUT", "/stores/vault", opened, "If-Match", `"v1"`).want(t, 403, "forbidden")
 	f.call(t, "root", "PUT", "/stores/vault", opened, "If-Match", `"v1"`).want(t, 200, "")
-	f.call(t, "admin", "PUT", "/stores/vault", strings.Replace(opened, "aws-sm:prod/vault#token", canary, 1), "If-Match", `"v2"`).want(t, 422, "invalid")
+	f.call(t, "admin", "PUT", "/stores/vault", strings.Replace(opened, "aws-sm:prod/vault#token", canary, 1), "If-Match", `"v2"`).want(t, 422, "literal_secret")
 	f.clean(t)
 }

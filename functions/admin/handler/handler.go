@@ -148,7 +148,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) {
 	c.Recorded = &recorded
 	w.Header().Set("Bindery-Receipt", c.Receipt)
 	seen := &status{ResponseWriter: w, code: http.StatusOK}
-	h.once(seen, r.WithContext(withCaller(r.Context(), c)), c)
+	h.admitText(seen, r.WithContext(withCaller(r.Context(), c)), c)
 	if seen.code >= http.StatusInternalServerError {
 		h.log.Error("request failed", "receipt", c.Receipt, "status", seen.code)
 	}

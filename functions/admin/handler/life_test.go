@@ -43,11 +43,11 @@ func TestACardIsOnlyMadeOfWhatACallCanHonour(t *testing.T) {
 		"a value too short to mask":    {"prod/notes#token", "prod/short#token", 422, "reference_unresolved"},
 		"outside the store's paths":    {"prod/notes#token", "staging/notes#token", 422, "invalid"},
 		"a store nobody registered":    {"aws-sm:prod/notes#token", "vault:prod/notes#token", 422, "invalid"},
-		"a literal secret":             {"aws-sm:prod/notes#token", canary, 422, "invalid"},
+		"a literal secret":             {"aws-sm:prod/notes#token", canary, 422, "literal_secret"},
 		"a field the server has not":   {`"name":"token"`, `"name":"password"`, 422, "invalid"},
 		"two kinds of actor":           {`{"group":"dev"}`, `{"group":"dev","anyone":true}`, 422, "invalid"},
 		"an unknown mode":              {"service_account", "user_delegated", 422, "invalid"},
-		"a field that nobody knows":    {`"owner"`, `"password":"` + canary + `","owner"`, 422, "invalid"},
+		"a field that nobody knows":    {`"owner"`, `"password":"` + canary + `","owner"`, 422, "literal_secret"},
 		"a known field in other case":  {`"owner"`, `"Owner"`, 400, "malformed"},
 		"a known field as a fold":      {`"state"`, `"\u017ftate"`, 400, "malformed"},
 		"a field twice":                {`"owner"`, `"owner":"x","owner"`, 400, "malformed"},
@@ -188,8 +188,8 @@ func TestAValueIsWrittenAndNeverRead(t *testing.T) {
 		}
 	}
 	f.call(t, "root", "GET", "/values/token-1", nil).want(t, 404, "not_found")
-	f.call(t, "admin", "PUT", "/values/token-1", `{"server":"notes","value":"`+canary+`","more":"`+canary+`"}`).want(t, 422, "invalid")
-	f.call(t, "admin", "PUT", "/values/token-1", `{"server":"`+canary+`","value":"x"}`).want(t, 422, "invalid")
+	f.call(t, "admin", "PUT", "/values/token-1", `{"server":"notes","value":"`+canary+`","more":"`+canary+`"}`).want(t, 422, "literal_secret")
+	f.call(t, "admin", "PUT", "/values/token-1", `{"server":"`+canary+`","value":"x"}`).want(t, 422, "literal_secret")
 	f.call(t, "admin", "PUT", "/servers/notes?"+canary+"=1", serverBody, "If-Match", `"v1"`)
 	f.clean(t)
 }

@@ -25,31 +25,32 @@ type Kind struct {
 
 // The table. The copy in docs/admin.md is tested against it.
 var (
-	notFound     = Kind{"not_found", 404, "there is no such thing", false}
-	foreignHost  = Kind{"foreign_host", 403, "this host name is not served here", false}
-	noToken      = Kind{"unauthorized", 401, "a bearer token is required", false}
-	badToken     = Kind{"invalid_token", 401, "the token was not accepted", false}
-	smallScope   = Kind{"insufficient_scope", 403, "the token lacks a required scope", false}
-	noIssuer     = Kind{"issuer_unavailable", 503, "tokens cannot be checked at the moment", true}
-	forbidden    = Kind{"forbidden", 403, "your roles and teams do not permit this", false}
-	malformed    = Kind{"malformed", 400, "the request cannot be read", false}
-	invalid      = Kind{"invalid", 422, "the request says something that cannot be", false}
-	conflict     = Kind{"version_conflict", 412, "it was changed meanwhile, or exists already: read it again", false}
-	noCondition  = Kind{"condition_required", 428, "say which version you saw: If-Match, or If-None-Match: * for a new one", false}
-	keyReused    = Kind{"idempotency_key_reused", 422, "this idempotency key was used for another request", false}
-	underWay     = Kind{"attempt_under_way", 409, "a request with this idempotency key is under way", true}
-	tooLarge     = Kind{"too_large", 413, "the request body is larger than 1 MiB", false}
-	unrecorded   = Kind{"audit_unavailable", 503, "the change could not be recorded, so it was not made", true}
-	unresolved   = Kind{"reference_unresolved", 422, "a reference does not lead to a usable secret", false}
-	unavailable  = Kind{"unavailable", 503, "a part of Bindery does not answer at the moment", true}
-	notMediaType = Kind{"unsupported_media_type", 415, "the body must be application/json", false}
-	internal     = Kind{"internal", 500, "internal error", false}
+	notFound      = Kind{"not_found", 404, "there is no such thing", false}
+	foreignHost   = Kind{"foreign_host", 403, "this host name is not served here", false}
+	noToken       = Kind{"unauthorized", 401, "a bearer token is required", false}
+	badToken      = Kind{"invalid_token", 401, "the token was not accepted", false}
+	smallScope    = Kind{"insufficient_scope", 403, "the token lacks a required scope", false}
+	noIssuer      = Kind{"issuer_unavailable", 503, "tokens cannot be checked at the moment", true}
+	forbidden     = Kind{"forbidden", 403, "your roles and teams do not permit this", false}
+	malformed     = Kind{"malformed", 400, "the request cannot be read", false}
+	invalid       = Kind{"invalid", 422, "the request says something that cannot be", false}
+	conflict      = Kind{"version_conflict", 412, "it was changed meanwhile, or exists already: read it again", false}
+	noCondition   = Kind{"condition_required", 428, "say which version you saw: If-Match, or If-None-Match: * for a new one", false}
+	literalSecret = Kind{"literal_secret", 422, "what looks like a secret stands where none belongs", false}
+	keyReused     = Kind{"idempotency_key_reused", 422, "this idempotency key was used for another request", false}
+	underWay      = Kind{"attempt_under_way", 409, "a request with this idempotency key is under way", true}
+	tooLarge      = Kind{"too_large", 413, "the request body is larger than 1 MiB", false}
+	unrecorded    = Kind{"audit_unavailable", 503, "the change could not be recorded, so it was not made", true}
+	unresolved    = Kind{"reference_unresolved", 422, "a reference does not lead to a usable secret", false}
+	unavailable   = Kind{"unavailable", 503, "a part of Bindery does not answer at the moment", true}
+	notMediaType  = Kind{"unsupported_media_type", 415, "the body must be application/json", false}
+	internal      = Kind{"internal", 500, "internal error", false}
 )
 
 // Kinds lists the table.
 func Kinds() []Kind {
 	return []Kind{notFound, foreignHost, noToken, badToken, smallScope, noIssuer, forbidden, malformed, invalid, conflict, noCondition,
-		keyReused, underWay, tooLarge, unrecorded, unresolved, unavailable, notMediaType, internal}
+		literalSecret, keyReused, underWay, tooLarge, unrecorded, unresolved, unavailable, notMediaType, internal}
 }
 
 // Problem is the body of every error (RFC 9457).

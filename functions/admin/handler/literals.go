@@ -1,0 +1,133 @@
+package handler
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"bindery/shared/admin"
+	"bindery/shared/egress"
+	"bindery/shared/literal"
+)
+
+// meant are the members that are meant for secrets, by the operation's address.
+// Nothing of a request to one of them is kept, not even a digest.
+var meant = map[string]string{"/values/": "value", "/import": "document"}
+
+// namesOfOthers are members that hold names which an issuer gave, and texts with
+// such names in them.
+var namesOfOthers = map[string]bool{"agent": true, "agents": true, "group": true, "groups": true, "owner": true, "team": true, "teams": true,
+	"principal": true, "name": true, "value": true, "text": true, "tests": true, "id": true}
+
+// maxFindings is how many places an answer lists.
+const maxFindings = 16
+
+// admitText refuses a change that holds what looks like a secret in a place that
+// is not meant for one, before anything keeps the request or a digest of it.
+// What cannot be read goes to the operation, which says so, and is not
+// remembered.
+func (h *Handler) admitText(w http.ResponseWriter, r *http.Request, c admin.Caller) {
+	if r.Method == http.MethodGet {
+		h.mux.ServeHTTP(w, r)
+		return
+	}
+	body, err := egress.ReadBounded(r.Body, maxBody, r.ContentLength)
+	if err != nil {
+		writeProblem(w, problem(tooLarge, ""))
+		return
+	}
+	var request any
+	readable := len(body) == 0 || unmarshal(body, &request) == nil
+	r.Body = http.NoBody
+	if len(body) > 0 {
+		r.Body = readCloser{bytes.NewReader(body)}
+	}
+	s := scan{h: h, meant: meantFor(r.URL.Path)}
+	s.text(r.URL.Path, "path", true)
+	s.text(r.URL.RawQuery, "query", false)
+	s.value(request, "body", false)
+	switch {
+	case len(s.found) > 0:
+		p := problem(literalSecret, "")
+		p.Errors = s.found
+		writeProblem(w, p)
+	case !readable:
+		h.mux.ServeHTTP(w, r)
+	default:
+		h.once(w, r, c)
+	}
+}
+
+func meantFor(path string) string {
+	for at, member := range meant {
+		if strings.HasPrefix(path, base+at) {
+			return "body." + member
+		}
+	}
+	return ""
+}
+
+// scan looks through a request.
+type scan struct {
+	h     *Handler
+	meant string // place that is left out
+	found []Wrong
+}
+
+// value looks at a JSON value, in names of issuers where names is true.
+func (s *scan) value(v any, at string, names bool) {
+	switch v := v.(type) {
+	case string:
+		s.text(v, at, names)
+	case []any:
+		for i, item := range v {
+			s.value(item, fmt.Sprintf("%s[%d]", at, i), names)
+		}
+	case map[string]any:
+		for _, name := range sortedKeys(v) {
+			s.member(name, v[name], at)
+		}
+	}
+}
+
+// member looks at a member of an object: its name, which may be a key of
+// somebody's choosing, and its value. One that this API does not know may say
+// by its name what it is.
+func (s *scan) member(name string, v any, at string) {
+	here := at + "." + name
+	if here == s.meant {
+		return
+	}
+	s.text(name, at, true)
+	if text, ok := v.(string); ok && !s.h.names[name] {
+		s.text(name+"="+text, at, false)
+		return
+	}
+	s.value(v, here, namesOfOthers[name])
+}
+
+func (s *scan) text(text, at string, names bool) {
+	find := literal.Find
+	if names {
+		find = literal.FindInNames
+	}
+	finding, found := find(text)
+	if !found || len(s.found) == maxFindings {
+		return
+	}
+	w := Wrong{Location: s.h.place(at), Message: "it looks like " + string(finding.Rule)}
+	if !slices.Contains(s.found, w) {
+		s.found = append(s.found, w)
+	}
+}
+
+func sortedKeys[T any](m map[string]T) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

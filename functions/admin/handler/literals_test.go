@@ -1,0 +1,103 @@
+package handler
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"bindery/shared/brokertest/leak"
+)
+
+// githubCanary has the shape of a token, and says that it is test material.
+var githubCanary = "ghp_canary" + strings.Repeat("0", 30)
+
+// TestALiteralSecretIsRefusedInEveryText: in each text of each body that is not
+// meant for one, alone and as part of a text. It is recorded that something was
+// refused; nothing of what it was is said, recorded, logged or kept.
+func TestALiteralSecretIsRefusedInEveryText(t *testing.T) {
+	c := newContract(t)
+	c.seed(t)
+	tried := 0
+	for id, b := range bodies() {
+		schema := c.operations()[id].RequestBody.Value.Content["application/json"].Schema.Value
+		walk(schema, nil, func(at []string, s *openapi3.Schema) {
+			if !s.Type.Is("string") || "body."+strings.Join(at, ".") == meantFor(base+b.path) {
+				return
+			}
+			for _, text := range []string{canary, githubCanary, "see https://bot:" + canary + "@notes.example.com"} {
+				tried++
+				a := c.with(t, b.method, b.path, b.body, at, text).want(t, 422, "literal_secret")
+				if places := wrongPlaces(a); len(places) != 1 || !strings.HasPrefix(located(at), places[0]) {
+					t.Errorf("%s: %s is said to be wrong at %v", id, located(at), places)
+				}
+				if records := c.records(a); len(records) != 1 || records[0].Status != 422 {
+					t.Errorf("%s: recorded %+v", id, records)
+				}
+			}
+		})
+	}
+	if tried < 90 {
+		t.Errorf("only %d texts were tried", tried)
+	}
+	c.keepsNothing(t)
+}
+
+func (f *fixture) keepsNothing(t *testing.T) {
+	t.Helper()
+	f.clean(t)
+	for where, text := range map[string][]byte{"an answer": f.seen.Bytes(), "the log": f.log.Bytes(), "a record": f.recorded.Bytes()} {
+		if found := leak.Find(text, githubCanary); len(found) > 0 {
+			t.Errorf("a token is in %s", where)
+		}
+	}
+}
+
+// TestNoDigestOfALiteralSecretIsKept: a digest of a request that holds a weak
+// secret can be guessed at. The key stays free, for a request without.
+func TestNoDigestOfALiteralSecretIsKept(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	tool := strings.Replace(toolBody, `"owner"`, `"password":"canary words","owner"`, 1)
+	for name, c := range map[string]struct{ path, body, problem string }{
+		"in a text":                           {"/servers/notes/tools/a", strings.Replace(toolBody, "team-notes", githubCanary, 1), "literal_secret"},
+		"in a member that nobody knows":       {"/servers/notes/tools/b", tool, "literal_secret"},
+		"as the name of a member":             {"/servers/notes/tools/c", strings.Replace(toolBody, `"owner"`, `"`+strings.ToLower(githubCanary)+`":1,"owner"`, 1), "literal_secret"},
+		"in the address":                      {"/servers/notes/tools/" + githubCanary, toolBody, "literal_secret"},
+		"in the query":                        {"/servers/notes/tools/d?api_key=canary", toolBody, "literal_secret"},
+		"in a body that cannot be read":       {"/servers/notes/tools/e", tool + "}", "malformed"},
+		"in a member that stands twice":       {"/servers/notes/tools/f", `{"owner":"` + githubCanary + `",` + toolBody[1:], "malformed"},
+		"in a member that is spelled another": {"/servers/notes/tools/g", strings.Replace(tool, "password", "Password", 1), "malformed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			put := func(path, body string) answer {
+				return f.call(t, "admin", "PUT", path, body, "If-None-Match", "*", "Idempotency-Key", name)
+			}
+			put(c.path, c.body).want(t, map[string]int{"literal_secret": 422, "malformed": 400}[c.problem], c.problem)
+			put("/servers/notes/tools/good-"+c.path[len("/servers/notes/tools/"):][:1], toolBody).want(t, 200, "")
+		})
+	}
+	f.keepsNothing(t)
+}
+
+// TestALiteralSecretIsRefusedToWhoeverSendsIt, before anybody is asked whether
+// they may: the answer depends on the request alone.
+func TestALiteralSecretIsRefusedToWhoeverSendsIt(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	for _, who := range []string{"nobody", "other", "auditor", "root"} {
+		for _, path := range []string{"/servers/notes", "/servers/none"} {
+			f.call(t, who, "PUT", path, strings.Replace(serverBody, "team-notes", canary, 1), "If-None-Match", "*").want(t, 422, "literal_secret")
+		}
+	}
+	f.clean(t)
+}
+
+// TestARandomLookingAgentIsNoSecret: issuers give out names like that.
+func TestARandomLookingAgentIsNoSecret(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	f.call(t, "admin", "PUT", "/agents/auth0:"+canary, agentBody, "If-None-Match", "*").want(t, 200, "")
+	f.call(t, "admin", "PUT", "/servers/notes/bindings/agent", strings.Replace(bindingBody, `{"group":"dev"}`, `{"agent":"auth0:`+canary+`"}`, 1), "If-None-Match", "*").want(t, 200, "")
+	f.call(t, "admin", "PUT", "/agents/"+canary, agentBody, "If-None-Match", "*").want(t, 422, "literal_secret")
+}
