@@ -57,6 +57,35 @@ func TestACanceledTransactionIsToldByItsReasons(t *testing.T) {
 	}
 }
 
+func TestAPolicySetIsThereOrItsTransactionSaysWhyNot(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		codes []string
+		times int
+		want  error
+	}{
+		"there already":                {[]string{"ConditionalCheckFailed", "None"}, -1, nil},
+		"throttled":                    {[]string{"None", "ThrottlingError"}, -1, broker.ErrUnavailable},
+		"contended for a while":        {[]string{"TransactionConflict"}, 3, nil},
+		"contended until it gives up":  {[]string{"TransactionConflict"}, -1, broker.ErrUnavailable},
+		"throttled beside a contender": {[]string{"TransactionConflict", "ThrottlingError"}, -1, broker.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy := faultproxy.New(t, nowhere)
+			left := proxy.Inject(faultproxy.Rule{Operations: []string{"TransactWriteItems"}, Times: c.times, Effect: canceled(c.codes...)})
+			proxy.Inject(faultproxy.Rule{Operations: []string{"TransactWriteItems"}, Times: -1, Effect: nothing})
+			err := dynamo.New(client(proxy.URL), tables, at(noon)).AddPolicySet(t.Context(), policySet("prod"))
+			if !errors.Is(err, c.want) || err != nil && strings.Contains(err.Error(), faultproxy.Leak) {
+				t.Fatal(err)
+			}
+			if c.times > 0 && left() != 0 {
+				t.Fatalf("%d refusals are left", left())
+			}
+		})
+	}
+}
+
 func TestTablesThatCannotBeMadeAreAFault(t *testing.T) {
 	t.Parallel()
 	proxy := faultproxy.New(t, nowhere)
