@@ -14,6 +14,7 @@ type EntityID struct{ Type, ID string }
 type Entity struct {
 	EntityID
 	Attributes map[string]any
+	Tags       map[string]any
 	Parents    []EntityID
 }
 

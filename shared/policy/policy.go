@@ -1,7 +1,9 @@
 // Package policy decides by Cedar policies: it compiles a text of policies once
-// into a Set that never changes, and judges requests against it. The rules of
-// administration are such a set, embedded here (admin.cedar), and
+// into a set that never changes, and judges requests against it. There are two
+// kinds. The rules of administration are a Set, embedded here (admin.cedar), and
 // Administration puts the questions to it, so that its callers need no Cedar.
+// Policies on calls are a CallSet, which administrators write: a binding is
+// the permit, and they can only forbid a call or demand an approval for it.
 //
 // It fails closed where Cedar does not: Cedar skips a policy that cannot be
 // evaluated, so that a forbid with an error would not forbid. Here it forbids.
@@ -12,13 +14,13 @@
 // extension types parse. Judge then refuses requests of another shape than the
 // schema's. The schema does not check that a policy can ever match, that
 // entities exist, that arithmetic stays in range, or that the rules are what
-// somebody meant. Attributes that no schema lists, as arguments of a tool, can
-// only be read by a set compiled without one; the errors of its forbids forbid.
+// somebody meant. A call's arguments are in no schema: of a policy that reads
+// them everything else is checked, and an error in what is left forbids.
 //
 // The package never reads a catalogue, a token or a clock, never repeats policy
 // text or request values in an error, and never gives permission for want of a
 // policy. The validator is still experimental in cedar-go (x/exp): only
-// schema.go touches it.
+// schema.go touches it, and only outline.go looks into policies for it.
 package policy
 
 import (
@@ -30,6 +32,7 @@ import (
 	"strings"
 
 	"github.com/cedar-policy/cedar-go"
+	xast "github.com/cedar-policy/cedar-go/x/exp/ast"
 
 	"bindery/shared/broker"
 )
@@ -62,33 +65,48 @@ type named struct {
 // Errors wrap broker.ErrInvalid and give line, column and rule; of the text
 // they repeat no more than the policy's id.
 func Compile(text []byte, schema *Schema) (*Set, error) {
-	pieces, err := split(text)
+	s := &Set{schema: schema}
+	err := read(text, func(p named) (broken string) {
+		if len(p.policy.Annotations()) > 1 {
+			return "the only annotation is @id"
+		}
+		s.policies = append(s.policies, p)
+		return schema.broken((*xast.Policy)(p.policy.AST()))
+	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{schema: schema}
+	s.policies.sort()
+	s.id = digest(s.policies)
+	return s, nil
+}
+
+// read takes the policies out of a text, one after the other. check gives the
+// rule that a policy breaks, or nothing.
+func read(text []byte, check func(named) string) error {
+	pieces, err := split(text)
+	if err != nil {
+		return err
+	}
 	places := map[string]place{}
 	for _, piece := range pieces {
 		p, at, err := piece.parse()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		id, err := policyID(p.Annotations(), at)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if other, taken := places[id]; taken {
-			return nil, at.fault(fmt.Sprintf("policy %s: the policy at line %d has this id too", id, other.line))
+			return at.fault(fmt.Sprintf("policy %s: the policy at line %d has this id too", id, other.line))
 		}
 		places[id] = at
-		if rule := schema.broken(p); rule != "" {
-			return nil, at.fault("policy " + id + ": " + rule)
+		if rule := check(named{id, p}); rule != "" {
+			return at.fault("policy " + id + ": " + rule)
 		}
-		s.policies = append(s.policies, named{id, p})
 	}
-	slices.SortFunc(s.policies, func(a, b named) int { return strings.Compare(a.id, b.id) })
-	s.id = digest(s.policies)
-	return s, nil
+	return nil
 }
 
 func policyID(annotations cedar.Annotations, at place) (string, error) {
@@ -98,8 +116,6 @@ func policyID(annotations cedar.Annotations, at place) (string, error) {
 		return "", at.fault(`the policy has no @id("...")`)
 	case broker.CheckName("policy id", string(id)) != nil:
 		return "", at.fault(fmt.Sprintf("a policy id has 1 to %d characters, only a-z, 0-9 and hyphen", broker.MaxName))
-	case len(annotations) > 1:
-		return "", at.fault("policy " + string(id) + ": the only annotation is @id")
 	}
 	return string(id), nil
 }
@@ -122,6 +138,10 @@ func (s *Set) ID() string { return s.id }
 // inOrder gives the engine its policies by id, so that verdicts are the same
 // each time.
 type inOrder []named
+
+func (list inOrder) sort() {
+	slices.SortFunc(list, func(a, b named) int { return strings.Compare(a.id, b.id) })
+}
 
 // All is what the engine asks for.
 func (list inOrder) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {

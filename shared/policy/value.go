@@ -41,7 +41,10 @@ func (c *converter) add(all cedar.EntityMap, e Entity) {
 	}
 	c.room -= len(parents)
 	c.failed = c.failed || c.room < 0
-	all[e.uid()] = cedar.Entity{UID: e.uid(), Parents: cedar.NewEntityUIDSet(parents...), Attributes: c.record(e.Attributes, 0)}
+	all[e.uid()] = cedar.Entity{
+		UID: e.uid(), Parents: cedar.NewEntityUIDSet(parents...),
+		Attributes: c.record(e.Attributes, 0), Tags: c.record(e.Tags, 0),
+	}
 }
 
 func (c *converter) record(m map[string]any, depth int) cedar.Record {
