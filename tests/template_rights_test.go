@@ -63,6 +63,7 @@ func TestTemplateRights(t *testing.T) {
 			"MoveBindings":      {"dynamodb:DeleteItem"},
 			"ReadRevocations":   {"dynamodb:BatchGetItem"},
 			"StoreSealedValues": {"dynamodb:GetItem", "dynamodb:PutItem"},
+			"ListSealedValues":  {"dynamodb:PutItem", "dynamodb:Query"},
 			"ShareIssuerKeys":   {"dynamodb:GetItem", "dynamodb:PutItem"},
 			"RememberAttempts":  {"dynamodb:PutItem"},
 			"AppendAudit":       {"dynamodb:PutItem"},
@@ -134,8 +135,9 @@ func TestTemplateBoundsTheAdminFunction(t *testing.T) {
 	same(t, "deletes", admin["MoveBindings"]["Condition"],
 		leading("ForAllValues:StringLike", "personal/${Environment}/*", "server/${Environment}/*"))
 	same(t, "sealed values", admin["StoreSealedValues"]["Condition"], leading("ForAllValues:StringLike", "sealed/${Environment}/*"))
+	same(t, "their names", admin["ListSealedValues"]["Condition"], leading("ForAllValues:StringEquals", "sealed-names/${Environment}"))
 	for sid, table := range map[string]string{"ManageCatalogue": "CatalogueTable", "MoveBindings": "CatalogueTable", "ReadRevocations": "RevocationsTable",
-		"StoreSealedValues": "GrantsTable", "AppendAudit": "AuditTable"} {
+		"StoreSealedValues": "GrantsTable", "ListSealedValues": "GrantsTable", "AppendAudit": "AuditTable"} {
 		same(t, sid, admin[sid]["Resource"], any(object{"Fn::GetAtt": []any{table, "Arn"}}))
 	}
 }
