@@ -65,6 +65,8 @@ type Handler struct {
 	sets        broker.PolicySets
 	judge       Judge
 	attempts    broker.Attempts
+	holders     Holders
+	upstreams   Upstreams
 	evidence    broker.AuditReader
 	uses        broker.Uses
 	now         func() time.Time
@@ -85,6 +87,9 @@ func (h *Handler) build() {
 	h.tools()
 	h.stores()
 	h.bindings()
+	h.verifications()
+	h.checks()
+	h.references()
 	h.assignmentOperations()
 	h.explanations()
 	h.audits()

@@ -46,7 +46,7 @@ func (h *Handler) admitText(w http.ResponseWriter, r *http.Request, c admin.Call
 	}
 	s := scan{h: h, meant: meantFor(r.URL.Path)}
 	s.text(r.URL.Path, "path", true)
-	s.text(r.URL.RawQuery, "query", false)
+	s.query(r.URL.RawQuery)
 	s.value(request, "body", false)
 	switch {
 	case len(s.found) > 0:
@@ -88,6 +88,16 @@ func (s *scan) value(v any, at string, names bool) {
 	case map[string]any:
 		for _, name := range sortedKeys(v) {
 			s.member(name, v[name], at)
+		}
+	}
+}
+
+// query looks at the parameters but the place of a page, which is a token of
+// this API's own and looks like a key.
+func (s *scan) query(raw string) {
+	for parameter := range strings.SplitSeq(raw, "&") {
+		if !strings.HasPrefix(parameter, "after=") {
+			s.text(parameter, "query", false)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"bindery/functions/admin/probe"
 	"bindery/shared/admin"
 	"bindery/shared/broker"
 	"bindery/shared/config"
@@ -37,8 +38,23 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 		environment: c.Environment, production: c.Production, hosts: c.Hosts, verifier: verifier, roles: document.Roles,
 		desk: &admin.Desk{Environment: c.Environment, Issuers: document.Digest(), Gate: gate{rules, c.Environment},
 			Journal: broker.NewJournal(p.DB, rand.Text), Now: time.Now, Status: statusOf},
-		reader: p.DB, registry: p.Registry(c), values: p.Sealed, assignments: p.DB, sets: p.DB, judge: judge, attempts: p.DB, evidence: unindexed{}, uses: unindexed{}, now: time.Now, log: log,
+		reader: p.DB, registry: p.Registry(c), values: p.Sealed, assignments: p.DB, sets: p.DB, judge: judge, attempts: p.DB, evidence: unindexed{}, uses: p.DB, now: time.Now, log: log,
 	}
+	h.holders, h.upstreams = p.Static, upstreams{wire.NewUpstreams(c, upstreamPools)}
 	h.build()
 	return h, nil
+}
+
+// upstreamPools is how many distinct sets of opened networks are kept warm.
+const upstreamPools = 16
+
+// upstreams gives the clients of the deployment as what a probe sends with.
+type upstreams struct{ wire.Upstreams }
+
+func (u upstreams) For(s *broker.Server) (probe.Client, error) {
+	client, err := u.Upstreams.For(s)
+	if err != nil {
+		return nil, err
+	}
+	return client, nil
 }

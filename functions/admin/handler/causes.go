@@ -1,0 +1,40 @@
+package handler
+
+import "bindery/shared/broker"
+
+// cause is what an administrator is told of a reason.
+type cause struct{ word, detail string }
+
+// The causes of a verification, by the reason in its record.
+var causes = map[broker.Reason]cause{
+	broker.ModeUnknown:      {"syntax", "The card's mode or source is not served."},
+	broker.FieldsIncomplete: {"syntax", "The card's fields, references or the server's templates do not fit each other, or the store does not take such a reference."},
+	broker.ReferenceOutside: {"syntax", "A reference lies outside the paths registered for its store."},
+
+	broker.StoreUnregistered: {"store", "No active store is registered under the name of a reference."},
+	broker.StoreUnavailable:  {"store", "The store does not answer at the moment, or not in time."},
+	broker.SecretMissing:     {"store", "The store has no such secret, version or member."},
+	broker.SecretMalformed:   {"store", "The secret is not what the reference expects, is too short to mask, or cannot be sent in its place."},
+	broker.StoreDenied:       {"denied", "The store refuses Bindery: check the store to see what it may do there."},
+	broker.KeyUnavailable:    {"key", "The key cannot be used: it is disabled, deleted or denied, or the value was sealed for another origin."},
+
+	broker.UpstreamUnreached: {"upstream", "No connection to the upstream: its name, port or certificate."},
+	broker.UpstreamAddress:   {"upstream", "The upstream's address is not one that may be connected to: private ranges have to be opened for the server."},
+	broker.UpstreamRedirect:  {"upstream", "The upstream redirects; register the address that it redirects to."},
+	broker.UpstreamTimeout:   {"upstream", "The upstream did not answer in time."},
+	broker.UpstreamEncoded:   {"upstream", "The upstream encodes its answer although it was asked not to; such an answer cannot be masked."},
+	broker.UpstreamTooLarge:  {"upstream", "The upstream's answer is too large."},
+	broker.UpstreamBroke:     {"upstream", "The upstream broke off, or its answer is no HTTP."},
+	broker.UpstreamFailed:    {"upstream", "The upstream answered with a fault of its own (5xx)."},
+	broker.UpstreamMalformed: {"upstream", "What the upstream answers is not MCP of a revision that is served."},
+	broker.CallerGone:        {"upstream", "The request was given up before the upstream answered."},
+	broker.UpstreamAuth:      {"refused", "The upstream refuses the credential (401)."},
+	broker.UpstreamDenied:    {"refused", "The upstream takes the credential for one that may not do this (403)."},
+
+	broker.Internal: {"store", "A fault of Bindery's while it obtained the credential. Report it with the receipt."},
+}
+
+const (
+	passThroughOff = "The upstream asks for a credential, and the server attaches none. A caller's own token is never passed through."
+	propagationOff = "It works. But several people share this account, and the server passes on no identity: the upstream cannot tell them apart."
+)
