@@ -94,6 +94,9 @@ func (s *CallSet) add(p named, schema *Schema) (broken string) {
 // all of them; one whose arguments cannot, by those that concern the call and
 // read arguments. Arguments are read only where there is such a policy.
 func (s *CallSet) Judge(q broker.Question) broker.Judgement {
+	if len(s.plain)+len(s.arguing) == 0 {
+		return broker.Judgement{}
+	}
 	a, ok := ask(q)
 	if !ok {
 		return ordered(broker.Judgement{Forbidding: slices.Concat(s.plain.ids(), s.arguing.ids())})

@@ -21,12 +21,15 @@ const arguments = "arguments"
 // It rests on context being read by name only (namesContext).
 func readsArguments(n xast.IsNode) (found bool) {
 	xast.Inspect(xast.NewNode(n), func(n xast.IsNode) bool {
-		if on, name := member(n); name == arguments && isContext(on) {
-			found = true
-		}
+		found = found || isArguments(n)
 		return !found
 	})
 	return found
+}
+
+func isArguments(n xast.IsNode) bool {
+	on, name := member(n)
+	return name == arguments && isContext(on)
 }
 
 // namesContext says whether context stands only before a name: in a record or
@@ -102,19 +105,52 @@ func outlined(n xast.IsNode) xast.IsNode {
 	case xast.NodeTypeIfThenElse:
 		return xast.NodeTypeIfThenElse{If: outlined(n.If), Then: outlined(n.Then), Else: outlined(n.Else)}
 	}
-	if !readsArguments(n) {
+	var p part
+	if !p.reads(n) {
 		return n
 	}
 	open := xast.Context().Access("method").Equal(xast.String(""))
-	xast.Inspect(xast.NewNode(n), func(n xast.IsNode) bool {
-		if isContext(n) || readsArguments(n) {
-			return true
-		}
+	for _, n := range p.besides {
 		besides := xast.NewNode(n) // equal to itself, whatever its type
 		open = open.And(besides.Equal(besides))
+	}
+	return open.AsIsNode()
+}
+
+// part is a part of a condition that reads arguments.
+type part struct {
+	besides []xast.IsNode // the largest expressions in it that do not
+}
+
+func (p *part) reads(n xast.IsNode) (found bool) {
+	if isArguments(n) {
+		return true
+	}
+	var others []xast.IsNode
+	for _, operand := range operands(n) {
+		if p.reads(operand) {
+			found = true
+		} else {
+			others = append(others, operand)
+		}
+	}
+	if found {
+		p.besides = append(p.besides, others...)
+	}
+	return found
+}
+
+func operands(n xast.IsNode) (list []xast.IsNode) {
+	self := true
+	xast.Inspect(xast.NewNode(n), func(n xast.IsNode) bool {
+		if self {
+			self = false
+			return true
+		}
+		list = append(list, n)
 		return false
 	})
-	return open.AsIsNode()
+	return list
 }
 
 // head is a policy without its conditions: it matches the calls that the
