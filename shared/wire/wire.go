@@ -22,6 +22,7 @@ import (
 	"bindery/shared/egress"
 	"bindery/shared/identity"
 	"bindery/shared/mask"
+	"bindery/shared/policy"
 	"bindery/shared/seal"
 	"bindery/shared/stores/awssm"
 	"bindery/shared/stores/env"
@@ -49,6 +50,7 @@ type Parts struct {
 	Sealed  *sealed.Store
 	Sources map[broker.SourceKind]broker.Source
 	Static  *credential.Static
+	Rules   *policy.Calls // for the life of the process
 }
 
 // TableNames hands the configured names to the tables' adapter.
@@ -62,7 +64,7 @@ func Join(c config.Config, a aws.Config, limits Limits) Parts {
 		DB:     dynamo.New(dynamodb.NewFromConfig(a, limits.Tables), TableNames(c.Tables), time.Now),
 		Sealer: seal.New(kms.NewFromConfig(a), c.ValuesKey, limits.Keys),
 	}
-	p.Sealed = sealed.New(p.DB, p.Sealer, time.Now)
+	p.Sealed, p.Rules = sealed.New(p.DB, p.Sealer, time.Now), policy.NewCalls(p.DB)
 	p.Static = credential.NewStatic(map[string]broker.SecretStore{
 		"aws-sm": awssm.New(secretsmanager.NewFromConfig(a), limits.Secrets, time.Now),
 		"sealed": p.Sealed,

@@ -32,7 +32,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	judge := broker.New(broker.Parts{Catalogue: p.DB, Audit: p.DB, Sources: p.Sources, Now: time.Now, Nonce: rand.Text, Status: statusOf,
+	judge := broker.New(broker.Parts{Catalogue: p.DB, Audit: p.DB, Sources: p.Sources, Rules: p.Rules, Now: time.Now, Nonce: rand.Text, Status: statusOf,
 		Quotas: p.DB, Allowances: broker.Allowances(c.Limits)})
 	h := &Handler{
 		environment: c.Environment, production: c.Production, hosts: c.Hosts, verifier: verifier, roles: document.Roles,

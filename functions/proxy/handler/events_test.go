@@ -33,6 +33,8 @@ func TestEvents(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, echoMethod(), true)
+			f.govern(t, noUrgentIssues+`@id("four-eyes") @demand("approval") forbid (principal, action == Action::"call_tool", resource)
+				when { context.tool == "merge" };`)
 			answer := invoke(t, f, file)
 			golden := filepath.Join("testdata", "events", name+".golden.json")
 			if *update {

@@ -19,6 +19,7 @@ import (
 	"bindery/shared/identity"
 	"bindery/shared/mask"
 	"bindery/shared/memory"
+	"bindery/shared/policy"
 	"bindery/shared/secret"
 	"bindery/shared/session"
 )
@@ -90,7 +91,7 @@ func newFixture(tb testing.TB, upstream http.RoundTripper, cached bool) *fixture
 	f.sources = map[broker.SourceKind]broker.Source{broker.Static: static}
 	f.Handler = &Handler{
 		environment: "prod", issuers: document.Digest(), verifier: verifier,
-		broker: broker.New(broker.Parts{Catalogue: f.tables, Audit: f.tables, Sources: f.sources, Now: time.Now, Nonce: rand.Text, Status: statusOf,
+		broker: broker.New(broker.Parts{Catalogue: f.tables, Audit: f.tables, Sources: f.sources, Rules: policy.NewCalls(f.tables), Now: time.Now, Nonce: rand.Text, Status: statusOf,
 			Quotas: f.tables, StreamTime: time.Minute}),
 		sessions:      session.New(f.tables, plainSealer{}, "prod", time.Now),
 		door:          door{hosts: []string{"mcp.example.com"}, origins: []string{publicURL, "https://app.example.com"}},
