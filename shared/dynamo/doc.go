@@ -4,9 +4,9 @@
 // The idea: a decision is three strongly consistent queries and one batch read
 // side by side, whose size depends on the server and the caller and never on
 // how many others there are. A change is a conditional write of one item (a
-// binding is a transaction over its few items), and a write whose answer was
-// lost is recognised when it is repeated, because what is stored is what would
-// have been stored. Counting calls is the exception: repeated, it may count
+// binding and a policy set are transactions over their few items), and a write
+// whose answer was lost is recognised when it is repeated, because what is
+// stored is what would have been stored. Counting calls is the exception: repeated, it may count
 // again.
 //
 // The package never caches, never reads eventually consistently, never takes
