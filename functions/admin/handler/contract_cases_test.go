@@ -83,6 +83,7 @@ func (c *contract) provoke(t *testing.T) {
 	t.Helper()
 	c.fixture = newFixture(t)
 	c.seed(t)
+	c.evidence(t)
 	const server, card = "/servers/notes", "/servers/notes/bindings/dev-notes"
 	match := []string{"If-Match", `"v1"`}
 	put := func(kind Kind, who, path, body string, header ...string) {

@@ -76,7 +76,7 @@ func TestContractRefusesWhatItDoesNotKnow(t *testing.T) {
 		}
 	}
 	for path, item := range c.document.Paths.Map() {
-		path = strings.NewReplacer(base, "", "{server}", "notes", "{binding}", "dev-notes", "{tool}", "t", "{agent}", "a", "{store}", "s", "{assignment}", "a", "{value}", "v", "{version}", "1").Replace(path)
+		path = strings.NewReplacer(base, "", "{server}", "notes", "{binding}", "dev-notes", "{tool}", "t", "{agent}", "a", "{store}", "s", "{assignment}", "a", "{value}", "v", "{version}", "1", "{receipt}", "01ARZ3NDEKTSV4RRFFQ69G5FAV").Replace(path)
 		for method, o := range item.Operations() {
 			body := bodies()[o.OperationID].body
 			if (o.RequestBody != nil) != with[o.OperationID] {

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -40,7 +41,7 @@ func (s Subject) parse() (subject, error) {
 	}
 	for _, one := range []subject{{kind: broker.SeenStore, id: s.Store}, {kind: broker.SeenPrincipal, id: s.Principal}, {kind: broker.SeenAgent, id: s.Agent}} {
 		if one.id != "" {
-			found = append(found, one)
+			found, err = append(found, one), errors.Join(err, broker.CheckID(string(one.kind), one.id))
 		}
 	}
 	switch {
