@@ -2,7 +2,7 @@
 
 GO      ?= go
 BUILD   := build
-FUNCTIONS := proxy authorizer admin
+FUNCTIONS := proxy authorizer admin ledger
 LDFLAGS := -s -w
 LAMBDA  := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -tags lambda.norpc -ldflags="$(LDFLAGS)"
 BENCH   ?= .
@@ -13,7 +13,7 @@ COUNT   ?= 3
 RUNS    ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance contract check bench build build-ProxyFunction build-AuthorizerFunction build-AdminFunction clean
+.PHONY: help run demo test conformance contract check bench build build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-LedgerFunction clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -50,7 +50,8 @@ build: ## the functions for AWS Lambda, arm64 and x86-64, into build/
 build-ProxyFunction: FUNCTION := proxy
 build-AuthorizerFunction: FUNCTION := authorizer
 build-AdminFunction: FUNCTION := admin
-build-ProxyFunction build-AuthorizerFunction build-AdminFunction: # called by `sam build`
+build-LedgerFunction: FUNCTION := ledger
+build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-LedgerFunction: # called by `sam build`
 	GOARCH=$(if $(filter x86_64,$(LAMBDA_ARCH)),amd64,arm64) $(LAMBDA) -o $(ARTIFACTS_DIR)/bootstrap ./functions/$(FUNCTION)
 	@if [ -f issuers.json ]; then cp issuers.json $(ARTIFACTS_DIR)/; else echo "issuers.json is missing: the function starts only if BINDERY_ISSUERS holds the document itself" >&2; fi
 

@@ -66,7 +66,7 @@ func adminDocument(t *testing.T) openAPI {
 		t.Fatal(err)
 	}
 	settings := map[string]string{config.Environment: "local", config.PublicURL: "http://127.0.0.1:1", config.Issuers: string(issuers), config.Local: "true",
-		config.CatalogueTable: "c", config.RevocationsTable: "r", config.GrantsTable: "g", config.TransientTable: "t", config.AuditTable: "a", config.ValuesKey: "k"}
+		config.CatalogueTable: "c", config.RevocationsTable: "r", config.GrantsTable: "g", config.TransientTable: "t", config.AuditTable: "a", config.AuditIndexTable: "i", config.ValuesKey: "k"}
 	loaded, err := config.Load(func(name string) string { return settings[name] })
 	if err != nil {
 		t.Fatal(err)

@@ -67,10 +67,20 @@ func TestTemplateRights(t *testing.T) {
 			"ShareIssuerKeys":   {"dynamodb:GetItem", "dynamodb:PutItem"},
 			"RememberAttempts":  {"dynamodb:PutItem"},
 			"AppendAudit":       {"dynamodb:PutItem"},
+			"ReadAudit":         {"dynamodb:Query"},
+			"ReadAuditIndex":    {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
 			"ReadSecrets":       {"secretsmanager:GetSecretValue"},
 			"DecryptSecrets":    {"kms:Decrypt"},
 			"WriteLog":          {"logs:CreateLogStream", "logs:PutLogEvents"},
 			"WriteTrace":        {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
+		},
+		"LedgerRole": {
+			"ReadStream":     {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"},
+			"ReadAuditAgain": {"dynamodb:Scan"},
+			"FillIndex":      {"dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"},
+			"NameFailures":   {"sqs:SendMessage"},
+			"WriteLog":       {"logs:CreateLogStream", "logs:PutLogEvents"},
+			"WriteTrace":     {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
 		},
 	} {
 		got := map[string][]string{}
@@ -137,7 +147,8 @@ func TestTemplateBoundsTheAdminFunction(t *testing.T) {
 	same(t, "sealed values", admin["StoreSealedValues"]["Condition"], leading("ForAllValues:StringLike", "sealed/${Environment}/*"))
 	same(t, "their names", admin["ListSealedValues"]["Condition"], leading("ForAllValues:StringEquals", "sealed-names/${Environment}"))
 	for sid, table := range map[string]string{"ManageCatalogue": "CatalogueTable", "MoveBindings": "CatalogueTable", "ReadRevocations": "RevocationsTable",
-		"StoreSealedValues": "GrantsTable", "ListSealedValues": "GrantsTable", "AppendAudit": "AuditTable"} {
+		"StoreSealedValues": "GrantsTable", "ListSealedValues": "GrantsTable", "AppendAudit": "AuditTable",
+		"ReadAudit": "AuditTable", "ReadAuditIndex": "AuditIndexTable"} {
 		same(t, sid, admin[sid]["Resource"], any(object{"Fn::GetAtt": []any{table, "Arn"}}))
 	}
 }
@@ -158,11 +169,11 @@ func TestTemplateGrantsNoUnusedVerb(t *testing.T) {
 			return true
 		})
 	}
-	for _, role := range []string{"ProxyRole", "AdminRole"} {
+	for _, role := range []string{"ProxyRole", "AdminRole", "LedgerRole"} {
 		for sid, s := range rights(t, role) {
 			for _, action := range s.texts("Action") {
 				service, verb, _ := strings.Cut(action, ":")
-				if (service == "dynamodb" || service == "secretsmanager") && !called[verb] {
+				if (service == "dynamodb" && sid != "ReadStream" || service == "secretsmanager") && !called[verb] {
 					t.Errorf("%s: %s allows %s, which nothing calls", role, sid, action)
 				}
 			}
@@ -231,8 +242,8 @@ func TestTemplateTables(t *testing.T) {
 	same(t, "expiry", template.resource(t, "TransientTable").get(t, "Properties")["TimeToLiveSpecification"],
 		any(object{"AttributeName": "expires", "Enabled": true}))
 	attribute := func(name, key, value string) object { return object{"AttributeName": name, key: value} }
-	only := map[string]string{"TimeToLiveSpecification": "TransientTable", "ResourcePolicy": "AuditTable"}
-	names := []string{"CatalogueTable", "RevocationsTable", "GrantsTable", "TransientTable", "AuditTable"}
+	only := map[string]string{"TimeToLiveSpecification": "TransientTable", "ResourcePolicy": "AuditTable", "StreamSpecification": "AuditTable"}
+	names := []string{"CatalogueTable", "RevocationsTable", "GrantsTable", "TransientTable", "AuditTable", "AuditIndexTable"}
 	for name := range template.get(t, "Resources") {
 		if table := template.resource(t, name); table["Type"] == "AWS::DynamoDB::Table" && !slices.Contains(names, name) {
 			t.Errorf("nothing knows of %s", name)
@@ -242,7 +253,7 @@ func TestTemplateTables(t *testing.T) {
 		table := template.resource(t, name)
 		same(t, name, table["DeletionPolicy"].(string)+table["UpdateReplacePolicy"].(string), any("RetainRetain"))
 		want := object{
-			"TableName":                        object{"Fn::Sub": "${AWS::StackName}-" + strings.ToLower(strings.TrimSuffix(name, "Table"))},
+			"TableName":                        object{"Fn::Sub": "${AWS::StackName}-" + strings.ReplaceAll(strings.ToLower(strings.TrimSuffix(name, "Table")), "auditindex", "audit-index")},
 			"AttributeDefinitions":             []any{attribute("pk", "AttributeType", "S"), attribute("sk", "AttributeType", "S")},
 			"KeySchema":                        []any{attribute("pk", "KeyType", "HASH"), attribute("sk", "KeyType", "RANGE")},
 			"BillingMode":                      "PAY_PER_REQUEST",

@@ -22,6 +22,7 @@ func TestTemplateSetsEverySetting(t *testing.T) {
 	for function, reads := range map[string]func(config.Setting) bool{
 		"ProxyFunction":      func(config.Setting) bool { return true },
 		"AuthorizerFunction": func(s config.Setting) bool { return s.Authorizer },
+		"LedgerFunction":     func(s config.Setting) bool { return s.Ledger },
 		"AdminFunction": func(s config.Setting) bool {
 			return !slices.Contains([]string{config.ResponseMode, config.CallTimeout, config.StreamTimeout, config.MaxAnswerBytes, config.UseLimits, config.Origins}, s.Name)
 		},
@@ -49,7 +50,7 @@ func TestTemplateSetsEverySetting(t *testing.T) {
 func TestTemplateFunctionsJudgeTokensAlike(t *testing.T) {
 	template := readTemplate(t)
 	proxy := template.resource(t, "ProxyFunction").get(t, "Properties", "Environment", "Variables")
-	for _, function := range []string{"AuthorizerFunction", "AdminFunction"} {
+	for _, function := range []string{"AuthorizerFunction", "AdminFunction", "LedgerFunction"} {
 		for name, value := range template.resource(t, function).get(t, "Properties", "Environment", "Variables") {
 			same(t, function+" "+name, value, proxy[name])
 		}
@@ -149,7 +150,7 @@ func TestTemplateApiKeepsSecretsOutOfLogs(t *testing.T) {
 
 func TestTemplateFunctions(t *testing.T) {
 	template := readTemplate(t)
-	for _, name := range []string{"Proxy", "Authorizer", "Admin"} {
+	for _, name := range []string{"Proxy", "Authorizer", "Admin", "Ledger"} {
 		function := template.resource(t, name+"Function")
 		same(t, "build", function.get(t, "Metadata")["BuildMethod"], any("makefile"))
 		properties := function.get(t, "Properties")
@@ -169,7 +170,7 @@ func TestTemplateFunctions(t *testing.T) {
 		same(t, name+" alias", properties["AutoPublishAlias"], any("live"))
 		same(t, name+" a setting is a version", properties["AutoPublishAliasAllProperties"], any(true))
 	}
-	for _, log := range []string{"ProxyLog", "AuthorizerLog", "AdminLog", "AccessLog"} {
+	for _, log := range []string{"ProxyLog", "AuthorizerLog", "AdminLog", "LedgerLog", "AccessLog"} {
 		same(t, log, template.resource(t, log).get(t, "Properties")["RetentionInDays"], any(object{"Ref": "LogRetentionDays"}))
 	}
 }

@@ -32,7 +32,7 @@ func settings() []string {
 	return []string{
 		config.Environment + "=prod", config.PublicURL + "=https://mcp.example.com", config.Issuers + "=" + issuers,
 		config.CatalogueTable + "=c", config.RevocationsTable + "=r", config.GrantsTable + "=g", config.TransientTable + "=t",
-		config.AuditTable + "=a", config.ValuesKey + "=alias/values", "AWS_REGION=us-east-1",
+		config.AuditTable + "=a", config.AuditIndexTable + "=i", config.ValuesKey + "=alias/values", "AWS_REGION=us-east-1",
 		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
 	}
 }

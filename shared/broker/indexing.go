@@ -18,15 +18,28 @@ func EntryOf(r Record) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	if err := CheckName("environment", r.Environment); err != nil {
-		return Entry{}, err
-	}
-	return Entry{
+	e := Entry{
 		Receipt: r.Receipt, Phase: r.Phase, At: at, Environment: r.Environment, Server: r.Server,
 		Principal: r.Principal, Kind: r.Kind, Agent: r.Agent, Method: r.Method, Action: r.Action, Target: r.Target,
 		Binding: r.Binding, BindingVersion: r.BindingVersion, References: r.References,
 		Policy: r.Policy, Policies: r.Policies, Reason: r.Reason, Status: r.Status, RequestID: r.RequestID, Object: r.Object,
-	}, nil
+	}
+	return e, e.Check()
+}
+
+// Check refuses what no index may hold.
+func (e Entry) Check() error {
+	c := rowCheck{row: "audit entry"}
+	at, err := ReceiptTime(e.Receipt)
+	c.keep(err)
+	c.require("time", e.At.Equal(at), "it must be the receipt's")
+	c.require("phase", e.Phase == Intent || e.Phase == Outcome || e.Phase == Refused, "it is unknown")
+	c.name("environment", e.Environment)
+	c.text("text", e.Server, e.Principal, string(e.Kind), e.Agent, e.Method, string(e.Action), e.Target, e.Binding, e.Policy,
+		string(e.Reason), e.RequestID, e.Object)
+	c.text("reference", e.References...)
+	c.list("policies", e.Policies)
+	return c.err
 }
 
 // Supersedes reports whether a record of this phase says more of a receipt than

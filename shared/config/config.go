@@ -22,6 +22,7 @@ type Setting struct {
 	Required   bool
 	Default    string
 	Authorizer bool // functions/authorizer reads it too
+	Ledger     bool // functions/ledger reads it too
 	Help       string
 }
 
@@ -35,6 +36,7 @@ const (
 	GrantsTable      = "BINDERY_GRANTS_TABLE"
 	TransientTable   = "BINDERY_TRANSIENT_TABLE"
 	AuditTable       = "BINDERY_AUDIT_TABLE"
+	AuditIndexTable  = "BINDERY_AUDIT_INDEX_TABLE"
 	ValuesKey        = "BINDERY_VALUES_KEY"
 	ResponseMode     = "BINDERY_RESPONSE_MODE"
 	CallTimeout      = "BINDERY_CALL_TIMEOUT"
@@ -49,28 +51,29 @@ const (
 )
 
 // Settings lists every variable that Load reads, in the order of the docs;
-// LoadAuthorizer reads those that say so.
+// LoadAuthorizer and LoadLedger read those that say so.
 func Settings() []Setting {
 	return []Setting{
-		{Environment, true, "", true, "name of the one environment this deployment serves"},
-		{PublicURL, true, "", true, "https://host under which clients reach Bindery; base of every resource URL"},
-		{Issuers, true, "", true, "issuer document: inline JSON, or the absolute path of a file"},
-		{CatalogueTable, true, "", false, "DynamoDB table of servers, bindings, agents, tools, stores"},
-		{RevocationsTable, true, "", false, "DynamoDB table of revocation markers"},
-		{GrantsTable, true, "", false, "DynamoDB table of sealed values"},
-		{TransientTable, true, "", true, "DynamoDB table of short-lived rows"},
-		{AuditTable, true, "", false, "DynamoDB table of audit records"},
-		{ValuesKey, true, "", true, "KMS key of sealed values, shared issuer keys, session keys: id, ARN or alias ARN"},
-		{ResponseMode, false, "stream", false, "stream, or buffered where the platform cannot stream"},
-		{CallTimeout, false, "60s", false, "longest upstream call, 1s to 14m"},
-		{StreamTimeout, false, "5m", false, "longest lasting stream (GET, subscriptions/listen), 10s to 14m; 0: none"},
-		{MaxAnswerBytes, false, "10485760", false, "largest JSON answer or single event from an upstream, in bytes"},
-		{UseLimits, false, "principal:streams=20;agent:streams=200;server:streams=500", false, "what one principal, agent or server may use"},
-		{Hosts, false, "", false, "comma-separated further names (host or host:port) in the Host header of requests"},
-		{Origins, false, "", false, "comma-separated web origins whose pages may call, such as https://app.example.com"},
-		{PrivateNetworks, false, "", true, "comma-separated private CIDRs in which issuers may live"},
-		{Production, false, "", false, "true or false: whether administration is judged as production; empty: true, but on one machine"},
-		{Local, false, "false", true, "true allows plain http to loopback; refused inside Lambda, except under sam local"},
+		{Environment, true, "", true, false, "name of the one environment this deployment serves"},
+		{PublicURL, true, "", true, false, "https://host under which clients reach Bindery; base of every resource URL"},
+		{Issuers, true, "", true, false, "issuer document: inline JSON, or the absolute path of a file"},
+		{CatalogueTable, true, "", false, false, "DynamoDB table of servers, bindings, agents, tools, stores"},
+		{RevocationsTable, true, "", false, false, "DynamoDB table of revocation markers"},
+		{GrantsTable, true, "", false, false, "DynamoDB table of sealed values"},
+		{TransientTable, true, "", true, false, "DynamoDB table of short-lived rows"},
+		{AuditTable, true, "", false, true, "DynamoDB table of audit records"},
+		{AuditIndexTable, true, "", false, true, "DynamoDB table of the audit index"},
+		{ValuesKey, true, "", true, false, "KMS key of sealed values, shared issuer keys, session keys: id, ARN or alias ARN"},
+		{ResponseMode, false, "stream", false, false, "stream, or buffered where the platform cannot stream"},
+		{CallTimeout, false, "60s", false, false, "longest upstream call, 1s to 14m"},
+		{StreamTimeout, false, "5m", false, false, "longest lasting stream (GET, subscriptions/listen), 10s to 14m; 0: none"},
+		{MaxAnswerBytes, false, "10485760", false, false, "largest JSON answer or single event from an upstream, in bytes"},
+		{UseLimits, false, "principal:streams=20;agent:streams=200;server:streams=500", false, false, "what one principal, agent or server may use"},
+		{Hosts, false, "", false, false, "comma-separated further names (host or host:port) in the Host header of requests"},
+		{Origins, false, "", false, false, "comma-separated web origins whose pages may call, such as https://app.example.com"},
+		{PrivateNetworks, false, "", true, false, "comma-separated private CIDRs in which issuers may live"},
+		{Production, false, "", false, false, "true or false: whether administration is judged as production; empty: true, but on one machine"},
+		{Local, false, "false", true, true, "true allows plain http to loopback; refused inside Lambda, except under sam local"},
 	}
 }
 
@@ -96,7 +99,7 @@ type Config struct {
 
 // Tables are the DynamoDB table names.
 type Tables struct {
-	Catalogue, Revocations, Grants, Transient, Audit string
+	Catalogue, Revocations, Grants, Transient, Audit, AuditIndex string
 }
 
 // Limits are the limits of the deployment: the same for every principal, every
@@ -109,7 +112,7 @@ type Limits struct {
 func Load(getenv func(string) string) (Config, error) {
 	l := newLoader(getenv)
 	c := l.shared()
-	c.Tables = Tables{l.text(CatalogueTable), l.text(RevocationsTable), l.text(GrantsTable), c.Tables.Transient, l.text(AuditTable)}
+	c.Tables = Tables{l.text(CatalogueTable), l.text(RevocationsTable), l.text(GrantsTable), c.Tables.Transient, l.text(AuditTable), l.text(AuditIndexTable)}
 	c.Stream = l.oneOf(ResponseMode, "stream", "buffered") == "stream"
 	c.CallTimeout = l.duration(CallTimeout, time.Second, 14*time.Minute)
 	c.StreamTimeout = l.durationOrNone(StreamTimeout, 10*time.Second, 14*time.Minute)
@@ -137,25 +140,38 @@ func LoadAuthorizer(getenv func(string) string) (Config, error) {
 	return c, errors.Join(l.faults...)
 }
 
+// LoadLedger reads those settings that functions/ledger needs; the rest of
+// Config stays empty.
+func LoadLedger(getenv func(string) string) (Config, error) {
+	l := newLoader(getenv)
+	c := l.place()
+	c.Tables = Tables{Audit: l.text(AuditTable), AuditIndex: l.text(AuditIndexTable)}
+	return c, errors.Join(l.faults...)
+}
+
 // shared reads what every function that judges tokens needs.
 func (l *loader) shared() Config {
-	c := Config{
-		Environment:     l.text(Environment),
-		PublicURL:       l.publicURL(),
-		Issuers:         l.document(Issuers),
-		Tables:          Tables{Transient: l.text(TransientTable)},
-		ValuesKey:       l.text(ValuesKey),
-		PrivateNetworks: l.networks(PrivateNetworks),
-		Local:           l.oneOf(Local, "false", "true") == "true",
-	}
+	c := l.place()
+	c.Environment = l.text(Environment)
 	if c.Environment != "" {
 		l.check(Environment, broker.CheckName("environment", c.Environment))
 	}
-	if l.getenv("AWS_LAMBDA_FUNCTION_NAME") != "" && l.getenv("AWS_SAM_LOCAL") != "true" {
-		l.insideLambda(c)
-	}
+	c.PublicURL = l.publicURL()
+	c.Issuers = l.document(Issuers)
+	c.Tables = Tables{Transient: l.text(TransientTable)}
+	c.ValuesKey = l.text(ValuesKey)
+	c.PrivateNetworks = l.networks(PrivateNetworks)
 	if strings.HasPrefix(c.PublicURL, "http:") && !c.Local {
 		l.fault(PublicURL, "must be https")
+	}
+	return c
+}
+
+// place reads what every function must know: whether it runs on this machine.
+func (l *loader) place() Config {
+	c := Config{Local: l.oneOf(Local, "false", "true") == "true"}
+	if l.getenv("AWS_LAMBDA_FUNCTION_NAME") != "" && l.getenv("AWS_SAM_LOCAL") != "true" {
+		l.insideLambda(c)
 	}
 	return c
 }

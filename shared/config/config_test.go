@@ -14,7 +14,7 @@ func complete() map[string]string {
 	return map[string]string{
 		config.Environment: "prod", config.PublicURL: "https://mcp.example.com/", config.Issuers: `{"issuers":[]}`,
 		config.CatalogueTable: "c", config.RevocationsTable: "r", config.GrantsTable: "g",
-		config.TransientTable: "t", config.AuditTable: "a", config.ValuesKey: "alias/values",
+		config.TransientTable: "t", config.AuditTable: "a", config.AuditIndexTable: "i", config.ValuesKey: "alias/values",
 	}
 }
 
@@ -143,24 +143,32 @@ func TestIssuersFromFile(t *testing.T) {
 	}
 }
 
-// TestAuthorizerReadsWhatTheTableSays: all of it, and nothing else.
-func TestAuthorizerReadsWhatTheTableSays(t *testing.T) {
-	read := map[string]bool{}
-	env := complete()
-	_, err := config.LoadAuthorizer(func(name string) string {
-		read[name] = true
-		return env[name]
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range config.Settings() {
-		if s.Authorizer != read[s.Name] {
-			t.Errorf("%s: the table says %t, LoadAuthorizer reads it: %t", s.Name, s.Authorizer, read[s.Name])
+// TestFunctionsReadWhatTheTableSays: all of it, and nothing else.
+func TestFunctionsReadWhatTheTableSays(t *testing.T) {
+	for name, function := range map[string]struct {
+		load  func(func(string) string) (config.Config, error)
+		reads func(config.Setting) bool
+	}{
+		"authorizer": {config.LoadAuthorizer, func(s config.Setting) bool { return s.Authorizer }},
+		"ledger":     {config.LoadLedger, func(s config.Setting) bool { return s.Ledger }},
+	} {
+		read := map[string]bool{}
+		env := complete()
+		_, err := function.load(func(name string) string {
+			read[name] = true
+			return env[name]
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if _, err = config.LoadAuthorizer(func(string) string { return "" }); err == nil {
-		t.Error("starts without any setting")
+		for _, s := range config.Settings() {
+			if function.reads(s) != read[s.Name] {
+				t.Errorf("%s: the table says %s %t, it reads it: %t", s.Name, name, function.reads(s), read[s.Name])
+			}
+		}
+		if _, err = function.load(func(string) string { return "" }); err == nil {
+			t.Errorf("%s starts without any setting", name)
+		}
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"bindery/shared/dynamo"
 )
 
-var tables = dynamo.Tables{Catalogue: "catalogue", Revocations: "revocations", Grants: "grants", Transient: "transient", Audit: "audit"}
+var tables = dynamo.Tables{Catalogue: "catalogue", Revocations: "revocations", Grants: "grants", Transient: "transient", Audit: "audit", AuditIndex: "audit-index"}
 
 // client is made as functions make theirs.
 func client(endpoint string, also ...func(*dynamodb.Options)) *dynamodb.Client {

@@ -18,7 +18,7 @@ const createWait = 30 * time.Second
 // active. Tables that exist are left as they are. Deployments do not use it:
 // theirs come from template.yaml, with recovery, encryption, streams and TTL.
 func Create(ctx context.Context, client *dynamodb.Client, t Tables) error {
-	names := []string{t.Catalogue, t.Revocations, t.Grants, t.Transient, t.Audit}
+	names := []string{t.Catalogue, t.Revocations, t.Grants, t.Transient, t.Audit, t.AuditIndex}
 	for _, name := range names {
 		_, err := client.CreateTable(ctx, &dynamodb.CreateTableInput{
 			TableName:   aws.String(name),

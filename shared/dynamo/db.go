@@ -12,13 +12,14 @@ import (
 	"bindery/shared/broker"
 )
 
-// Tables are the names of the five tables.
+// Tables are the names of the six tables.
 type Tables struct {
 	Catalogue   string
 	Revocations string
 	Grants      string
 	Transient   string
 	Audit       string
+	AuditIndex  string
 }
 
 // DB implements every storage interface of package broker. It is safe for
@@ -41,10 +42,13 @@ var (
 	_ broker.KeySets         = (*DB)(nil)
 	_ broker.RollingKeys     = (*DB)(nil)
 	_ broker.Quotas          = (*DB)(nil)
-	_ broker.PolicySets      = (*DB)(nil)
-	_ broker.Assignments     = (*DB)(nil)
-	_ broker.Uses            = (*DB)(nil)
-	_ broker.SealedLister    = (*DB)(nil)
+
+	_ broker.AuditReader      = (*DB)(nil)
+	_ broker.AuditIndexWriter = (*DB)(nil)
+	_ broker.PolicySets       = (*DB)(nil)
+	_ broker.Assignments      = (*DB)(nil)
+	_ broker.Uses             = (*DB)(nil)
+	_ broker.SealedLister     = (*DB)(nil)
 )
 
 // New makes a DB. The client should have been made with Configure.

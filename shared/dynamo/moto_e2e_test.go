@@ -34,7 +34,7 @@ func isolate(t *testing.T, url string) string {
 // day it is mended is seen.
 func motoDiffers(t *testing.T, url string) {
 	c := client(url, patient)
-	differing := dynamo.Tables{Catalogue: "d-catalogue", Revocations: "d-revocations", Grants: "d-grants", Transient: "d-transient", Audit: "d-audit"}
+	differing := dynamo.Tables{Catalogue: "d-catalogue", Revocations: "d-revocations", Grants: "d-grants", Transient: "d-transient", Audit: "d-audit", AuditIndex: "d-audit-index"}
 	create(t, url, differing)
 	t.Run("a transaction's token is ignored", func(t *testing.T) {
 		in := transaction(differing.Catalogue, "token-1", put(differing.Catalogue, "a", "attribute_not_exists(pk)"))

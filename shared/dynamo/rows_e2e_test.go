@@ -16,7 +16,6 @@ import (
 
 	"bindery/shared/broker"
 	"bindery/shared/brokertest/faultproxy"
-	"bindery/shared/dynamo"
 )
 
 type row = map[string]types.AttributeValue
@@ -194,11 +193,11 @@ func testCostOfDecision(t *testing.T, e endpoint) {
 }
 
 func testAuditReader(t *testing.T, e endpoint) {
-	s, proxy, tables := e.behind(t, at(noon))
+	s, _, tables := e.behind(t, at(noon))
 	env := environment()
 	want := record(env, "nonce")
 	must(t, s.Append(t.Context(), want))
-	got, err := dynamo.ReadAudit(t.Context(), client(proxy.URL), tables.Audit, env)
+	got, err := s.Receipt(t.Context(), env)
 	must(t, err)
 	if !reflect.DeepEqual(got, []broker.Record{want}) {
 		t.Fatalf("read back: %+v", got)
@@ -210,7 +209,7 @@ func testAuditReader(t *testing.T, e endpoint) {
 	rows[0]["sequence"] = text("1")
 	_, err = client(e.url, patient).PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(tables.Audit), Item: rows[0]})
 	must(t, err)
-	if _, err := dynamo.ReadAudit(t.Context(), client(proxy.URL), tables.Audit, env); err == nil {
+	if _, err := s.Receipt(t.Context(), env); err == nil {
 		t.Fatal("an altered record was read without a word")
 	}
 }

@@ -3,7 +3,6 @@
 package dynamo_test
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"bindery/infra/local/parts"
-	"bindery/shared/broker"
 	"bindery/shared/brokertest/faultproxy"
 	"bindery/shared/brokertest/storesuite"
 	"bindery/shared/dynamo"
@@ -40,7 +38,7 @@ func TestOnMoto(t *testing.T) {
 	var n atomic.Int64
 	fresh := func(t *testing.T) dynamo.Tables {
 		mine := tables
-		for _, name := range []*string{&mine.Catalogue, &mine.Revocations, &mine.Grants, &mine.Transient, &mine.Audit} {
+		for _, name := range []*string{&mine.Catalogue, &mine.Revocations, &mine.Grants, &mine.Transient, &mine.Audit, &mine.AuditIndex} {
 			*name = fmt.Sprintf("%s-%d", *name, n.Load())
 		}
 		n.Add(1)
@@ -84,6 +82,14 @@ func runAll(t *testing.T, e endpoint) {
 		"moving bindings":    testMovingBindings,
 		"undecodable lists":  testUndecodableLists,
 		"attempt rows":       testAttemptRows,
+		"trips of rules":     testTripsOfRules,
+		"names of long sets": testNamesOfLongSets,
+		"dying writers":      testDyingWriters,
+		"lost values":        testLostValues,
+		"pages of uses":      testPagesOfUses,
+		"rows before rules":  testRowsBeforePolicies,
+		"undecodable rules":  testUndecodableRules,
+		"later rows":         testLaterRows,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, e) })
 	}
@@ -98,15 +104,12 @@ func (e endpoint) behind(t *testing.T, now func() time.Time) (*dynamo.DB, *fault
 }
 
 func (e endpoint) stores(t *testing.T, now func() time.Time) storesuite.Stores {
-	s, proxy, mine := e.behind(t, now)
+	s, proxy, _ := e.behind(t, now)
 	return storesuite.Stores{
 		Catalogue: s, Writer: s, Reader: s, Markers: s, Audit: s, Sealed: s, Keys: s, Rolling: s, Quotas: s, Attempts: s,
-		Sets: s, Assigned: s, Uses: s, Names: s,
-		ReadAudit: func(ctx context.Context, receipt string) ([]broker.Record, error) {
-			return dynamo.ReadAudit(ctx, client(proxy.URL), mine.Audit, receipt)
-		},
+		Sets: s, Assigned: s, Uses: s, Names: s, Index: s, Evidence: s,
 		LoseAnswers: func(n int) func() int {
-			return proxy.Inject(faultproxy.Rule{Operations: []string{"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"}, Times: n, Effect: faultproxy.DropAnswer()})
+			return proxy.Inject(faultproxy.Rule{Operations: []string{"PutItem", "BatchWriteItem", "UpdateItem", "DeleteItem", "TransactWriteItems"}, Times: n, Effect: faultproxy.DropAnswer()})
 		},
 		Fail: func() func() {
 			proxy.Inject(faultproxy.Rule{Times: -1, Effect: faultproxy.ServerError()})

@@ -48,11 +48,7 @@ func (s *DB) Receipt(ctx context.Context, receipt string) ([]broker.Record, erro
 	}
 	var found []broker.Record
 	err := s.do(ctx, ReadReceipt, func() error {
-		for _, phase := range []broker.Phase{broker.Intent, broker.Outcome, broker.Refused} {
-			if r, ok := s.records[recordKey{receipt, phase}]; ok {
-				found = append(found, r)
-			}
-		}
+		found = s.phases(receipt)
 		return nil
 	})
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"bindery/shared/broker"
 	"bindery/shared/brokertest/storesuite"
 	"bindery/shared/memory"
 )
@@ -15,20 +14,20 @@ import (
 var writes = []memory.Op{memory.PutEnvironment, memory.PutStore, memory.PutServer, memory.PutBinding, memory.PutAgent,
 	memory.PutTool, memory.PutMarker, memory.Append, memory.PutSealed, memory.SaveKeys, memory.AddRollingKey,
 	memory.CountCall, memory.TakePlace, memory.FreePlace, memory.BeginAttempt, memory.EndAttempt,
-	memory.AddPolicySet, memory.PutAssignment}
+	memory.AddPolicySet, memory.PutAssignment, memory.IndexRecords}
 
 var reads = []memory.Op{memory.Snapshot, memory.ClaimFetch, memory.LoadKeys, memory.LoadRollingKey, memory.Latest, memory.BindingVersion,
 	memory.ReadEnvironment, memory.ReadStore, memory.ReadServer, memory.ReadAgent, memory.ReadTool, memory.ReadBinding,
 	memory.ListStores, memory.ListServers, memory.ListAgents, memory.ListTools, memory.ListBindings,
-	memory.ReadPolicySet, memory.ListPolicySets, memory.ReadAssignment, memory.ListAssignments, memory.ListUses, memory.ListSealed}
+	memory.ReadPolicySet, memory.ListPolicySets, memory.ReadAssignment, memory.ListAssignments, memory.ListUses, memory.ListSealed,
+	memory.ReadReceipt, memory.ReadEntries, memory.ReadSeen, memory.ReadUsages, memory.ReadRotations, memory.ReadLag}
 
 func TestMemoryKeepsEveryStorageContract(t *testing.T) {
 	storesuite.Run(t, func(t *testing.T, now func() time.Time) storesuite.Stores {
 		s := memory.New(now)
 		return storesuite.Stores{
 			Catalogue: s, Writer: s, Reader: s, Markers: s, Audit: s, Sealed: s, Keys: s, Rolling: s, Quotas: s, Attempts: s,
-			Sets: s, Assigned: s, Uses: s, Names: s,
-			ReadAudit: func(_ context.Context, receipt string) ([]broker.Record, error) { return s.Records(receipt), nil },
+			Sets: s, Assigned: s, Uses: s, Names: s, Index: s, Evidence: s,
 			LoseAnswers: func(n int) func() int {
 				var left atomic.Int64
 				left.Store(int64(n))

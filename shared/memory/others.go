@@ -40,6 +40,10 @@ func (s *DB) Append(ctx context.Context, r broker.Record) error {
 func (s *DB) Records(receipt string) []broker.Record {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	return s.phases(receipt)
+}
+
+func (s *DB) phases(receipt string) []broker.Record {
 	var found []broker.Record
 	for _, phase := range []broker.Phase{broker.Intent, broker.Outcome, broker.Refused} {
 		if r, ok := s.records[recordKey{receipt, phase}]; ok {

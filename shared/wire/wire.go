@@ -55,7 +55,8 @@ type Parts struct {
 
 // TableNames hands the configured names to the tables' adapter.
 func TableNames(t config.Tables) dynamo.Tables {
-	return dynamo.Tables{Catalogue: t.Catalogue, Revocations: t.Revocations, Grants: t.Grants, Transient: t.Transient, Audit: t.Audit}
+	return dynamo.Tables{Catalogue: t.Catalogue, Revocations: t.Revocations, Grants: t.Grants, Transient: t.Transient, Audit: t.Audit,
+		AuditIndex: t.AuditIndex}
 }
 
 // Join joins the adapters to one AWS configuration.

@@ -153,7 +153,7 @@ func (w *world) scan(t *testing.T, f *runtimeapi.Function, answers []byte) {
 
 func TestAMissingSettingEndsTheStartWithOneClearLine(t *testing.T) {
 	w := newWorld(t, http.NotFoundHandler())
-	bad := slices.DeleteFunc(w.settings(), func(s string) bool { return strings.HasPrefix(s, config.AuditTable) })
+	bad := slices.DeleteFunc(w.settings(), func(s string) bool { return strings.HasPrefix(s, config.AuditTable+"=") })
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	f, err := runtimeapi.Start(ctx, w.binary, bad)

@@ -12,7 +12,6 @@ import (
 
 	"bindery/shared/broker"
 	"bindery/shared/brokertest/faultproxy"
-	"bindery/shared/dynamo"
 )
 
 // always is a rule for every request of an operation whose body holds a text.
@@ -168,7 +167,7 @@ func TestWithoutAStoredIntentNothingIsReleased(t *testing.T) {
 // stored reads the records of a call at once, without waiting for a final one.
 func (d *deployment) stored(a answer) []broker.Record {
 	d.t.Helper()
-	records, err := dynamo.ReadAudit(d.t.Context(), d.direct, d.Config.Tables.Audit, a.receipt)
+	records, err := d.DB.Receipt(d.t.Context(), a.receipt)
 	must(d.t, err)
 	return records
 }

@@ -61,7 +61,7 @@ type Deployment struct {
 func Provision(ctx context.Context, a aws.Config, environment, publicURL string, issuers []byte) (*Deployment, error) {
 	name := func(table string) string { return "bindery-" + environment + "-" + table }
 	tables := config.Tables{Catalogue: name("catalogue"), Revocations: name("revocations"), Grants: name("grants"),
-		Transient: name("transient"), Audit: name("audit")}
+		Transient: name("transient"), Audit: name("audit"), AuditIndex: name("audit-index")}
 	if err := dynamo.Create(ctx, dynamodb.NewFromConfig(a), wire.TableNames(tables)); err != nil {
 		return nil, fmt.Errorf("create the tables: %w", err)
 	}
@@ -72,7 +72,7 @@ func Provision(ctx context.Context, a aws.Config, environment, publicURL string,
 	settings := map[string]string{
 		config.Environment: environment, config.PublicURL: publicURL, config.Issuers: string(issuers), config.Local: "true",
 		config.CatalogueTable: tables.Catalogue, config.RevocationsTable: tables.Revocations, config.GrantsTable: tables.Grants,
-		config.TransientTable: tables.Transient, config.AuditTable: tables.Audit, config.ValuesKey: *key.KeyMetadata.Arn,
+		config.TransientTable: tables.Transient, config.AuditTable: tables.Audit, config.AuditIndexTable: tables.AuditIndex, config.ValuesKey: *key.KeyMetadata.Arn,
 	}
 	loaded, err := config.Load(func(name string) string { return settings[name] })
 	if err != nil {
@@ -145,9 +145,8 @@ func (d *Deployment) PutSecret(ctx context.Context, name, value string) error {
 // Audit reads the records of one call. A streamed answer reaches its caller
 // before the outcome is stored, so it waits a moment for a final record.
 func (d *Deployment) Audit(ctx context.Context, receipt string) ([]broker.Record, error) {
-	client := dynamodb.NewFromConfig(d.AWS)
 	for attempt := 0; ; attempt++ {
-		records, err := dynamo.ReadAudit(ctx, client, d.Config.Tables.Audit, receipt)
+		records, err := d.DB.Receipt(ctx, receipt)
 		if err != nil {
 			return nil, fmt.Errorf("read the audit table: %w", err)
 		}

@@ -61,7 +61,7 @@ func fillZero(b *bench, v reflect.Value, name string) {
 
 func (b *bench) stored(r broker.Record) []broker.Record {
 	b.Helper()
-	records, err := b.ReadAudit(b.Context(), r.Receipt)
+	records, err := b.Evidence.Receipt(b.Context(), r.Receipt)
 	b.must(err)
 	return records
 }

@@ -11,7 +11,6 @@
 package storesuite
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"strings"
@@ -38,9 +37,9 @@ type Stores struct {
 	Assigned  broker.Assignments
 	Uses      broker.Uses
 	Names     broker.SealedLister
+	Index     broker.AuditIndexWriter
+	Evidence  broker.AuditReader
 
-	// ReadAudit gives a receipt's records, intent before outcome.
-	ReadAudit func(ctx context.Context, receipt string) ([]broker.Record, error)
 	// LoseAnswers has the next n requests that write applied and their answers
 	// lost, and reports how many of them are still to come.
 	LoseAnswers func(n int) (left func() int)
@@ -65,6 +64,7 @@ func Run(t *testing.T, backend Factory) {
 		{"reading", testReading},
 		{"markers", testMarkers},
 		{"audit", testAudit},
+		{"audit index", testIndex},
 		{"sealed values", testSealed},
 		{"issuer keys", testKeySets},
 		{"rolling keys", testRolling},

@@ -1,0 +1,35 @@
+package tests
+
+import "testing"
+
+// TestTemplateLedgerCannotWriteEvidence: of the audit table it has the stream
+// and scans, and what it writes is the index.
+func TestTemplateLedgerCannotWriteEvidence(t *testing.T) {
+	ledger := rights(t, "LedgerRole")
+	for sid, resource := range map[string][]any{"ReadStream": {"AuditTable", "StreamArn"}, "ReadAuditAgain": {"AuditTable", "Arn"},
+		"FillIndex": {"AuditIndexTable", "Arn"}, "NameFailures": {"LedgerFailures", "Arn"}, "WriteLog": {"LedgerLog", "Arn"}} {
+		same(t, sid, ledger[sid]["Resource"], any(object{"Fn::GetAtt": resource}))
+	}
+}
+
+// TestTemplateLedgerLosesNothing: every record reaches it, a failing one is tried
+// as long as the stream has it, holds up as few others as can be, and is named
+// when it is given up.
+func TestTemplateLedgerLosesNothing(t *testing.T) {
+	template := readTemplate(t)
+	same(t, "stream", template.resource(t, "AuditTable").get(t, "Properties")["StreamSpecification"], any(object{"StreamViewType": "NEW_IMAGE"}))
+	source := template.events(t, "LedgerFunction")["Records"]
+	for property, want := range map[string]any{
+		"Stream":                     object{"Fn::GetAtt": []any{"AuditTable", "StreamArn"}},
+		"StartingPosition":           "TRIM_HORIZON",
+		"FunctionResponseTypes":      []any{"ReportBatchItemFailures"},
+		"BisectBatchOnFunctionError": true,
+		"MaximumRetryAttempts":       -1,
+		"MaximumRecordAgeInSeconds":  82800,
+		"FilterCriteria":             nil,
+		"DestinationConfig":          object{"OnFailure": object{"Type": "SQS", "Destination": object{"Fn::GetAtt": []any{"LedgerFailures", "Arn"}}}},
+	} {
+		same(t, property, source[property], want)
+	}
+	same(t, "queue", template.resource(t, "LedgerFailures").get(t, "Properties"), object{"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": true})
+}
