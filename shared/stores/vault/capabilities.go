@@ -33,7 +33,7 @@ func (s *Store) Check(ctx context.Context, w broker.Want, used []broker.Referenc
 		return check, err
 	}
 	inside, outside := insideOf(w.Store.Paths, used), outsideOf(w.Store.Paths)
-	may, err := s.capabilities(ctx, &w.Store, token, append(slices.Clone(inside), outside...))
+	may, err := s.capabilities(ctx, &w.Store, token, append(append([]string{nothing}, inside...), outside...)) // Vault wants one path or more
 	if err != nil {
 		return check, err
 	}
@@ -68,6 +68,7 @@ func judge(may map[string][]string, inside, outside []string, paths broker.Scope
 	warn(slices.Contains(paths, "*"), broker.ReadsAll, nil)
 	warn(beyond && !root, broker.ReadsMore, nil)
 	warn(len(written) > 0, broker.Writes, written)
+	warn(len(inside) == 0, broker.Unproven, nil)
 	if len(denied) == len(inside) && len(inside) > 0 {
 		return found, fmt.Errorf("%s: %w", checking, broker.ErrStoreDenied)
 	}

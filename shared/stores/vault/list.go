@@ -164,7 +164,8 @@ func (l *walk) names(ctx context.Context, at string) ([]string, error) {
 		return nil, fmt.Errorf("%s: %w: the answer could not be read", listing, broker.ErrUnavailable)
 	}
 	names := slices.DeleteFunc(answered.Data.Keys, func(name string) bool {
-		return name == "" || name == "/" || strings.Contains(strings.TrimSuffix(name, "/"), "/")
+		bare := strings.TrimSuffix(name, "/")
+		return bare == "" || bare == "." || bare == ".." || strings.Contains(bare, "/") // it would lead elsewhere
 	})
 	slices.Sort(names)
 	return names, nil
