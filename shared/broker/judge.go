@@ -94,6 +94,9 @@ func (d *Decision) question(c *Call, b *Binding, t *Tool) Question {
 	return q
 }
 
+// uses are the methods by which what a list shows is used.
+var uses = map[Action]string{CallTool: "tools/call", GetPrompt: "prompts/get", ReadResource: "resources/read"}
+
 // shows reports whether the set in force lets an element of a list be shown: it
 // does, unless it forbids its use whatever the arguments. A template is judged
 // as it is written, as if it were the URI of a resource.
@@ -101,14 +104,10 @@ func (d *Decision) shows(c Call, b *Binding, t *Tool) bool {
 	if d.rules == nil {
 		return true
 	}
-	switch c.Action { // as the call itself would come
-	case CallTool:
-		c.Method = "tools/call"
-	case GetPrompt:
-		c.Method = "prompts/get"
-	case ReadResource, expandResource:
-		c.Action, c.Method = ReadResource, "resources/read"
+	if c.Action == expandResource {
+		c.Action = ReadResource
 	}
+	c.Method = uses[c.Action]
 	q := d.question(&c, b, t)
 	q.Listed = true
 	return len(d.rules.Judge(q).Forbidding) == 0
