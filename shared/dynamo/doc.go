@@ -6,8 +6,8 @@
 // how many others there are. A change is a conditional write of one item (a
 // binding and a policy set are transactions over their few items), and a write
 // whose answer was lost is recognised when it is repeated, because what is
-// stored is what would have been stored. Counting calls is the exception: repeated, it may count
-// again.
+// stored is what would have been stored. Counting calls is the exception: repeated,
+// it may count again.
 //
 // The package never caches, never reads eventually consistently, never takes
 // an unread page or an undecodable row for an absence, never writes without a
