@@ -63,7 +63,7 @@ func readArguments(raw []byte, known spellings, folds bool) (args cedar.Record, 
 	if len(raw) > MaxArguments {
 		return cedar.Record{}, false, errArguments
 	}
-	r := reader{tokens: json.NewDecoder(bytes.NewReader(raw)), room: maxValues, known: known, folds: folds}
+	r := reader{tokens: json.NewDecoder(bytes.NewReader(raw)), room: MaxValues, known: known, folds: folds}
 	r.tokens.UseNumber()
 	if open, err := r.tokens.Token(); err != nil || open != json.Delim('{') {
 		return cedar.Record{}, false, errArguments
@@ -131,7 +131,7 @@ func (r *reader) list(depth int) (cedar.Value, error) {
 }
 
 func (r *reader) value(depth int) (cedar.Value, error) {
-	if r.room--; r.room < 0 || depth > maxDepth {
+	if r.room--; r.room < 0 || depth > MaxDepth {
 		return nil, errArguments
 	}
 	t, err := r.tokens.Token()
@@ -150,6 +150,9 @@ func (r *reader) value(depth int) (cedar.Value, error) {
 		}
 		return cedar.String(t), nil
 	case json.Number:
+		if len(t) > maxNumber {
+			return nil, errArguments
+		}
 		return number(t.String()), nil
 	case bool:
 		return cedar.Boolean(t), nil

@@ -40,9 +40,10 @@ func TestUnreadableArgumentsAreForbidden(t *testing.T) {
 		"name not in UTF-8":    "{\"n\":1,\"\xff\":1}",
 		"half a surrogate":     `{"n":1,"m":"\ud800"}`,
 		"name with half a one": `{"n":1,"\udc00":1}`,
-		"too deep":             `{"n":` + strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1) + `}`,
+		"too deep":             `{"n":` + strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1) + `}`,
 		"far too deep":         `{"n":` + strings.Repeat("[", 100_000),
-		"too many values":      `{"n":[` + strings.Repeat("1,", maxValues) + `1]}`,
+		"too many values":      `{"n":[` + strings.Repeat("1,", MaxValues) + `1]}`,
+		"endless number":       `{"n":1.` + strings.Repeat("0", maxNumber) + `}`,
 		"too long":             `{"n":"` + strings.Repeat("x", MaxArguments) + `"}`,
 	} {
 		if got := said(set.Judge(question(arguments))); got != "forbid a b" {
@@ -63,6 +64,11 @@ func TestArgumentsAreReadByTheirMeaning(t *testing.T) {
 		{`context.arguments.a == 1`, `{"a":2}`, "allow"},
 		{`context.arguments.a == "é"`, `{"a":"\u00e9"}`, "forbid no"},
 		{`context.arguments.a == "x"`, `{"a":"\ud83d\ude00"}`, "allow"},
+		{`context.arguments.a == 100000000000000000`, `{"a":1e17}`, "forbid no"},
+		{`context.arguments.a == -9223372036854775808`, `{"a":-9223372036854775808.0}`, "forbid no"},
+		{`context.arguments.a == 9007199254740993`, `{"a":9007199254740993.0}`, "forbid no"},
+		{`context.arguments.a == 0`, `{"a":0e999999999}`, "forbid no"},
+		{`context.arguments.a > 100`, `{"a":9223372036854775808}`, "forbid no"},
 		{`context.arguments.a > 100`, `{"a":1e400}`, "forbid no"},
 		{`context.arguments.a > 100`, `{"a":"1"}`, "forbid no"},
 		{`context.arguments has a && context.arguments.a > 100`, `{"a":null}`, "forbid no"},
@@ -116,8 +122,8 @@ func TestNamesInAnotherCaseDoNotSlipBy(t *testing.T) {
 func TestArgumentsHaveBoundsOfTheirOwn(t *testing.T) {
 	set := compiledCalls(t, onCall("no", `context.arguments has x && context.arguments.x == 1`))
 	for name, arguments := range map[string]string{
-		"many values": `{"n":[` + strings.Repeat("1,", maxValues-2) + `1]}`,
-		"deep":        `{"n":` + strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth) + `}`,
+		"many values": `{"n":[` + strings.Repeat("1,", MaxValues-2) + `1]}`,
+		"deep":        `{"n":` + strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth) + `}`,
 		"long":        `{"n":"` + strings.Repeat("x", MaxArguments-8) + `"}`,
 	} {
 		if got := said(set.Judge(question(arguments))); got != "allow" {

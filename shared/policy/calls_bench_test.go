@@ -57,7 +57,7 @@ func BenchmarkJudgeCall(b *testing.B) {
 func BenchmarkJudgeUnreadable(b *testing.B) {
 	set := callSet(b, 100, true)
 	for name, arguments := range map[string]string{
-		"too many values": `{"a":[` + strings.Repeat("1,", maxValues) + `1]}`,
+		"too many values": `{"a":[` + strings.Repeat("1,", MaxValues) + `1]}`,
 		"too deep":        `{"a":` + strings.Repeat("[", 500_000),
 		"just too long":   `{"a":"` + strings.Repeat("x", MaxArguments) + `"}`,
 		"escapes":         `{"a":"` + strings.Repeat(`\u0061`, MaxArguments/6-10) + `\ud800"}`,

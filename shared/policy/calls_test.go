@@ -240,7 +240,7 @@ func TestQuestionsThatCannotBeToldAreForbiddenByAll(t *testing.T) {
 		"tool not in UTF-8": func(q *broker.Question) { q.Call.Target = "pay\xff" },
 		"group":             func(q *broker.Question) { q.Call.Principal.Groups = []string{"\xff"} },
 		"attribute":         func(q *broker.Question) { q.Call.Principal.Attributes = map[string]string{"\xff": ""} },
-		"too many groups":   func(q *broker.Question) { q.Call.Principal.Groups = make([]string, maxValues) },
+		"too many groups":   func(q *broker.Question) { q.Call.Principal.Groups = make([]string, MaxValues) },
 	} {
 		for _, listed := range []bool{false, true} {
 			q := question(`{"n":1}`)

@@ -100,7 +100,7 @@ func TestSenselessRequestsAreRefused(t *testing.T) {
 		"an administrator":          {super, Read, object("AdminUser")},
 		"value at a server":         {super, PutValue, object(ServerKind)},
 		"group that is no text":     {Administrator{"me", []string{SuperAdmin}, []string{"\xff"}}, Put, object(ServerKind)},
-		"too many groups":           {Administrator{"me", []string{SuperAdmin}, make([]string, maxValues)}, Put, object(ServerKind)},
+		"too many groups":           {Administrator{"me", []string{SuperAdmin}, make([]string, MaxValues)}, Put, object(ServerKind)},
 	} {
 		if v := a.Judge(c.who, c.do, c.on); v.Allowed || !v.Malformed {
 			t.Errorf("%s: %+v, want it malformed", name, v)

@@ -40,7 +40,7 @@ type Verdict struct {
 // Judge answers. A forbid that cannot be evaluated forbids; a permit that
 // cannot be evaluated permits nothing.
 func (s *Set) Judge(r Request) Verdict {
-	c := converter{room: maxValues}
+	c := converter{room: MaxValues}
 	entities := make(cedar.EntityMap, 2+len(r.Entities))
 	for _, e := range r.Entities {
 		c.add(entities, e)

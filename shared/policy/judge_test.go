@@ -88,7 +88,7 @@ func TestRequestsOfAnotherShapeAreRefused(t *testing.T) {
 // TestValuesThatCannotBeToldAreRefused, before any policy is asked.
 func TestValuesThatCannotBeToldAreRefused(t *testing.T) {
 	nested := any("x")
-	for range maxDepth {
+	for range MaxDepth {
 		nested = []any{nested}
 	}
 	for name, v := range map[string]any{
@@ -96,7 +96,7 @@ func TestValuesThatCannotBeToldAreRefused(t *testing.T) {
 		"not UTF-8":     "\xff",
 		"name in bytes": map[string]any{"\xff": 1},
 		"too deep":      nested,
-		"too many":      make([]any, maxValues),
+		"too many":      make([]any, MaxValues),
 		"within a list": []any{1, []any{func() {}}},
 	} {
 		if diff := cmp.Diff(Verdict{Malformed: true}, compiled(t, everything, nil).Judge(call(map[string]any{"v": v}))); diff != "" {

@@ -38,7 +38,7 @@ func ask(q broker.Question) (asked, bool) {
 		EntityID:   EntityID{"Server", q.Server.Name},
 		Attributes: map[string]any{"owner": q.Server.Owner, "environment": q.Server.Environment},
 	}
-	c := converter{room: maxValues}
+	c := converter{room: MaxValues}
 	a := asked{make(cedar.EntityMap, 2), cedar.Request{
 		Principal: caller.uid(),
 		Action:    cedar.NewEntityUID("Action", cedar.String(q.Call.Action)),

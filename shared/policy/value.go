@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"math"
+	"math/big"
 	"strconv"
 	"unicode/utf8"
 
@@ -10,11 +11,12 @@ import (
 	"github.com/cedar-policy/cedar-go/types"
 )
 
-// Bounds of one request: Cedar's sets are hash tables whose hash a caller can
-// aim at, and its evaluator recurses.
+// Bounds of one request, and of the arguments of a call: Cedar's sets are hash
+// tables whose hash a caller can aim at, and its evaluator recurses.
 const (
-	maxValues = 4096
-	maxDepth  = 32
+	MaxValues = 4096
+	MaxDepth  = 32
+	maxNumber = 64 // bytes of a number that is read exactly
 )
 
 // unrepresentable is the type of what stands for a JSON value that Cedar has no
@@ -59,7 +61,7 @@ func (c *converter) record(m map[string]any, depth int) cedar.Record {
 }
 
 func (c *converter) value(v any, depth int) cedar.Value {
-	if c.room--; c.room < 0 || depth > maxDepth {
+	if c.room--; c.room < 0 || depth > MaxDepth {
 		c.failed = true
 		return cedar.False
 	}
@@ -109,8 +111,13 @@ func number(text string) cedar.Value {
 		return cedar.Long(i)
 	}
 	f, err := strconv.ParseFloat(text, 64)
-	if err == nil && f == math.Trunc(f) && math.Abs(f) <= 1<<53 {
+	if err == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 		return cedar.Long(f)
+	}
+	if err == nil && math.Abs(f) <= 1<<63 && len(text) <= maxNumber { // the power of ten is small, too
+		if exact, ok := new(big.Rat).SetString(text); ok && exact.IsInt() && exact.Num().IsInt64() {
+			return cedar.Long(exact.Num().Int64())
+		}
 	}
 	if err == nil {
 		if d, err := types.ParseDecimal(strconv.FormatFloat(f, 'f', -1, 64)); err == nil {
