@@ -102,6 +102,7 @@ func (h *Handler) exposed(ctx context.Context, of subject, after string, limit i
 		server, binding := cutPair(of.id)
 		items, err = h.exposedOf(ctx, []broker.Use{{Route: h.route(server), Binding: binding}})
 		return items, "", err
+	case broker.SeenPrincipal, broker.SeenAgent:
 	}
 	items = []ExposedBinding{}
 	next, err = h.tourPage(ctx, after, func(broker.Server) bool { return true }, func(s broker.Server, b broker.Binding) bool {

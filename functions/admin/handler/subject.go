@@ -65,15 +65,10 @@ func (s subject) about() string {
 // person is in a group, or a workload has an attribute, is for the identity
 // provider to know: such bindings could.
 func (s subject) through(a broker.Actor) string {
-	switch s.kind {
-	case broker.SeenPrincipal:
-		if a.Principal != "" && a.Principal != s.id {
-			return ""
-		}
-	case broker.SeenAgent:
-		if a.Agent != "" && a.Agent != s.id {
-			return ""
-		}
+	another := s.kind == broker.SeenPrincipal && a.Principal != "" && a.Principal != s.id ||
+		s.kind == broker.SeenAgent && a.Agent != "" && a.Agent != s.id
+	if another {
+		return ""
 	}
 	return actorForm(a)
 }
