@@ -102,7 +102,7 @@ var uses = map[Action]string{CallTool: "tools/call", GetPrompt: "prompts/get", R
 // as it is written, as if it were the URI of a resource.
 func (d *Decision) shows(c Call, b *Binding, t *Tool) bool {
 	if d.rules == nil {
-		return true
+		return d.Policy == noPolicies
 	}
 	if c.Action == expandResource {
 		c.Action = ReadResource

@@ -64,6 +64,19 @@ func TestAListHidesWhatIsForbiddenWithAnyArguments(t *testing.T) {
 	}
 }
 
+// TestNothingIsShownByPoliciesThatCannotBeRead, not even to whoever explains.
+func TestNothingIsShownByPoliciesThatCannotBeRead(t *testing.T) {
+	w, s := governed(t, rule(silent), nil)
+	c := call(alice)
+	c.Action, c.Method, c.Target, c.Lists = broker.List, "tools/list", "", true
+	for err, want := range map[error]bool{nil: true, broker.ErrUnavailable: false} {
+		s.err[inForce] = err
+		if d, _ := w.broker().Explain(t.Context(), c); d.Sees(broker.CallTool, "create_issue") != want {
+			t.Errorf("%v: seen %v", err, !want)
+		}
+	}
+}
+
 // TestATemplateIsJudgedAsItIsWritten, and resources and prompts as their use
 // would be.
 func TestATemplateIsJudgedAsItIsWritten(t *testing.T) {
