@@ -38,7 +38,7 @@ func (h *Handler) apiConfig() huma.Config {
 // unmarshal refuses a key that stands twice, and one that is not spelled as
 // this API spells them: two readers could read two requests.
 func unmarshal(data []byte, v any) error {
-	if err := once(json.NewDecoder(bytes.NewReader(data)), 0); err != nil {
+	if err := once(json.NewDecoder(bytes.NewReader(data)), 0, false); err != nil {
 		return err
 	}
 	return json.Unmarshal(data, v)
@@ -49,8 +49,9 @@ const maxDepth = 32
 
 var errKey = errors.New("a key stands twice or is misspelled, or the body is nested too deep")
 
-// once reads one value and fails where an object repeats or misspells a key.
-func once(d *json.Decoder, depth int) error {
+// once reads one value and fails where an object repeats or misspells a key. The
+// arguments of a call are free: their keys are the upstream's to spell.
+func once(d *json.Decoder, depth int, free bool) error {
 	if depth > maxDepth {
 		return errKey
 	}
@@ -61,7 +62,7 @@ func once(d *json.Decoder, depth int) error {
 	switch token {
 	case json.Delim('['):
 		for d.More() {
-			if err := once(d, depth+1); err != nil {
+			if err := once(d, depth+1, free); err != nil {
 				return err
 			}
 		}
@@ -73,11 +74,11 @@ func once(d *json.Decoder, depth int) error {
 				return err
 			}
 			name, _ := key.(string)
-			if seen[name] || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+			if seen[name] || !free && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
 				return errKey
 			}
 			seen[name] = true
-			if err := once(d, depth+1); err != nil {
+			if err := once(d, depth+1, free || name == argumentsName); err != nil {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"bindery/shared/broker"
 	"bindery/shared/identity"
 	"bindery/shared/memory"
+	"bindery/shared/policy"
 	"bindery/shared/secret"
 )
 
@@ -21,7 +22,7 @@ const (
 	agentBody       = `{"team":"team-notes","ceiling":"medium","state":"active","limits":{"calls_per_minute":60}}`
 	toolBody        = `{"owner":"team-notes","risk":"low","teams":["team-notes"],"state":"active"}`
 	valueBody       = `{"server":"notes","value":"` + canary + `"}`
-	question        = `{"server":"notes","principal":"p-alice","kind":"user","groups":["dev"],"action":"call_tool","target":"whoami"}`
+	question        = `{"server":"notes","principal":"p-alice","kind":"user","groups":["dev"],"action":"call_tool","target":"whoami","arguments":{"repoName":"bindery"}}`
 )
 
 // exercise makes each operation of the document once, as an administrator would.
@@ -31,6 +32,9 @@ func (c *contract) exercise(t *testing.T) {
 		{"GET", "/me", "", "", ""},
 		{"GET", "/environment", "", "", ""},
 		{"PUT", "/environment", environmentBody, "If-Match", `"v1"`},
+		{"POST", "/policy-sets", setBody(noDeletion, deletionTests), "", ""},
+		{"GET", "/policy-sets?limit=1", "", "", ""},
+		{"GET", "/policy-sets/" + policy.DocumentID(noDeletion, deletionTests), "", "", ""},
 		{"PUT", "/stores/aws-sm", storeBody, "If-None-Match", "*"},
 		{"GET", "/stores/aws-sm", "", "", ""},
 		{"GET", "/stores?limit=1", "", "", ""},
@@ -102,6 +106,9 @@ func (c *contract) provoke(t *testing.T) {
 	put(conflict, "root", server, serverBody, "If-None-Match", "*")
 	put(noCondition, "root", server, serverBody)
 	put(notMediaType, "root", server, serverBody, append(match, "Content-Type", "text/plain")...)
+	broken := policy.DocumentID(noDeletion, brokenTests)
+	c.good(t, "root", "POST", "/policy-sets", setBody(noDeletion, brokenTests))
+	put(testsFailed, "root", "/environment", `{"state":"active","policies":"`+broken+`"}`, match...)
 	put(unresolved, "root", card, strings.Replace(bindingBody, "prod/notes#token", "prod/none#token", 1), match...)
 	large := strings.Replace(serverBody, `"state"`, `"description":"`+strings.Repeat("a", maxBody)+`","state"`, 1)
 	put(tooLarge, "root", server, large, match...)

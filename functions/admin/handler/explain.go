@@ -1,7 +1,9 @@
 package handler
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -24,6 +26,26 @@ type Question struct {
 	Action     string      `json:"action" enum:"call_tool,get_prompt,read_resource,list,initialize"`
 	Target     string      `json:"target,omitempty" maxLength:"4096" doc:"Tool or prompt name, or resource URI"`
 	Binding    string      `json:"binding,omitempty" maxLength:"40" doc:"The binding that the caller names"`
+	Arguments  *Arguments  `json:"arguments,omitempty" doc:"Of call_tool and get_prompt: what policies see of them"`
+}
+
+// argumentsName is the member whose keys may be spelled as they like.
+const argumentsName = "arguments"
+
+// Arguments is the JSON object with which a tool or prompt is called, as it was
+// sent.
+type Arguments struct{ json.RawMessage }
+
+// Schema is huma's.
+func (Arguments) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
+}
+
+func (a *Arguments) bytes() []byte {
+	if a == nil {
+		return nil
+	}
+	return a.RawMessage
 }
 
 // Explanation is what the decision would be.
@@ -33,6 +55,17 @@ type Explanation struct {
 	Binding    string      `json:"binding,omitempty" doc:"The binding that would be used, or that refuses"`
 	Version    int64       `json:"version,omitempty"`
 	Candidates []Candidate `json:"candidates" doc:"Bindings that cover the call, best first"`
+	PolicySet  string      `json:"policy_set,omitempty" doc:"Id of the policies that were asked"`
+	Policies   []string    `json:"policies,omitempty" doc:"Those of them that decided"`
+	Shadow     *Shadow     `json:"shadow,omitempty" doc:"What the policies that are tried out would have done"`
+	Missing    []string    `json:"missing,omitempty" doc:"What would have to be there for the call to be allowed"`
+}
+
+// Shadow is what a policy set that is only tried out would have done.
+type Shadow struct {
+	PolicySet string   `json:"policy_set"`
+	Effect    string   `json:"effect" enum:"none,forbid,approval,unreadable"`
+	Policies  []string `json:"policies,omitempty"`
 }
 
 // Candidate is a binding that covers the call, whatever its state.
@@ -63,14 +96,14 @@ func (h *Handler) explain(ctx context.Context, in *struct{ Body Question }) (*st
 	for _, a := range q.Attributes {
 		attributes[a.Name] = a.Value
 	}
-	d, err := h.judge.Explain(ctx, broker.Call{Receipt: callerOf(ctx).Receipt, Route: h.route(q.Server), Action: broker.Action(q.Action), Target: q.Target, BindingName: q.Binding,
+	d, err := h.judge.Explain(ctx, broker.Call{Receipt: callerOf(ctx).Receipt, Route: h.route(q.Server), Action: broker.Action(q.Action), Target: q.Target, BindingName: q.Binding, Arguments: q.Arguments.bytes(),
 		Principal: broker.Principal{ID: q.Principal, Kind: broker.Kind(q.Kind), Groups: q.Groups, Attributes: attributes, Agent: q.Agent, AgentOnly: q.AgentOnly}})
 	var refusal *broker.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Reason == broker.CatalogueUnread:
 		return nil, fault(broker.ErrUnavailable)
 	case errors.As(err, &refusal):
-		out.Body.Reason = string(refusal.Reason)
+		out.Body.Reason, out.Body.Missing = string(refusal.Reason), missingFor(refusal.Reason, server)
 	case err != nil:
 		return nil, fault(err)
 	default:
@@ -80,7 +113,52 @@ func (h *Handler) explain(ctx context.Context, in *struct{ Body Question }) (*st
 	for _, c := range d.Candidates {
 		out.Body.Candidates = append(out.Body.Candidates, Candidate{c.Binding, c.Version, c.Rank, string(c.State)})
 	}
+	if out.Body.Policies = d.Policies; d.Policy != "none" {
+		out.Body.PolicySet = d.Policy
+	}
+	if s := d.Shadow; s != nil {
+		out.Body.Shadow = &Shadow{s.Set, cmp.Or(s.Effect, "none"), s.Policies}
+	}
 	return out, nil
+}
+
+// missingFor says what would have to be there for a call that is refused. The
+// server is the one that was asked about.
+func missingFor(r broker.Reason, server broker.Server) []string {
+	if r == broker.ServerClosed && server.Proposer != "" {
+		return []string{lacksApproval}
+	}
+	if s, known := map[broker.Reason]string{
+		broker.EnvironmentClosed: lacksEnvironment,
+		broker.ServerUnknown:     "a server of this name",
+		broker.ServerClosed:      lacksResumption,
+		broker.PrincipalRevoked:  "the principal's access, which was revoked",
+		broker.AgentRevoked:      "the agent's access, which was revoked",
+		broker.SessionRevoked:    "a session that was not revoked",
+		broker.AgentUnknown:      "a registration of the agent",
+		broker.AgentClosed:       "the agent to be active",
+		broker.AgentAboveCeiling: "a higher ceiling of the agent, or a record that gives the tool a lower risk",
+		broker.AgentTeamMismatch: "an agent of the team that owns the binding",
+		broker.ToolNotOfTeam:     "the agent's team among the teams of the tool",
+		broker.ToolClosed:        "the tool to be active",
+		broker.PersonNotAllowed:  "a binding that covers the person without the agent",
+		broker.NoBinding:         "a binding that covers the caller and the call",
+		broker.NotOwnBinding:     "a binding of that name that covers the caller and the call",
+		broker.BindingTie:        "another priority of one of the bindings that tie",
+		broker.BindingClosed:     "the binding to be resumed",
+		broker.BindingExpired:    "a later end of the binding",
+		broker.BindingPending:    lacksRebinding,
+		broker.ModeUnknown:       "a mode and a source that Bindery knows",
+		broker.FieldsIncomplete:  "a reference for each field of the server's attachments, and no more",
+		broker.ReferenceOutside:  "the reference within the paths of its store",
+		broker.StoreUnregistered: "an active store for each reference",
+		broker.PolicyForbids:     "other policies, or another call: a policy forbids it",
+		broker.ApprovalRequired:  "an approval, which a policy demands",
+		broker.PoliciesUnread:    "a policy set in force that can be read and is what its id says",
+	}[r]; known {
+		return []string{s}
+	}
+	return nil
 }
 
 // Names is a list of names.

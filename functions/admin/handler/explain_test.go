@@ -16,8 +16,8 @@ func TestExplainSaysWhatACallWouldGet(t *testing.T) {
 		body, want string
 	}{
 		"allowed":             {question(), `{"allowed":true,"binding":"dev-notes","version":1,"candidates":[{"binding":"dev-notes","version":1,"rank":"group","state":"active"}]}`},
-		"not in the group":    {question("dev", "ops"), `{"allowed":false,"reason":"no_binding","candidates":[]}`},
-		"no such server":      {question("notes", "none"), `{"allowed":false,"reason":"server_unknown","candidates":[]}`},
+		"not in the group":    {question("dev", "ops"), `{"allowed":false,"reason":"no_binding","candidates":[],"missing":["a binding that covers the caller and the call"]}`},
+		"no such server":      {question("notes", "none"), `{"allowed":false,"reason":"server_unknown","candidates":[],"missing":["a server of this name"]}`},
 		"an unknown agent":    {question(`"action"`, `"agent":"oidc:bot","action"`), `{"allowed":false,"reason":"agent_unknown","binding":"dev-notes","version":1,`},
 		"another's name":      {question(`"action"`, `"binding":"other","action"`), `{"allowed":false,"reason":"not_own_binding",`},
 		"prompts not allowed": {question("call_tool", "get_prompt"), `{"allowed":false,"reason":"no_binding"`},

@@ -91,6 +91,7 @@ func (h *Handler) build() {
 	h.checks()
 	h.references()
 	h.assignmentOperations()
+	h.policySets()
 	h.explanations()
 	h.audits()
 	h.exposures()

@@ -42,6 +42,7 @@ var (
 	tooLarge      = Kind{"too_large", 413, "the request body is larger than 1 MiB", false}
 	unrecorded    = Kind{"audit_unavailable", 503, "the change could not be recorded, so it was not made", true}
 	unresolved    = Kind{"reference_unresolved", 422, "a reference does not lead to a usable secret", false}
+	testsFailed   = Kind{"policy_tests_failed", 422, "tests of the policy set do not pass", false}
 	unavailable   = Kind{"unavailable", 503, "a part of Bindery does not answer at the moment", true}
 	notMediaType  = Kind{"unsupported_media_type", 415, "the body must be application/json", false}
 	internal      = Kind{"internal", 500, "internal error", false}
@@ -50,7 +51,7 @@ var (
 // Kinds lists the table.
 func Kinds() []Kind {
 	return []Kind{notFound, foreignHost, noToken, badToken, smallScope, noIssuer, forbidden, malformed, invalid, conflict, noCondition,
-		literalSecret, keyReused, underWay, tooLarge, unrecorded, unresolved, unavailable, notMediaType, internal}
+		literalSecret, keyReused, underWay, tooLarge, unrecorded, unresolved, testsFailed, unavailable, notMediaType, internal}
 }
 
 // Problem is the body of every error (RFC 9457).
@@ -100,7 +101,7 @@ func kindOf(err error) Kind {
 	}{
 		{identity.ErrMissingToken, noToken}, {identity.ErrInsufficientScope, smallScope}, {identity.ErrIssuerUnavailable, noIssuer},
 		{identity.ErrInvalidToken, badToken}, {admin.ErrForbidden, forbidden}, {admin.ErrUnrecorded, unrecorded},
-		{broker.ErrConflict, conflict}, {broker.ErrNotFound, notFound}, {errNoCondition, noCondition}, {broker.ErrInvalid, invalid},
+		{broker.ErrConflict, conflict}, {broker.ErrNotFound, notFound}, {errNoCondition, noCondition}, {errTests, testsFailed}, {broker.ErrInvalid, invalid},
 		{broker.ErrSecretMissing, unresolved}, {broker.ErrSecretMalformed, unresolved}, {broker.ErrStoreDenied, unresolved},
 		{broker.ErrKeyUnavailable, unresolved}, {broker.ErrUnavailable, unavailable},
 		{context.DeadlineExceeded, unavailable}, {context.Canceled, unavailable},
@@ -133,7 +134,7 @@ func fault(err error) error {
 	switch {
 	case errors.As(err, &refusal):
 		detail = string(refusal.Reason)
-	case k.Name == invalid.Name:
+	case k.Name == invalid.Name, k.Name == testsFailed.Name:
 		detail = err.Error()
 	case k.Name == unresolved.Name:
 		detail = causeOf(err)
