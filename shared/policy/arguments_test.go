@@ -71,6 +71,7 @@ func TestArgumentsAreReadByTheirMeaning(t *testing.T) {
 		{`context.arguments.a > 100`, `{"a":9223372036854775808}`, "forbid no"},
 		{`context.arguments.a > 100`, `{"a":1e400}`, "forbid no"},
 		{`context.arguments.a > 100`, `{"a":"1"}`, "forbid no"},
+		{`context.arguments.a == User::"x"`, `{"a":{"__entity":{"type":"User","id":"x"}}}`, "allow"}, // no JSON is an entity
 		{`context.arguments has a && context.arguments.a > 100`, `{"a":null}`, "forbid no"},
 		{`context.arguments has a && context.arguments.a > 100`, `{}`, "allow"},
 		{`context.arguments has a && context.arguments.a > 100`, ``, "allow"},

@@ -16,7 +16,7 @@ import (
 func FuzzArguments(f *testing.F) {
 	for _, arguments := range []string{
 		``, `{}`, `null`, `{"a":101}`, `{"a":1e2}`, `{"A":101}`, `{"a":1,"a":101}`, `{"a":{"b":["x",null,1.5]}}`, `{"a":"\ud800"}`,
-		`{"a":100.0000000000000001}`, `{"a":9223372036854775808}`, "{\"a\":\"\xff\"}", `{"\u212aind":"rm"}`, `{"kind":"r\u006d"}`,
+		`{"a":100.0000000000000001}`, `{"a":9223372036854775808}`, "{\"a\":\"\xff\"}", `{"\u212aind":"rm"}`, `{"kind":"r\u006d"}`, `{"a":0.3E3000000000}`,
 	} {
 		f.Add([]byte(arguments))
 	}
@@ -31,10 +31,12 @@ func FuzzArguments(f *testing.F) {
 		var meaning any
 		err := json.Unmarshal(arguments, &meaning)
 		object, ok := meaning.(map[string]any)
-		if err != nil || !ok {
-			if len(got.Forbidding) != 3 {
-				t.Fatalf("what is no object: %s", said(got))
-			}
+		switch {
+		case json.Valid(arguments) && err != nil: // a number that no float holds
+			return
+		case !ok && len(got.Forbidding) != 3:
+			t.Fatalf("what is no object: %s", said(got))
+		case !ok:
 			return
 		}
 		for _, m := range []map[string]any{object, lowered(object)} {
