@@ -1,12 +1,9 @@
 package handler
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
@@ -33,63 +30,6 @@ func (h *Handler) apiConfig() huma.Config {
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"}}
 	c.Security = []map[string][]string{{"bearer": {}}}
 	return c
-}
-
-// unmarshal refuses a key that stands twice, and one that is not spelled as
-// this API spells them: two readers could read two requests.
-func unmarshal(data []byte, v any) error {
-	if err := once(json.NewDecoder(bytes.NewReader(data)), 0, false); err != nil {
-		return err
-	}
-	return json.Unmarshal(data, v)
-}
-
-// maxDepth is how deep a body may be nested: more than any of this API is.
-const maxDepth = 32
-
-var errKey = errors.New("a key stands twice or is misspelled, or the body is nested too deep")
-
-// once reads one value and fails where an object repeats or misspells a key. The
-// arguments of a call are free: their keys are the upstream's to spell.
-func once(d *json.Decoder, depth int, free bool) error {
-	if depth > maxDepth {
-		return errKey
-	}
-	token, err := d.Token()
-	if err != nil {
-		return err
-	}
-	switch token {
-	case json.Delim('['):
-		for d.More() {
-			if err := once(d, depth+1, free); err != nil {
-				return err
-			}
-		}
-	case json.Delim('{'):
-		seen := map[string]bool{}
-		for d.More() {
-			key, err := d.Token()
-			if err != nil {
-				return err
-			}
-			name, _ := key.(string)
-			if seen[name] || !free && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-				return errKey
-			}
-			seen[name] = true
-			if err := once(d, depth+1, free || name == argumentsName); err != nil {
-				return err
-			}
-		}
-	default:
-		return nil
-	}
-	_, err = d.Token()
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
 
 // errNoCondition: a change must say what it replaces.

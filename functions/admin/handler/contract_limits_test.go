@@ -25,6 +25,7 @@ func bodies() map[string]struct{ method, path, body string } {
 		"put-binding":     {"PUT", "/servers/notes/bindings/another", bindingBody},
 		"put-value":       {"PUT", "/values/another", valueBody},
 		"explain":         {"POST", "/explain", question},
+		"apply":           {"POST", "/apply?dry_run=true", catalogueBody},
 	}
 }
 
@@ -95,6 +96,9 @@ func walk(s *openapi3.Schema, at []string, visit func(at []string, s *openapi3.S
 		here := append(slices.Clone(at), name)
 		visit(here, member.Value)
 		walk(member.Value, here, visit)
+	}
+	if s.AdditionalProperties.Schema != nil { // objects by name
+		walk(s.AdditionalProperties.Schema.Value, append(slices.Clone(at), "another"), visit)
 	}
 	if s.Items != nil {
 		here := append(slices.Clone(at), "0")

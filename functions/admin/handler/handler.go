@@ -93,6 +93,7 @@ func (h *Handler) build() {
 	h.assignmentOperations()
 	h.policySets()
 	h.explanations()
+	h.declarations()
 	h.audits()
 	h.exposures()
 	h.postures()

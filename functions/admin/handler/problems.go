@@ -183,7 +183,8 @@ func (h *Handler) foreign(ctx huma.Context, _ string, v any) (any, error) {
 func (h *Handler) place(location string) string {
 	parts := strings.Split(location, ".")
 	for i, part := range parts[1:] {
-		if name, _, _ := strings.Cut(part, "["); !h.names[name] {
+		named := byName(parts[i]) && broker.CheckName("name", part) == nil // as in an address
+		if name, _, _ := strings.Cut(part, "["); !h.names[name] && !named {
 			return strings.Join(parts[:i+1], ".")
 		}
 	}

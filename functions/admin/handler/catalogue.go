@@ -1,0 +1,106 @@
+package handler
+
+import (
+	"context"
+
+	"bindery/shared/broker"
+)
+
+// Catalogue is a whole catalogue, or any part of one, as one document: what
+// administrators have said, by names, and nothing that Bindery adds (versions,
+// times, who proposed what). It never holds a secret.
+type Catalogue struct {
+	Environment *EnvironmentBody          `json:"environment,omitempty" doc:"Put last, so that what opens serves as the document says"`
+	Stores      map[string]StoreBody      `json:"stores,omitempty" maxProperties:"1000" doc:"By name"`
+	Servers     map[string]ServerPart     `json:"servers,omitempty" maxProperties:"1000" doc:"By name"`
+	Agents      map[string]AgentBody      `json:"agents,omitempty" maxProperties:"1000" doc:"By id"`
+	Assignments map[string]AssignmentBody `json:"assignments,omitempty" maxProperties:"1000" doc:"By name"`
+	Partial     bool                      `json:"partial,omitempty" doc:"Said by an export: there is more than the caller may read. Ignored where it is sent"`
+}
+
+// ServerPart is a server with what belongs to it.
+type ServerPart struct {
+	ServerBody
+	Tools    map[string]ToolBody    `json:"tools,omitempty" maxProperties:"1000" doc:"By name"`
+	Bindings map[string]BindingBody `json:"bindings,omitempty" maxProperties:"1000" doc:"By name"`
+}
+
+// byName reports whether a member of a Catalogue holds objects by names: those of a Catalogue
+// somebody gave, and may be spelled in any way.
+func byName(member string) bool {
+	switch member {
+	case "stores", "servers", "agents", "assignments", "tools", "bindings":
+		return true
+	}
+	return false
+}
+
+// standing is the catalogue as it stands, tombstones among it.
+type standing struct {
+	environment broker.Environment // Version 0: there is none
+	stores      map[string]broker.Store
+	servers     map[string]broker.Server
+	agents      map[string]broker.Agent
+	assignments map[string]broker.Assignment
+	tools       map[string]map[string]broker.Tool // by server; only of those that were asked for
+	bindings    map[string]map[string]broker.Binding
+}
+
+// standing reads the catalogue, and of the servers that are asked for what
+// belongs to them.
+func (h *Handler) standing(ctx context.Context, of func(server string) bool) (s standing, err error) {
+	s.tools, s.bindings = map[string]map[string]broker.Tool{}, map[string]map[string]broker.Binding{}
+	if s.environment, err = h.reader.Environment(ctx, h.environment); err != nil && !isMissing(err) {
+		return s, err
+	}
+	env := h.environment
+	if s.stores, err = all(func(p broker.Page) ([]broker.Store, error) { return h.reader.Stores(ctx, env, p) }, func(r broker.Store) string { return r.Name }); err != nil {
+		return s, err
+	}
+	if s.agents, err = all(func(p broker.Page) ([]broker.Agent, error) { return h.reader.Agents(ctx, env, p) }, func(r broker.Agent) string { return r.ID }); err != nil {
+		return s, err
+	}
+	if s.assignments, err = all(func(p broker.Page) ([]broker.Assignment, error) { return h.assignments.Assignments(ctx, env, p) },
+		func(r broker.Assignment) string { return r.Name }); err != nil {
+		return s, err
+	}
+	if s.servers, err = all(func(p broker.Page) ([]broker.Server, error) { return h.reader.Servers(ctx, env, p) }, func(r broker.Server) string { return r.Name }); err != nil {
+		return s, err
+	}
+	for name, server := range s.servers {
+		if !of(name) || server.State == broker.Deleted {
+			continue
+		}
+		if err := h.belongings(ctx, name, &s); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+func (h *Handler) belongings(ctx context.Context, server string, s *standing) (err error) {
+	route := h.route(server)
+	if s.tools[server], err = all(func(p broker.Page) ([]broker.Tool, error) { return h.reader.Tools(ctx, route, p) }, func(r broker.Tool) string { return r.Name }); err != nil {
+		return err
+	}
+	s.bindings[server], err = all(func(p broker.Page) ([]broker.Binding, error) { return h.reader.Bindings(ctx, route, p) }, func(r broker.Binding) string { return r.Name })
+	return err
+}
+
+// all reads every row of a list.
+func all[R any](read func(broker.Page) ([]R, error), name func(R) string) (map[string]R, error) {
+	found := map[string]R{}
+	for page := (broker.Page{Limit: broker.MaxPage}); ; {
+		rows, err := read(page)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			found[name(r)] = r
+		}
+		if len(rows) < page.Limit {
+			return found, nil
+		}
+		page.After = name(rows[len(rows)-1])
+	}
+}

@@ -1,0 +1,110 @@
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bindery/shared/admin"
+	"bindery/shared/broker"
+	"bindery/shared/policy"
+)
+
+// maxExport is the longest document that one answer can carry.
+const maxExport = 5 << 20
+
+// declarations registers the operations on whole documents.
+func (h *Handler) declarations() {
+	huma.Register(h.api, operation("export", http.MethodGet, "/export", "Read the catalogue as one document, to keep and to apply"), h.export)
+	huma.Register(h.api, operation("apply", http.MethodPost, "/apply", "Make the catalogue what a document says; what the document does not name stays", 413, 415), h.apply)
+}
+
+// export needs no permission of its own: what is in it is asked row by row.
+func (h *Handler) export(ctx context.Context, in *struct {
+	Server string `query:"server" pattern:"^[a-z0-9-]{1,40}$" doc:"Only this server, with what belongs to it"`
+}) (*one[Catalogue], error) {
+	if err := h.askList(ctx, "export", h.environmentObject()); err != nil {
+		return nil, err
+	}
+	s, err := h.standing(ctx, func(server string) bool { return in.Server == "" || server == in.Server })
+	if err != nil {
+		return nil, fault(err)
+	}
+	document := (&exporting{h: h, ctx: ctx, only: in.Server}).document(s)
+	text, err := json.Marshal(document)
+	if err != nil {
+		return nil, fault(err)
+	}
+	if len(text) > maxExport {
+		return nil, fault(fmt.Errorf("%w export: the catalogue is larger than 5 MiB: export it server by server", broker.ErrInvalid))
+	}
+	return &one[Catalogue]{`"` + digest(text)[:32] + `"`, document}, nil
+}
+
+// exporting leaves out what the caller may not read, and knows whether it did.
+type exporting struct {
+	h       *Handler
+	ctx     context.Context
+	only    string
+	partial bool
+}
+
+func (e *exporting) shows(state broker.State, on admin.Object) bool {
+	if state == broker.Deleted || e.only != "" && on.Name != e.only && on.Server != e.only {
+		return false
+	}
+	readable := e.h.desk.Sees(callerOf(e.ctx), need(policy.Read, on))
+	e.partial = e.partial || !readable
+	return readable
+}
+
+func (e *exporting) document(s standing) (c Catalogue) {
+	if s.environment.Version > 0 && e.only == "" && e.shows(s.environment.State, e.h.environmentObject()) {
+		body := viewEnvironment(s.environment).EnvironmentBody
+		c.Environment = &body
+	}
+	c.Servers = map[string]ServerPart{}
+	for name, row := range s.servers {
+		if e.shows(row.State, serverObject(name, row.Owner)) {
+			c.Servers[name] = e.server(s, row)
+		}
+	}
+	if e.only == "" {
+		c.Stores, c.Agents, c.Assignments = map[string]StoreBody{}, map[string]AgentBody{}, map[string]AssignmentBody{}
+	}
+	for name, row := range s.stores {
+		if e.only == "" && e.shows(row.State, admin.Object{Kind: storeKind, Name: name}) {
+			c.Stores[name] = viewStore(row).StoreBody
+		}
+	}
+	for id, row := range s.agents {
+		if e.only == "" && e.shows(row.State, agentObject(id, row.Team)) {
+			c.Agents[id] = viewAgent(row).AgentBody
+		}
+	}
+	for name, row := range s.assignments {
+		if e.only == "" && e.shows(row.State, assignmentObject(e.ctx, name, row)) {
+			c.Assignments[name] = viewAssignment(row).AssignmentBody
+		}
+	}
+	c.Partial = e.partial
+	return c
+}
+
+func (e *exporting) server(s standing, row broker.Server) ServerPart {
+	p := ServerPart{ServerBody: viewServer(row).ServerBody, Tools: map[string]ToolBody{}, Bindings: map[string]BindingBody{}}
+	for name, t := range s.tools[row.Name] {
+		if e.shows(t.State, toolObject(ToolPath{ServerPath{row.Name}, name}, row)) {
+			p.Tools[name] = viewTool(t).ToolBody
+		}
+	}
+	for name, b := range s.bindings[row.Name] {
+		if e.shows(b.State, bindingObject(BindingPath{ServerPath{row.Name}, name}, row)) {
+			p.Bindings[name] = viewBinding(b, row).BindingBody
+		}
+	}
+	return p
+}
