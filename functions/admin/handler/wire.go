@@ -38,7 +38,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 		environment: c.Environment, production: c.Production, hosts: c.Hosts, verifier: verifier, roles: document.Roles,
 		desk: &admin.Desk{Environment: c.Environment, Issuers: document.Digest(), Gate: gate{rules, c.Environment},
 			Journal: broker.NewJournal(p.DB, rand.Text), Now: time.Now, Status: statusOf},
-		reader: p.DB, registry: p.Registry(c), values: p.Sealed, assignments: p.DB, sets: p.DB, judge: judge, attempts: p.DB, evidence: unindexed{}, uses: p.DB, now: time.Now, log: log,
+		reader: p.DB, registry: p.Registry(c), values: p.Sealed, assignments: p.DB, sets: p.DB, judge: judge, attempts: p.DB, evidence: p.DB, uses: p.DB, now: time.Now, log: log,
 	}
 	h.holders, h.upstreams = p.Static, upstreams{wire.NewUpstreams(c, upstreamPools)}
 	h.build()
