@@ -145,6 +145,13 @@ func (w *world) serveBindery(listener net.Listener, progress parts.Progress) err
 		return err
 	}
 	w.stops = append(w.stops, stack.Serve(listener, handler).Stop)
+	follow, stop := context.WithCancel(context.Background())
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		w.deployment.FollowAudit(follow, slog.New(slog.NewJSONHandler(sink, nil)))
+	}()
+	w.stops = append(w.stops, func() { stop(); <-followed })
 	progress("Bindery serves at %s (log: %s)", w.url, path)
 	return nil
 }

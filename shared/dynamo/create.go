@@ -16,12 +16,16 @@ const createWait = 30 * time.Second
 
 // Create makes the tables for local use and tests and returns when they are
 // active. Tables that exist are left as they are. Deployments do not use it:
-// theirs come from template.yaml, with recovery, encryption, streams and TTL.
+// theirs come from template.yaml, with recovery, encryption and TTL.
 func Create(ctx context.Context, client *dynamodb.Client, t Tables) error {
 	names := []string{t.Catalogue, t.Revocations, t.Grants, t.Transient, t.Audit, t.AuditIndex}
 	for _, name := range names {
+		var stream *types.StreamSpecification
+		if name == t.Audit {
+			stream = &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage}
+		}
 		_, err := client.CreateTable(ctx, &dynamodb.CreateTableInput{
-			TableName:   aws.String(name),
+			TableName: aws.String(name), StreamSpecification: stream,
 			BillingMode: types.BillingModePayPerRequest,
 			KeySchema: []types.KeySchemaElement{
 				{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash},

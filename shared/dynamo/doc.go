@@ -1,5 +1,6 @@
-// Package dynamo keeps what Bindery knows in five DynamoDB tables: catalogue,
-// revocations, grants, transient and audit. keys.go is the data model.
+// Package dynamo keeps what Bindery knows in six DynamoDB tables: catalogue,
+// revocations, grants, transient, audit and audit index. keys.go and index_keys.go
+// are the data model.
 //
 // The idea: a decision is three strongly consistent queries and one batch read
 // side by side, whose size depends on the server and the caller and never on
@@ -11,6 +12,6 @@
 //
 // The package never caches, never reads eventually consistently, never takes
 // an unread page or an undecodable row for an absence, never writes without a
-// condition, and never passes on the text of an AWS error: status and code
+// condition (but what cannot be anything else: see index_write.go), and never passes on the text of an AWS error: status and code
 // only. It holds no secret in clear.
 package dynamo

@@ -43,6 +43,7 @@ import (
 //	             quota/{environment}/{subject}/places     {number}                  place            TTL attribute expires
 //	             attempt/{environment}/{principal}        key/{key}                 attempt          TTL attribute expires
 //	audit        {receipt}                                {phase}                   broker.Record, under its JSON names
+//	audit_index  see index_keys.go
 //
 // One decision reads server/, personal/ and one shard of env/ by Query, and
 // agent/, tool/ and up to three of marker/ by BatchGetItem. The decision about a

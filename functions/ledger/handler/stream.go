@@ -1,0 +1,139 @@
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"bindery/shared/broker"
+	"bindery/shared/dynamo"
+)
+
+// together is how many records are indexed at once: what they have in common is
+// written once, and one that fails brings no more than these again.
+const together = 250
+
+// placed is a record and its place in the stream.
+type placed struct {
+	broker.Record
+	sequence string
+}
+
+// stream indexes the records of a batch and names the first that has to come
+// again, with all after it. Only an insert is a record: nobody may change one.
+func (h *Handler) stream(ctx context.Context, batch []json.RawMessage) events.DynamoDBEventResponse {
+	var records []placed
+	for _, raw := range batch {
+		var e events.DynamoDBEventRecord
+		if json.Unmarshal(raw, &e) != nil {
+			h.unreadable("")
+			continue
+		}
+		if e.EventName != string(events.DynamoDBOperationTypeInsert) {
+			h.log.Error("an audit record was changed", "receipt", digest(receiptOf(e)), "phase", phaseOf(e), "how", how(e))
+			continue
+		}
+		r, err := recordOf(e.Change.NewImage)
+		if err != nil {
+			h.unreadable(receiptOf(e))
+			continue
+		}
+		records = append(records, placed{r, e.Change.SequenceNumber})
+	}
+	for some := range slices.Chunk(records, together) {
+		if err := h.index.IndexRecords(ctx, plain(some)); err != nil {
+			h.log.Error("records could not be indexed", "records", len(some), "cause", err.Error())
+			return events.DynamoDBEventResponse{BatchItemFailures: []events.DynamoDBBatchItemFailure{{ItemIdentifier: some[0].sequence}}}
+		}
+	}
+	h.log.Info("indexed", "records", len(records), "passed_over", len(batch)-len(records))
+	return events.DynamoDBEventResponse{BatchItemFailures: []events.DynamoDBBatchItemFailure{}}
+}
+
+func plain(some []placed) []broker.Record {
+	records := make([]broker.Record, len(some))
+	for i, p := range some {
+		records[i] = p.Record
+	}
+	return records
+}
+
+// recordOf decodes what was inserted, and refuses what no index takes.
+func recordOf(image map[string]events.DynamoDBAttributeValue) (broker.Record, error) {
+	item := make(map[string]types.AttributeValue, len(image))
+	for name, v := range image {
+		item[name] = attribute(v)
+	}
+	r, err := dynamo.DecodeRecord(item)
+	if err == nil {
+		_, err = broker.EntryOf(r)
+	}
+	return r, err
+}
+
+// attribute is a value as the tables' adapter knows it. Kinds that no record has
+// become a null, which decodes as nothing.
+func attribute(v events.DynamoDBAttributeValue) types.AttributeValue {
+	switch v.DataType() {
+	case events.DataTypeString:
+		return &types.AttributeValueMemberS{Value: v.String()}
+	case events.DataTypeNumber:
+		return &types.AttributeValueMemberN{Value: v.Number()}
+	case events.DataTypeBoolean:
+		return &types.AttributeValueMemberBOOL{Value: v.Boolean()}
+	case events.DataTypeList:
+		var list []types.AttributeValue
+		for _, one := range v.List() {
+			list = append(list, attribute(one))
+		}
+		return &types.AttributeValueMemberL{Value: list}
+	case events.DataTypeMap:
+		members := make(map[string]types.AttributeValue, len(v.Map()))
+		for name, one := range v.Map() {
+			members[name] = attribute(one)
+		}
+		return &types.AttributeValueMemberM{Value: members}
+	}
+	return &types.AttributeValueMemberNULL{Value: true}
+}
+
+// unreadable reports a row of the audit table that is no record.
+func (h *Handler) unreadable(receipt string) {
+	h.log.Error("an audit record does not decode", "receipt", digest(receipt))
+}
+
+// digest names a receipt that may be anything.
+func digest(receipt string) string { return broker.Digest("receipt", receipt) }
+
+func receiptOf(e events.DynamoDBEventRecord) string {
+	if pk := e.Change.Keys["pk"]; pk.DataType() == events.DataTypeString {
+		return pk.String()
+	}
+	return ""
+}
+
+// phaseOf is empty where the row has none.
+func phaseOf(e events.DynamoDBEventRecord) string {
+	sk := e.Change.Keys["sk"]
+	if sk.DataType() != events.DataTypeString || !known(broker.Phase(sk.String())) {
+		return ""
+	}
+	return sk.String()
+}
+
+func known(p broker.Phase) bool {
+	return p == broker.Intent || p == broker.Outcome || p == broker.Refused
+}
+
+func how(e events.DynamoDBEventRecord) string {
+	switch e.EventName {
+	case string(events.DynamoDBOperationTypeModify):
+		return "replaced"
+	case string(events.DynamoDBOperationTypeRemove):
+		return "removed"
+	}
+	return "in an unknown way"
+}

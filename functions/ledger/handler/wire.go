@@ -1,0 +1,26 @@
+package handler
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"bindery/shared/config"
+	"bindery/shared/dynamo"
+)
+
+// attemptTime is how long one request to DynamoDB may take. Nobody waits for it
+// but the next records.
+const attemptTime = 5 * time.Second
+
+// New joins the handler to the tables.
+func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
+	client := dynamodb.NewFromConfig(a, dynamo.Configure, func(o *dynamodb.Options) {
+		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTime)
+	})
+	db := dynamo.New(client, dynamo.Tables{Audit: c.Tables.Audit, AuditIndex: c.Tables.AuditIndex}, time.Now)
+	return &Handler{index: db, audit: db, log: log, now: time.Now}
+}
