@@ -91,6 +91,9 @@ func TestNothingIsServedUnderAWrongID(t *testing.T) {
 		if set != nil || !errors.Is(err, c.is) || c.not != nil && errors.Is(err, c.not) {
 			t.Errorf("%s: error %v, want %v", name, err, c.is)
 		}
+		if len(calls.kept)+len(calls.order)+len(calls.loading) > 0 {
+			t.Errorf("%s: something of it is kept", name)
+		}
 		s.keep(all)
 		if c.id != good {
 			continue

@@ -147,8 +147,9 @@ func TestJudgements(t *testing.T) {
 		"unless with error":    {strings.Replace(onCall("a", "context.arguments.missing == 2"), "when", "unless", 1), "forbid a"},
 		"asked for, not there": {onCall("a", "context.arguments has missing && context.arguments.missing == 1"), "allow"},
 	} {
-		if got := said(compiledCalls(t, c.text).Judge(question(`{"n":1,"s":"x"}`))); got != c.want {
-			t.Errorf("%s: %s, want %s", name, got, c.want)
+		j := compiledCalls(t, c.text).Judge(question(`{"n":1,"s":"x"}`))
+		if got := said(j); got != c.want || len(j.Forbidding) > 0 && len(j.Demanding) > 0 {
+			t.Errorf("%s: %s, and demanding %v, want %s", name, got, j.Demanding, c.want)
 		}
 	}
 }

@@ -59,6 +59,8 @@ func TestFaultyPoliciesAreRefusedByLineAndRule(t *testing.T) {
 		"NUL":                  {ok + "\x00", "line 1, column 51: the policy does not parse"},
 		"template":             {`@id("a") permit (principal == ?principal, action, resource);`, "does not parse"},
 		"unknown type":         {ok + `@id("second") permit (principal is CANARY, action, resource);`, "policy second: the schema has no such entity type"},
+		"is of unknown type":   {when(`principal is CANARY`), "policy second: the schema has no such entity type"},
+		"is in of one":         {when(`principal is CANARY in Doc::"x"`), "policy second: the schema has no such entity type"},
 		"unknown action":       {ok + `@id("second") permit (principal, action == Action::"CANARY", resource);`, "policy second: the schema has no such action"},
 		"no such pair":         {ok + `@id("second") permit (principal, action, resource is Castle);`, "policy second: the schema has no action for"},
 		"unknown attribute":    {when(`principal.CANARY`), "line 2, column 3: policy second: the schema has no such attribute"},
