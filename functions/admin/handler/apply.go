@@ -74,13 +74,16 @@ func (h *Handler) applied(ctx context.Context, document Catalogue, dry bool) (Ap
 	if err != nil {
 		return a, err
 	}
+	if s.stored, err = h.storedSets(ctx, document); err != nil {
+		return a, err
+	}
 	made := map[string]bool{} // by a dry run, as it were
 	for _, p := range h.dismantle(ctx, document, s) {
 		if h.now().After(end) || ctx.Err() != nil {
 			a.Objects = append(a.Objects, Step{Object: p.on.Path(), Action: stepUnfinished})
 			continue
 		}
-		step := h.step(ctx, p, dry, made[p.after])
+		step := h.step(ctx, p, dry, slices.ContainsFunc(p.after, func(path string) bool { return made[path] }))
 		made[step.Object] = dry && step.Action == stepCreate
 		a.Objects = append(a.Objects, step)
 	}

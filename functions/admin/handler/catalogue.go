@@ -10,11 +10,12 @@ import (
 // administrators have said, by names, and nothing that Bindery adds (versions,
 // times, who proposed what). It never holds a secret.
 type Catalogue struct {
-	Environment *EnvironmentBody          `json:"environment,omitempty" doc:"Put last, so that what opens serves as the document says"`
+	Environment *EnvironmentPart          `json:"environment,omitempty" doc:"Put last, so that what opens serves as the document says"`
 	Stores      map[string]StoreBody      `json:"stores,omitempty" maxProperties:"1000" doc:"By name"`
 	Servers     map[string]ServerPart     `json:"servers,omitempty" maxProperties:"1000" doc:"By name"`
 	Agents      map[string]AgentBody      `json:"agents,omitempty" maxProperties:"1000" doc:"By id"`
 	Assignments map[string]AssignmentBody `json:"assignments,omitempty" maxProperties:"1000" doc:"By name"`
+	PolicySets  *PolicySetsPart           `json:"policy_sets,omitempty" doc:"What is in force and what is tried out; absent: as it stands"`
 	Partial     bool                      `json:"partial,omitempty" doc:"Said by an export: there is more than the caller may read. Ignored where it is sent"`
 }
 
@@ -42,6 +43,7 @@ type standing struct {
 	servers     map[string]broker.Server
 	agents      map[string]broker.Agent
 	assignments map[string]broker.Assignment
+	stored      map[string]bool                   // ids of policy sets, of those that were asked for
 	tools       map[string]map[string]broker.Tool // by server; only of those that were asked for
 	bindings    map[string]map[string]broker.Binding
 }

@@ -33,7 +33,10 @@ func (h *Handler) export(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fault(err)
 	}
-	document := (&exporting{h: h, ctx: ctx, only: in.Server}).document(s)
+	document, err := (&exporting{h: h, ctx: ctx, only: in.Server}).document(s)
+	if err != nil {
+		return nil, fault(err)
+	}
 	text, err := json.Marshal(document)
 	if err != nil {
 		return nil, fault(err)
@@ -61,11 +64,7 @@ func (e *exporting) shows(state broker.State, on admin.Object) bool {
 	return readable
 }
 
-func (e *exporting) document(s standing) (c Catalogue) {
-	if s.environment.Version > 0 && e.only == "" && e.shows(s.environment.State, e.h.environmentObject()) {
-		body := viewEnvironment(s.environment).EnvironmentBody
-		c.Environment = &body
-	}
+func (e *exporting) document(s standing) (c Catalogue, err error) {
 	c.Servers = map[string]ServerPart{}
 	for name, row := range s.servers {
 		if e.shows(row.State, serverObject(name, row.Owner)) {
@@ -73,25 +72,48 @@ func (e *exporting) document(s standing) (c Catalogue) {
 		}
 	}
 	if e.only == "" {
-		c.Stores, c.Agents, c.Assignments = map[string]StoreBody{}, map[string]AgentBody{}, map[string]AssignmentBody{}
+		e.shared(s, &c)
+		err = e.environment(s.environment, &c)
 	}
+	c.Partial = e.partial
+	return c, err
+}
+
+// shared adds what belongs to no server.
+func (e *exporting) shared(s standing, c *Catalogue) {
+	c.Stores, c.Agents, c.Assignments = map[string]StoreBody{}, map[string]AgentBody{}, map[string]AssignmentBody{}
 	for name, row := range s.stores {
-		if e.only == "" && e.shows(row.State, admin.Object{Kind: storeKind, Name: name}) {
+		if e.shows(row.State, admin.Object{Kind: storeKind, Name: name}) {
 			c.Stores[name] = viewStore(row).StoreBody
 		}
 	}
 	for id, row := range s.agents {
-		if e.only == "" && e.shows(row.State, agentObject(id, row.Team)) {
+		if e.shows(row.State, agentObject(id, row.Team)) {
 			c.Agents[id] = viewAgent(row).AgentBody
 		}
 	}
 	for name, row := range s.assignments {
-		if e.only == "" && e.shows(row.State, assignmentObject(e.ctx, name, row)) {
+		if e.shows(row.State, assignmentObject(e.ctx, name, row)) {
 			c.Assignments[name] = viewAssignment(row).AssignmentBody
 		}
 	}
-	c.Partial = e.partial
-	return c
+}
+
+// environment adds the environment and the policies that it names, both or
+// neither.
+func (e *exporting) environment(row broker.Environment, c *Catalogue) error {
+	if row.Version == 0 || !e.shows(row.State, e.h.environmentObject()) {
+		return nil
+	}
+	c.Environment = &EnvironmentPart{string(row.State)}
+	for _, id := range []string{row.Policies, row.Shadow} {
+		if id != "" && !e.shows(row.State, policyObject(id)) {
+			return nil
+		}
+	}
+	sets, err := e.h.policiesInForce(e.ctx, row)
+	c.PolicySets = &sets
+	return err
 }
 
 func (e *exporting) server(s standing, row broker.Server) ServerPart {

@@ -13,11 +13,11 @@ import (
 // operation that puts it.
 type piece struct {
 	on      admin.Object
-	current any    // its body as it stands; nil: there is none
-	next    any    // its body as it is to be, in the words of the body that is read back
-	version int64  // that stands
-	fault   error  // of the document
-	after   string // the object that has to be there before, by its path
+	current any      // its body as it stands; nil: there is none
+	next    any      // its body as it is to be, in the words of the body that is read back
+	version int64    // that stands
+	fault   error    // of the document
+	after   []string // objects that have to be there before, by their paths
 	put     func(context.Context, Condition) error
 }
 
@@ -42,15 +42,14 @@ func (h *Handler) dismantle(ctx context.Context, c Catalogue, s standing) []piec
 	for _, name := range sortedKeys(c.Assignments) {
 		pieces = append(pieces, h.assignmentPiece(ctx, name, c.Assignments[name], s.assignments[name]))
 	}
+	sets, environment := h.policyPieces(c, s)
+	pieces = append(pieces, sets...)
 	for _, server := range sortedKeys(c.Servers) {
 		for _, name := range sortedKeys(c.Servers[server].Bindings) {
 			pieces = append(pieces, h.bindingPiece(BindingPath{ServerPath{server}, name}, c.Servers[server].Bindings[name], s))
 		}
 	}
-	if c.Environment != nil {
-		pieces = append(pieces, h.environmentPiece(*c.Environment, s.environment))
-	}
-	return pieces
+	return append(pieces, environment...)
 }
 
 // body is a body as it is read back, or nothing where there is no row.
@@ -91,7 +90,7 @@ func (h *Handler) serverPiece(name string, b ServerBody, row broker.Server) piec
 
 func (h *Handler) toolPiece(in ToolPath, b ToolBody, s standing) piece {
 	row, server := s.tools[in.Server][in.Tool], s.servers[in.Server]
-	return piece{on: toolObject(in, server), version: row.Version, after: serverObject(in.Server, "").Path(),
+	return piece{on: toolObject(in, server), version: row.Version, after: []string{serverObject(in.Server, "").Path()},
 		current: body(row.Version > 0, row.State, viewTool(row).ToolBody), next: b,
 		put: func(ctx context.Context, c Condition) error {
 			_, err := h.putTool(ctx, &struct {
@@ -119,7 +118,7 @@ func (h *Handler) agentPiece(id string, b AgentBody, row broker.Agent) piece {
 }
 
 func (h *Handler) assignmentPiece(ctx context.Context, name string, b AssignmentBody, row broker.Assignment) piece {
-	return piece{on: assignmentObject(ctx, name, row), version: row.Version, after: admin.Object{Kind: storeKind, Name: b.Store}.Path(),
+	return piece{on: assignmentObject(ctx, name, row), version: row.Version, after: []string{admin.Object{Kind: storeKind, Name: b.Store}.Path()},
 		current: body(row.Version > 0, row.State, viewAssignment(row).AssignmentBody), next: b,
 		put: func(ctx context.Context, c Condition) error {
 			_, err := h.putAssignment(ctx, &struct {
@@ -134,7 +133,7 @@ func (h *Handler) assignmentPiece(ctx context.Context, name string, b Assignment
 func (h *Handler) bindingPiece(in BindingPath, b BindingBody, s standing) piece {
 	row, server := s.bindings[in.Server][in.Binding], s.servers[in.Server]
 	next, err := b.row(h.environment, in.Server, in.Binding, 0)
-	return piece{on: bindingObject(in, server), version: row.Version, fault: err, after: serverObject(in.Server, "").Path(),
+	return piece{on: bindingObject(in, server), version: row.Version, fault: err, after: []string{serverObject(in.Server, "").Path()},
 		current: body(row.Version > 0, row.State, viewBinding(row, server).BindingBody), next: viewBinding(next, server).BindingBody,
 		put: func(ctx context.Context, c Condition) error {
 			_, err := h.putBinding(ctx, &struct {
