@@ -69,6 +69,7 @@ func (c *contract) exercise(t *testing.T) {
 		{"GET", "/export?server=notes", "", "", ""},
 		{"POST", "/apply?dry_run=true", catalogueBody, "", ""},
 		{"POST", "/apply", catalogueBody, "", ""},
+		{"DELETE", "/values/token-1", "", "", ""},
 		{"DELETE", "/servers/notes/bindings/dev-notes", "", "If-Match", `"v1"`},
 		{"DELETE", "/servers/notes/tools/whoami", "", "If-Match", `"v1"`},
 		{"DELETE", "/servers/notes", "", "If-Match", `"v2"`},
@@ -179,6 +180,7 @@ type brokenValues struct{}
 func (brokenValues) Put(context.Context, string, string, string, secret.Value) (int64, error) {
 	return 0, errors.New("unforeseen: " + canary)
 }
+func (brokenValues) Delete(context.Context, string, string) error { return broker.ErrUnavailable }
 
 // refusing is a verifier that has one answer.
 type refusing struct{ err error }

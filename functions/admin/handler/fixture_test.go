@@ -64,12 +64,12 @@ func (tokens) VerifyAdmin(_ context.Context, r *http.Request) (broker.Principal,
 func (tokens) AdminMetadata() []byte       { return []byte(`{}`) }
 func (tokens) AdminChallenge(error) string { return "Bearer" }
 
-// vault is a secret store with one usable secret.
+// vault is a secret store with one usable secret under two names.
 type vault struct{}
 
 func (vault) Fetch(_ context.Context, w broker.Want) (broker.Secret, error) {
 	switch w.Reference.String() {
-	case "aws-sm:prod/notes":
+	case "aws-sm:prod/notes", "sealed:token-1":
 		return broker.Secret{Values: map[string]secret.Value{"token": secret.New(canary)}, Version: "v1"}, nil
 	case "aws-sm:prod/short":
 		return broker.Secret{Values: map[string]secret.Value{"token": secret.New("short")}, Version: "v1"}, nil
@@ -83,6 +83,13 @@ type sealedValues struct{ versions map[string]int64 }
 func (s *sealedValues) Put(_ context.Context, _, id, _ string, _ secret.Value) (int64, error) {
 	s.versions[id]++
 	return s.versions[id], nil
+}
+
+func (s *sealedValues) Delete(_ context.Context, _, id string) error {
+	if s.versions[id] == 0 {
+		return broker.ErrNotFound
+	}
+	return nil
 }
 
 // rules are the real ones, of a production deployment.
@@ -120,7 +127,7 @@ func (f *fixture) Append(ctx context.Context, r broker.Record) error {
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{tables: memory.New(time.Now), log: &bytes.Buffer{}}
-	static := credential.NewStatic(map[string]broker.SecretStore{"aws-sm": vault{}}, mask.Check)
+	static := credential.NewStatic(map[string]broker.SecretStore{"aws-sm": vault{}, "sealed": vault{}}, mask.Check)
 	f.Handler = &Handler{
 		environment: "prod", production: true, hosts: []string{"mcp.example.com"}, verifier: tokens{}, roles: rolesOf,
 		desk:   &admin.Desk{Environment: "prod", Issuers: "digest", Gate: rules(t), Journal: broker.NewJournal(f, rand.Text), Now: time.Now, Status: statusOf},

@@ -40,9 +40,11 @@ type Verifier interface {
 	AdminChallenge(err error) string
 }
 
-// Values seals what a person types in.
+// Values seals what a person types in, and forgets it. To delete what is deleted
+// succeeds; what never was is broker.ErrNotFound.
 type Values interface {
 	Put(ctx context.Context, environment, id, origin string, v secret.Value) (version int64, err error)
+	Delete(ctx context.Context, environment, id string) error
 }
 
 // Judge says what a decision would be.
@@ -86,6 +88,7 @@ func (h *Handler) build() {
 	h.agents()
 	h.tools()
 	h.stores()
+	h.valueOperations()
 	h.bindings()
 	h.verifications()
 	h.checks()

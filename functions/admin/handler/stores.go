@@ -10,7 +10,6 @@ import (
 	"bindery/shared/admin"
 	"bindery/shared/broker"
 	"bindery/shared/policy"
-	"bindery/shared/secret"
 )
 
 // StoreBody registers a secret store.
@@ -50,7 +49,6 @@ func (h *Handler) stores() {
 	huma.Register(h.api, operation("get-store", http.MethodGet, "/stores/{store}", "Read a store", 404), h.getStore)
 	huma.Register(h.api, operation("delete-store", http.MethodDelete, "/stores/{store}", "Delete a store: its references are refused, and its name is never used again", 404, 409, 412, 413, 422, 428), h.deleteStore)
 	huma.Register(h.api, operation("put-store", http.MethodPut, "/stores/{store}", "Register or change a store", 409, 412, 413, 415, 422, 428), h.putStore)
-	huma.Register(h.api, operation("put-value", http.MethodPut, "/values/{value}", "Seal a value; nobody reads it back", 404, 409, 413, 415, 422), h.putValue)
 }
 
 func (h *Handler) listStores(ctx context.Context, in *struct{ Page }) (*listing[StoreView], error) {
@@ -173,50 +171,4 @@ func viewStore(s broker.Store) StoreView {
 		}
 	}
 	return v
-}
-
-// ValueBody is a value and the server it is for. It is write-only.
-type ValueBody struct {
-	Server string `json:"server" pattern:"^[a-z0-9-]{1,40}$" doc:"The only server whose upstream can get it"`
-	Value  string `json:"value" minLength:"1" maxLength:"65536" writeOnly:"true" doc:"The secret, or a JSON object of secrets"`
-}
-
-// ValueView says what was stored. It never holds the value.
-type ValueView struct {
-	Reference string `json:"reference" example:"sealed:github-token"`
-	Version   int64  `json:"version"`
-}
-
-// valueRecord is what the audit record of a value says.
-type valueRecord struct {
-	Server string `json:"server"`
-	Origin string `json:"origin"`
-}
-
-func (h *Handler) putValue(ctx context.Context, in *struct {
-	Value string `path:"value" pattern:"^[A-Za-z0-9._-]{1,128}$"`
-	Body  ValueBody
-}) (*one[ValueView], error) {
-	reference, err := broker.ParseReference("sealed:" + in.Value)
-	if err != nil {
-		return nil, fault(err)
-	}
-	server, missing := h.liveServer(ctx, in.Body.Server)
-	origin, _ := broker.OriginDigest(server.URL)
-	needs := []admin.Need{need(policy.PutValue, admin.Object{Kind: valueKind, Name: in.Value})}
-	if needs, err = h.claimed(ctx, needs, []broker.Reference{reference}, server); err != nil {
-		return nil, fault(err)
-	}
-	op := admin.Operation{ID: "put-value", Needs: needs}
-	var version int64
-	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{After: valueRecord{in.Body.Server, origin}, Fault: missing,
-		Apply: func(ctx context.Context) (err error) {
-			version, err = h.values.Put(ctx, h.environment, in.Value, origin, secret.New(in.Body.Value))
-			return err
-		},
-	})
-	if err != nil {
-		return nil, fault(err)
-	}
-	return &one[ValueView]{tag(version), ValueView{Reference: "sealed:" + in.Value, Version: version}}, nil
 }

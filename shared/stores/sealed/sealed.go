@@ -148,11 +148,37 @@ func (s *Store) Put(ctx context.Context, environment, id, origin string, v secre
 	return next, nil
 }
 
-func checkPut(environment, id, origin string) error {
+// Delete ends a value for ever, and takes its text out of the store: two
+// tombstones, because a version and the one before stay. What it had begun is
+// finished when it is called again; what is deleted already stays so.
+func (s *Store) Delete(ctx context.Context, environment, id string) error {
+	if err := checkName(environment, id); err != nil {
+		return err
+	}
+	for {
+		rows, err := s.values.Latest(ctx, environment, id)
+		if err != nil {
+			return fmt.Errorf("read the version of the sealed value: %w", err)
+		}
+		if len(rows) == 2 && rows[0].State == broker.Deleted && rows[1].State == broker.Deleted {
+			return nil
+		}
+		row := broker.SealedValue{Environment: environment, ID: id, Version: rows[0].Version + 1, State: broker.Deleted, At: s.now().UTC()}
+		if err := s.values.PutSealed(ctx, row); err != nil {
+			return fmt.Errorf("delete the sealed value: %w", err)
+		}
+	}
+}
+
+func checkName(environment, id string) error {
 	if err := broker.CheckName("environment", environment); err != nil {
 		return err
 	}
-	if err := broker.CheckName("id of a sealed value", id); err != nil {
+	return broker.CheckName("id of a sealed value", id)
+}
+
+func checkPut(environment, id, origin string) error {
+	if err := checkName(environment, id); err != nil {
 		return err
 	}
 	if origin == "" {

@@ -81,6 +81,46 @@ func TestPutDoesNotBringAClosedValueBack(t *testing.T) {
 	}
 }
 
+// TestADeletedValueIsGoneForEver, and its text with it, also where the deletion
+// broke off in between.
+func TestADeletedValueIsGoneForEver(t *testing.T) {
+	values := newValues()
+	s := New(values, newSealer(), time.Now)
+	if err := s.Delete(t.Context(), environment, "token"); !errors.Is(err, broker.ErrNotFound) {
+		t.Errorf("what never was: %v, want ErrNotFound", err)
+	}
+	put(t, s, "token", "made-up-value-one")
+	put(t, s, "token", "made-up-value-two")
+	values.err = broker.ErrUnavailable
+	if err := s.Delete(t.Context(), environment, "token"); !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("%v, want ErrUnavailable", err)
+	}
+	values.err = nil
+	if err := values.PutSealed(t.Context(), broker.SealedValue{Environment: environment, ID: "token", Version: 3, State: broker.Deleted, At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Delete(t.Context(), environment, "token"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := values.Latest(t.Context(), environment, "token")
+	if err != nil || rows[0].Version != 4 {
+		t.Fatalf("%d rows, %v: it was deleted more often than needed", len(rows), err)
+	}
+	for _, row := range rows {
+		if row.State != broker.Deleted || len(row.Sealed) > 0 {
+			t.Errorf("version %d stands as %s with %d bytes", row.Version, row.State, len(row.Sealed))
+		}
+	}
+	if _, err := s.Fetch(t.Context(), want(t, "token")); !errors.Is(err, broker.ErrSecretMissing) {
+		t.Errorf("%v, want ErrSecretMissing", err)
+	}
+	if _, err := s.Put(t.Context(), environment, "token", origin, secret.New("made-up-value-three")); !errors.Is(err, broker.ErrConflict) {
+		t.Errorf("%v, want ErrConflict", err)
+	}
+}
+
 func TestPutRefusesWhatItCannotBind(t *testing.T) {
 	s := New(newValues(), newSealer(), time.Now)
 	for name, args := range map[string][4]string{

@@ -1,0 +1,108 @@
+package handler
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bindery/shared/admin"
+	"bindery/shared/broker"
+	"bindery/shared/policy"
+	"bindery/shared/secret"
+)
+
+// ValueBody is a value and the server it is for. It is write-only.
+type ValueBody struct {
+	Server string `json:"server" pattern:"^[a-z0-9-]{1,40}$" doc:"The only server whose upstream can get it"`
+	Value  string `json:"value" minLength:"1" maxLength:"65536" writeOnly:"true" doc:"The secret, or a JSON object of secrets"`
+}
+
+// ValueView says what was stored. It never holds the value.
+type ValueView struct {
+	Reference string `json:"reference" example:"sealed:github-token"`
+	Version   int64  `json:"version"`
+}
+
+// valueRecord is what the audit record of a value says.
+type valueRecord struct {
+	Server string `json:"server"`
+	Origin string `json:"origin"`
+}
+
+type ValuePath struct {
+	Value string `path:"value" pattern:"^[a-z0-9-]{1,40}$"`
+}
+
+func (h *Handler) valueOperations() {
+	huma.Register(h.api, operation("put-value", http.MethodPut, "/values/{value}", "Seal a value; nobody reads it back", 404, 409, 412, 413, 415), h.putValue)
+	huma.Register(h.api, operation("delete-value", http.MethodDelete, "/values/{value}", "Delete a value with its earlier versions; its name is never used again", 404, 409, 412, 413), h.deleteValue)
+}
+
+func (h *Handler) putValue(ctx context.Context, in *struct {
+	ValuePath
+	Body ValueBody
+}) (*one[ValueView], error) {
+	reference, err := broker.ParseReference("sealed:" + in.Value)
+	if err != nil {
+		return nil, fault(err)
+	}
+	server, wrong := h.liveServer(ctx, in.Body.Server)
+	origin, _ := broker.OriginDigest(server.URL)
+	needs := []admin.Need{need(policy.PutValue, admin.Object{Kind: valueKind, Name: in.Value})}
+	if needs, err = h.claimed(ctx, needs, []broker.Reference{reference}, server); err != nil {
+		return nil, fault(err)
+	}
+	if wrong == nil && h.permits(ctx, needs) {
+		wrong = h.readElsewhere(ctx, reference, in.Body.Server, origin)
+	}
+	op := admin.Operation{ID: "put-value", Needs: needs}
+	var version int64
+	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{After: valueRecord{in.Body.Server, origin}, Fault: wrong,
+		Apply: func(ctx context.Context) (err error) {
+			version, err = h.values.Put(ctx, h.environment, in.Value, origin, secret.New(in.Body.Value))
+			return err
+		},
+	})
+	if err != nil {
+		return nil, fault(err)
+	}
+	return &one[ValueView]{tag(version), ValueView{Reference: "sealed:" + in.Value, Version: version}}, nil
+}
+
+// readElsewhere refuses to seal for one origin what cards of another server read
+// at theirs: they could not open it from then on.
+func (h *Handler) readElsewhere(ctx context.Context, r broker.Reference, server, origin string) error {
+	for after := ""; ; {
+		uses, next, err := h.uses.UsesOfReference(ctx, h.environment, r, after, broker.MaxPage)
+		if err != nil {
+			return err
+		}
+		for _, u := range uses {
+			if u.Route.Server == server {
+				continue
+			}
+			b, now, err := h.usedNow(ctx, u)
+			if err != nil {
+				return err
+			}
+			if now && b.Origin != origin {
+				return fmt.Errorf("%w value: a card of a server with another origin reads it and could not from then on; take another name", broker.ErrInvalid)
+			}
+		}
+		if after = next; next == "" {
+			return nil
+		}
+	}
+}
+
+// deleteValue takes no condition: nobody can read which version there is. What
+// is deleted already is deleted.
+func (h *Handler) deleteValue(ctx context.Context, in *struct {
+	ValuePath
+	DryRun bool `query:"dry_run" doc:"Judge and record the request, change nothing"`
+}) (*struct{}, error) {
+	op := admin.Operation{ID: "delete-value", Needs: []admin.Need{need(policy.DeleteValue, admin.Object{Kind: valueKind, Name: in.Value})}}
+	return nil, h.erase(ctx, op, nil, in.DryRun, nil, func(ctx context.Context) error { return h.values.Delete(ctx, h.environment, in.Value) })
+}
