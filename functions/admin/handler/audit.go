@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -86,12 +87,13 @@ func (h *Handler) askAudit(ctx context.Context, id, about string) error {
 }
 
 func (h *Handler) listAudit(ctx context.Context, in *AuditQuestion) (*sheet, error) {
-	if err := h.askAudit(ctx, "list-audit", in.about()); err != nil {
+	about, wrong := in.about()
+	if err := h.askAudit(ctx, "list-audit", about); err != nil {
 		return nil, err
 	}
 	of := h.question("list-audit", stamp(in.From), stamp(in.To), in.Principal, in.Agent, in.Server, in.Binding, in.Reference, in.RequestID, in.Reason)
 	at, err := placeOf(in.After, of)
-	if err != nil {
+	if err = cmp.Or(wrong, err); err != nil {
 		return nil, fault(err)
 	}
 	filter, err := in.filter(h.environment, at, h.now())
@@ -119,15 +121,20 @@ func (h *Handler) listAudit(ctx context.Context, in *AuditQuestion) (*sheet, err
 	return newSheet(in.Format, out, next, &lag, entryHeader(), rows), nil
 }
 
-// about names what is searched for: ids as the records hold them anyway.
-func (in *AuditQuestion) about() string {
+// about names what is searched for, for the record: ids as records hold them
+// anyway. What is no id is not repeated there.
+func (in *AuditQuestion) about() (string, error) {
 	about := "entries"
-	for _, f := range [][2]string{{"principal", in.Principal}, {"agent", in.Agent}, {"server", in.Server}, {"binding", in.Binding}} {
-		if f[1] != "" {
-			about += "/" + f[0] + "=" + f[1]
+	for _, f := range [][2]string{{"principal", in.Principal}, {"agent", in.Agent}, {"server", in.Server}, {"binding", in.Binding}, {"request", in.RequestID}} {
+		if f[1] == "" {
+			continue
 		}
+		if err := broker.CheckID(f[0], f[1]); err != nil {
+			return "entries", err
+		}
+		about += "/" + f[0] + "=" + f[1]
 	}
-	return about
+	return about, nil
 }
 
 // filter holds a question to its rules. The window of the first page holds for

@@ -1,9 +1,9 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"reflect"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -58,8 +58,8 @@ func (h *Handler) exposedBindings(ctx context.Context, in *struct {
 		return nil, err
 	}
 	at, err := placeOf(in.After, h.question("list-exposed-bindings", string(of.kind), of.id))
-	if wrong != nil || err != nil {
-		return nil, fault(firstOf(wrong, err))
+	if err = cmp.Or(wrong, err); err != nil {
+		return nil, fault(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, pageTime)
 	defer cancel()
@@ -80,10 +80,6 @@ func (h *Handler) exposedBindings(ctx context.Context, in *struct {
 	}
 	out.Next = at.token()
 	return newSheet(in.Format, out, out.Next, nil, exposedHeader(), rows), nil
-}
-
-func firstOf(errs ...error) error {
-	return errs[slices.IndexFunc(errs, func(err error) bool { return err != nil })]
 }
 
 // exposed gives one page of bindings. A store, a reference and a binding are

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,6 +166,42 @@ func TestWhoUsedIt(t *testing.T) {
 	want := map[string]any{"principal": "p-carol", "server": "notes", "binding": "dev-notes", "first": stamp(first), "last": stamp(last)}
 	if d := cmp.Diff(want, a.body["items"].([]any)[0]); d != "" || a.body["lag"].(map[string]any)["newest"] == nil {
 		t.Errorf("%s %s", d, a.Body)
+	}
+}
+
+// TestPagesAreWholeWhileCardsAreMade: each card that was there before the first
+// page stands on one page, once.
+func TestPagesAreWholeWhileCardsAreMade(t *testing.T) {
+	for _, path := range []string{"/exposure/bindings?store=aws-sm&limit=2", "/exposure/bindings?principal=p-x&limit=2", "/posture?limit=2"} {
+		f := newFixture(t)
+		f.seed(t)
+		for i := range 15 {
+			f.bind(t, "notes", fmt.Sprintf("there-%02d", i), `{"anyone":true}`)
+		}
+		stop := make(chan struct{})
+		var making sync.WaitGroup
+		making.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+					f.bind(t, "notes", fmt.Sprintf("%c-%04d", "amz"[i%3], i), `{"anyone":true}`)
+					time.Sleep(time.Millisecond)
+				}
+			}
+		})
+		seen := map[string]int{}
+		for _, name := range f.pages(t, "auditor", path, "binding") {
+			seen[name]++
+		}
+		close(stop)
+		making.Wait()
+		for i := range 15 {
+			if name := fmt.Sprintf("there-%02d", i); seen[name] != 1 {
+				t.Errorf("%s has %s %d times", path, name, seen[name])
+			}
+		}
 	}
 }
 

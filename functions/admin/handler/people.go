@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -33,8 +34,8 @@ func (h *Handler) seenPeople(ctx context.Context, in *struct {
 		return nil, err
 	}
 	at, err := placeOf(in.After, h.question("list-seen-people", string(of.kind), of.id))
-	if wrong != nil || err != nil {
-		return nil, fault(firstOf(wrong, err))
+	if err = cmp.Or(wrong, err); err != nil {
+		return nil, fault(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, pageTime)
 	defer cancel()
