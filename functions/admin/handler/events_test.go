@@ -90,7 +90,7 @@ func invoke(t *testing.T, f *fixture, file string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	people := strings.NewReplacer("Bearer TOKEN", "Bearer admin", "Bearer AUDITOR", "Bearer auditor")
+	people := strings.NewReplacer("Bearer TOKEN", "Bearer admin", "Bearer AUDITOR", "Bearer auditor", "Bearer SUPER", "Bearer root")
 	var event events.APIGatewayProxyRequest
 	if err := json.Unmarshal([]byte(people.Replace(string(text))), &event); err != nil {
 		t.Fatal(err)
