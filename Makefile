@@ -11,9 +11,10 @@ PROGRAM  = test -x .local/bin/$(1) || echo "  compiling (a minute or two the fir
 	$(GO) build -o .local/bin/$(1) ./infra/$(1) && exec .local/bin/$(1)
 COUNT   ?= 3
 RUNS    ?= 1
+RECORDS ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance contract check bench build build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-LedgerFunction clean
+.PHONY: help run demo test conformance contract check bench bench-audit build build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-LedgerFunction clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +42,9 @@ bench: ## benchmarks of the hot path (BENCH=pattern COUNT=3), cold start and siz
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./shared/... ./functions/... | tee $(BUILD)/bench.txt
 	@if command -v javac mvn >/dev/null; then $(GO) test -tags e2e -run '^$$' -bench '$(BENCH)' ./shared/dynamo | tee -a $(BUILD)/bench.txt; else echo "left out: decisions on DynamoDB Local (a Java 17 JDK and Maven are missing)"; fi
 	@$(GO) tool benchstat $(if $(BASE),$(BASE)) $(BUILD)/bench.txt
+
+bench-audit: ## the audit index on DynamoDB Local: filling it, and what auditors ask (RECORDS=100000)
+	BINDERY_BENCH_RECORDS=$(RECORDS) $(GO) test -tags e2e -run '^$$' -bench AuditIndex -benchtime 100x -timeout 4h ./shared/dynamo
 
 build: ## the functions for AWS Lambda, arm64 and x86-64, into build/
 	@for f in $(FUNCTIONS); do for a in arm64:arm64 amd64:x86_64; do \

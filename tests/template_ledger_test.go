@@ -22,6 +22,7 @@ func TestTemplateLedgerLosesNothing(t *testing.T) {
 	for property, want := range map[string]any{
 		"Stream":                     object{"Fn::GetAtt": []any{"AuditTable", "StreamArn"}},
 		"StartingPosition":           "TRIM_HORIZON",
+		"ParallelizationFactor":      4,
 		"FunctionResponseTypes":      []any{"ReportBatchItemFailures"},
 		"BisectBatchOnFunctionError": true,
 		"MaximumRetryAttempts":       -1,

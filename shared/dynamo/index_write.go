@@ -60,7 +60,7 @@ func (s *DB) IndexRecords(ctx context.Context, records []broker.Record) error {
 const (
 	putItems  = 25 // that one request may write
 	putTries  = 8  // writes of items that came back unprocessed
-	indexJobs = 8  // requests at once
+	indexJobs = 16 // requests at once
 )
 
 // putAll puts entries of the index, in any order.
