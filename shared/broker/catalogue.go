@@ -101,13 +101,20 @@ type Mode string
 const (
 	ServiceAccount Mode = "service_account"
 	AgentScoped    Mode = "agent_scoped"
+	UserDelegated  Mode = "user_delegated" // the calling person's own, by their consent
 )
 
 // SourceKind is how a credential is obtained.
 type SourceKind string
 
-// Static credentials are read by reference, each time they are used.
-const Static SourceKind = "static"
+// The sources.
+const (
+	Static            SourceKind = "static"             // read by reference, each time they are used
+	AuthorizationCode SourceKind = "authorization_code" // a token per person, after their consent (OAuth)
+	PersonalKey       SourceKind = "personal_key"       // typed in by each person on the connect page
+	ClientCredentials SourceKind = "client_credentials" // RFC 6749, section 4.4
+	TokenExchange     SourceKind = "token_exchange"     // RFC 8693, for person and agent
+)
 
 // Actor says whom a binding is for. Exactly one form is set: Principal (with
 // Agent: that person through that agent), Agent, Group, Attribute, or Anyone.
@@ -150,8 +157,11 @@ type Binding struct {
 	Mode        Mode
 	Source      SourceKind
 	Fields      []Field
-	Owner       string // owning team or person
-	Origin      string // digest of the server's origin when it was approved
+	Provider    string   // where the source asks for tokens
+	Scopes      []string // that it asks for; never more are used
+	Audience    string   // of token_exchange: for whom, where the provider wants that said
+	Owner       string   // owning team or person
+	Origin      string   // digest of the server's origin when it was approved
 	Expires     time.Time
 }
 

@@ -1,0 +1,135 @@
+package broker
+
+import (
+	"context"
+	"time"
+)
+
+// GrantKey says whose consent at which upstream: one grant each.
+type GrantKey struct {
+	Environment string
+	Principal   string
+	Server      string
+	Origin      string // digest of the server's origin, from the catalogue
+}
+
+// Grant is one person's stored consent: sealed tokens, or a sealed key the
+// person typed in, and what is known of them. Generation counts consents and
+// never restarts; Version counts stored token sets within all of them.
+type Grant struct {
+	GrantKey
+	Generation int64
+	Version    int64
+	State      State // Active, Revoked (by an administrator), Deleted (disconnected)
+	Provider   string
+	Scopes     []string  // granted; a refresh never widens them
+	Consented  time.Time // when this generation began
+	Until      time.Time // end of the consent; a refresh never extends it; zero: none
+	Sealed     []byte    // what Tokens holds; empty once revoked or deleted
+	Expires    time.Time // of the access token; zero: it does not expire
+	Refreshes  bool      // there is a refresh token
+
+	Lease      string    // who refreshes now; empty: nobody
+	LeaseUntil time.Time // until when nobody else may
+	Attempted  time.Time // when the latest lease was taken whose end is not known; zero: none such
+	CoolUntil  time.Time // the provider was in trouble: no refresh before
+	Failures   int       // transient ones in a row
+	Dead       time.Time // since when the provider refuses the refresh token; zero: it does not
+	Fault      string    // a word for the last failure
+}
+
+// Consent says that the person agreed that this agent (or, where it is empty, they themselves
+// without one) uses the grant of this generation.
+type Consent struct {
+	Agent      string
+	Generation int64
+	At         time.Time
+}
+
+// Spare is a token set that the provider issued and that could not be stored
+// in its grant. Whoever refreshes next stores it instead of asking again.
+type Spare struct {
+	Generation int64
+	Version    int64 // of the grant whose refresh token it replaced
+	Sealed     []byte
+	Expires    time.Time
+	Scopes     []string
+}
+
+// GrantView is all there is about one grant, read in one consistent query.
+type GrantView struct {
+	Grant    Grant
+	Consents []Consent
+	Spare    *Spare // of the grant's very generation and version, or nil
+}
+
+// Tokens is a new token set for a grant.
+type Tokens struct {
+	Sealed    []byte
+	Expires   time.Time
+	Scopes    []string
+	Refreshes bool
+}
+
+// Grants keeps grants. Every write but BeginGrant names the generation and
+// version it saw and fails with ErrConflict, changing nothing, if they are
+// others by now, or the grant is not Active. A write that was applied although
+// its answer was lost is recognised when it is repeated by the same holder, and
+// succeeds. Times come from the caller; ClockSkew counts in a lease holder's
+// favour.
+//
+// Grant fails with ErrNotFound where there never was one.
+//
+// BeginGrant stores a consent: a new generation (g.Generation is the one it
+// replaces, 0 for the first) with its tokens, and the consent of the agent, in
+// one transaction. Lease, cooling and death of the former are over.
+//
+// AddConsent adds an agent to a living grant of the same generation.
+//
+// LeaseGrant takes the right to refresh until a time, unless another holder has it; it
+// also marks the attempt. What it gives is the grant under the lease, with a
+// Spare if there is one. A dead grant is a conflict.
+//
+// StoreTokens ends the lease of the holder with a new token set, one version on. KeepSpare keeps
+// one that could not be stored, for the version it saw, whoever holds the lease
+// by now. CoolGrant ends the lease after a transient failure; the attempt is
+// over. KillGrant latches death; it reports true for exactly one caller.
+//
+// EndGrant revokes or deletes whatever the version: the sealed text is gone from it. It gives
+// the grant as it was, so that its tokens can be revoked at the provider.
+//
+// GrantsOf lists a person's grants that are not Deleted. DueGrants lists
+// grants, oldest first, whose access token expires before a time, that can be refreshed, and
+// that are neither dead nor cooling; it may lag.
+type Grants interface {
+	Grant(ctx context.Context, k GrantKey) (GrantView, error)
+	BeginGrant(ctx context.Context, g Grant, c Consent) error
+	AddConsent(ctx context.Context, k GrantKey, c Consent) error
+	LeaseGrant(ctx context.Context, seen Grant, holder string, now, until time.Time) (GrantView, error)
+	StoreTokens(ctx context.Context, leased Grant, t Tokens, now time.Time) (Grant, error)
+	KeepSpare(ctx context.Context, leased Grant, t Tokens) error
+	CoolGrant(ctx context.Context, leased Grant, until time.Time, fault string) error
+	KillGrant(ctx context.Context, leased Grant, at time.Time, fault string) (first bool, err error)
+	EndGrant(ctx context.Context, k GrantKey, to State, at time.Time) (Grant, error)
+	GrantsOf(ctx context.Context, environment, principal, after string, limit int) (grants []Grant, next string, err error)
+	DueGrants(ctx context.Context, environment string, before time.Time, limit int) ([]Grant, error)
+}
+
+// Handle is a short-lived row that is found by an unpredictable id: a ticket, a
+// login or an authorization under way. Only a digest of the id is stored.
+type Handle struct {
+	Environment string
+	Kind        string // "ticket", "login", "flow"
+	ID          string // Digest of the id
+	Body        []byte // JSON; what is secret in it is sealed; at most 64 KiB
+	Expires     time.Time
+}
+
+// Handles keeps handles. AddHandle fails with ErrConflict if the id is taken.
+// TakeHandle gives a handle to exactly one caller, ever; a second, and anybody
+// after it expired, gets ErrNotFound. A taken handle whose answer was lost is lost. Handle reads without taking.
+type Handles interface {
+	AddHandle(ctx context.Context, h Handle) error
+	Handle(ctx context.Context, environment, kind, id string, now time.Time) (Handle, error)
+	TakeHandle(ctx context.Context, environment, kind, id string, now time.Time) (Handle, error)
+}

@@ -1,0 +1,88 @@
+package broker
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// Provider is an authorization server (RFC 6749) that issues tokens for
+// upstreams, and how Bindery is registered there. It never holds a secret.
+type Provider struct {
+	Environment string
+	Name        string
+	Version     int64
+	State       State
+	// Issuer is its issuer identifier (RFC 8414). Empty: the upstream's own
+	// metadata names it (RFC 9728), or Endpoints say all there is to know.
+	Issuer       string
+	Endpoints    Endpoints // of a provider without metadata; all empty: they are discovered
+	Registration RegistrationKind
+	ClientID     string // preregistered only
+	ClientSecret Reference
+	ClientAuth   ClientAuth
+	SigningKey   string // ARN of the KMS key that signs for private_key_jwt
+	Quirks       Quirks
+	Networks     []netip.Prefix // private ranges opened for this provider
+}
+
+// Endpoints are the addresses of a provider, each https.
+type Endpoints struct {
+	Authorization string
+	Token         string
+	Revocation    string
+}
+
+// RegistrationKind is how Bindery came to be a client of a provider.
+type RegistrationKind string
+
+// The ways of being registered.
+const (
+	Preregistered    RegistrationKind = "preregistered"
+	MetadataDocument RegistrationKind = "metadata_document" // the client id is the URL of a document that Bindery serves
+	Dynamic          RegistrationKind = "dynamic"           // RFC 7591
+)
+
+// ClientAuth is how Bindery authenticates at a token endpoint.
+type ClientAuth string
+
+// The ways of authenticating (RFC 6749, RFC 7523).
+const (
+	ClientNone          ClientAuth = "none"
+	ClientSecretBasic   ClientAuth = "client_secret_basic"
+	ClientSecretPost    ClientAuth = "client_secret_post"
+	ClientPrivateKeyJWT ClientAuth = "private_key_jwt"
+)
+
+// Quirks say where a provider differs from the specifications.
+type Quirks struct {
+	AuthorizationParameters map[string]string // added to the authorization request, as in access_type=offline
+	ScopeSeparator          string            // empty: a space
+	NoResource              bool              // it refuses the resource parameter (RFC 8707)
+	NoTokenType             bool              // its answers have no token_type
+	AccessTokenLife         time.Duration     // where its answers have no expires_in; 0: an hour
+}
+
+// Registered is what a dynamic registration gave. The sealed text holds the
+// client secret and the means to change the registration (RFC 7592).
+type Registered struct {
+	Environment string
+	Provider    string
+	Issuer      string
+	ClientID    string
+	Sealed      []byte
+	Expires     time.Time // of the secret; zero: never
+	At          time.Time
+}
+
+// Providers keeps providers by the rules of CatalogueWriter and
+// CatalogueReader, and what dynamic registration gave. AddRegistered stores a
+// registration unless the provider has one for that issuer that has not expired, and gives the one that
+// the provider has afterwards: all processes end as the same client.
+type Providers interface {
+	PutProvider(ctx context.Context, p Provider) error
+	Provider(ctx context.Context, environment, name string) (Provider, error)
+	Providers(ctx context.Context, environment string, p Page) ([]Provider, error)
+	Registered(ctx context.Context, environment, provider, issuer string) (Registered, error)
+	AddRegistered(ctx context.Context, r Registered, now time.Time) (Registered, error)
+}
