@@ -199,7 +199,9 @@ func Sightings(r Record) []Sighting {
 	}
 	add(SeenPrincipal, r.Principal)
 	add(SeenAgent, r.Agent)
-	add(SeenBinding, r.Server+"/"+r.Binding)
+	if r.Binding != "" { // an administrator may use a secret for none
+		add(SeenBinding, r.Server+"/"+r.Binding)
+	}
 	for _, a := range r.Accesses {
 		reference, err := ParseReference(a.Reference)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"bindery/infra/local/parts"
 	"bindery/shared/broker"
 	"bindery/shared/brokertest/faultproxy"
 )
@@ -215,4 +216,43 @@ func TestAStoreIsCheckedListedAndSynced(t *testing.T) {
 		d.ask(alice, "POST", "/stores/aws-sm/"+path, "").want(t, 403, "urn:bindery:problem:forbidden")
 	}
 	u.untouched(t)
+}
+
+// TestAVaultIsCheckedAndVerified through the API: Bindery signs in with a token
+// that is sealed for that Vault alone.
+func TestAVaultIsCheckedAndVerified(t *testing.T) {
+	t.Parallel()
+	d := administered(t)
+	v, err := parts.Vault(t.Context(), t.Logf)
+	must(t, err)
+	t.Cleanup(v.Stop)
+	u := d.official(shared.stateless.URL)
+	registered(t, u, d)
+	must(t, v.Do(t.Context(), http.MethodPost, "sys/mounts/kv", map[string]any{"type": "kv", "options": map[string]string{"version": "1"}}, nil))
+	canary := d.canary()
+	must(t, v.Do(t.Context(), http.MethodPost, "kv/mcp/notes", map[string]string{"token": canary}, nil))
+	d.made("/stores/vault", `{"kind":"vault","paths":["kv/mcp/*"],"state":"active","address":"`+v.URL+`","auth":{"method":"token","credential":"sealed:vault-token"}}`)
+	d.ask(bob, "POST", "/stores/vault/check", "").want(t, 200, `"cause":"missing"`) // the token is not there yet
+	origin, err := broker.OriginDigest(v.URL)
+	must(t, err)
+	_, err = d.Sealed.Put(t.Context(), d.env, "vault-token", origin, v.Root)
+	must(t, err)
+	a := d.ask(bob, "POST", "/stores/vault/check", "")
+	a.want(t, 200, `"connected":true`)
+	a.want(t, 200, `"word":"root"`)
+	d.ask(bob, "GET", "/stores/vault/references", "").want(t, 200, `"reference":"vault:kv/mcp/notes"`)
+	d.changed("/servers/notes/bindings/dev-notes", body(sealedCard(), "fields", []any{map[string]string{"name": "token", "reference": "vault:kv/mcp/notes#token"}}), 1)
+	if a, v := d.verified(verifyNotes); !v.Works || u.last(t).Header.Get("Authorization") != "Bearer "+canary {
+		t.Errorf("answered %s", a.body)
+	}
+	must(t, v.Do(t.Context(), http.MethodDelete, "kv/mcp/notes", nil, nil))
+	if a, v := d.verified(verifyNotes); v.Cause != "store" {
+		t.Errorf("answered %s", a.body)
+	}
+	d.ask(bob, "POST", "/stores/vault/sync", "").want(t, 200, `"result":"missing"`)
+	v.Stop()
+	if a, v := d.verified(verifyNotes); v.Cause != "store" {
+		t.Errorf("answered %s", a.body)
+	}
+	d.ask(bob, "POST", "/stores/vault/check", "").want(t, 200, `"cause":"unavailable"`)
 }

@@ -190,6 +190,13 @@ func TestSyncResolvesWhatLiveBindingsUse(t *testing.T) {
 	if len(records) != 2 || records[0].Phase != broker.Intent || len(records[1].Accesses) != 1 || records[1].Accesses[0].Version != "v1" {
 		t.Errorf("recorded %+v", records)
 	}
+	var seen []string // whoever syncs has used the secret, by no binding
+	for _, s := range broker.Sightings(records[1]) {
+		seen = append(seen, string(s.By)+" "+s.ID)
+	}
+	if want := []string{"principal p-admin", "reference aws-sm:prod/notes", "store aws-sm"}; !slices.Equal(seen, want) {
+		t.Errorf("seen %v", seen)
+	}
 	f.clean(t)
 }
 

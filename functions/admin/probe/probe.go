@@ -88,21 +88,20 @@ func (p *Probe) Ask(ctx context.Context) (Finding, error) {
 // answers but a refusal of the credential, it may know an older one.
 func (j *journey) discover(ctx context.Context) (known bool, err error) {
 	a, err := j.call(ctx, "server/discover", map[string]any{"_meta": meta()}, Modern)
-	var found *fault
-	switch {
-	case errors.As(err, &found) && !found.refused && j.Status != 0:
-		return false, nil
-	case err != nil:
+	if err != nil {
+		var found *fault
+		if errors.As(err, &found) && !found.refused && j.Status != 0 {
+			err = nil
+		}
 		return false, err
 	}
 	var said struct {
 		Supported []string `json:"supportedVersions"`
 	}
-	if a.fault != nil || a.read(&said) != nil || !slices.Contains(said.Supported, Modern) {
-		return false, nil
+	if a.fault == nil && a.read(&said) == nil && slices.Contains(said.Supported, Modern) {
+		j.Era = Modern
 	}
-	j.Era = Modern
-	return true, nil
+	return j.Era != "", nil
 }
 
 // initialize is the handshake of the revisions before.
