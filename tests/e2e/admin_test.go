@@ -27,7 +27,7 @@ type desk struct {
 }
 
 // administered deploys an environment in which nothing is registered.
-func administered(t *testing.T) *desk {
+func administered(t *testing.T, changes ...func(*config.Config)) *desk {
 	t.Helper()
 	listener, err := stack.Listen(0)
 	must(t, err)
@@ -35,7 +35,12 @@ func administered(t *testing.T) *desk {
 	d.deployment = deploy(t, func(p *plan) {
 		p.bare, p.roles = true, map[string][]string{"super_admin": {"ops"}}
 		p.issuers = []any{issuer(p.env, map[string]any{"admin_audiences": []string{adminAudience}})}
-		p.config = func(c *config.Config) { c.Hosts = append(slices.Clone(c.Hosts), listener.Addr().String()) }
+		p.config = func(c *config.Config) {
+			c.Hosts = append(slices.Clone(c.Hosts), listener.Addr().String())
+			for _, change := range changes {
+				change(c)
+			}
+		}
 	})
 	through := *d.Deployment
 	through.AWS = stack.AWS(d.faults.URL)
