@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
@@ -49,9 +50,13 @@ func (r entryRow) value() (broker.Entry, error) {
 		Object: r.Object}, err
 }
 
-// decodeEntry reads what was found by a lead.
+// decodeEntry reads what was found by a lead, and must be where the lead leads.
 func decodeEntry(a attributes, l broker.Lead) (broker.Entry, error) {
-	return decode(a, entryRow.value, func(e broker.Entry) key { return entryKey(e, l) })
+	e, err := decode(a, entryRow.value, func(e broker.Entry) key { return entryKey(e, l) })
+	if err == nil && !slices.Contains(e.Leads(), l) {
+		err = fmt.Errorf("%w: it belongs to another key", errRow)
+	}
+	return e, err
 }
 
 // seenRow is one use, under one of the names it is asked by. First and Last are
