@@ -41,7 +41,7 @@ var storeWarnings = map[string]string{
 	broker.Writes:      "Bindery's identity can change or delete secrets, which it never does: take that right away.",
 	broker.IsRoot:      "Bindery signs in as root: nothing bounds what a mistake could read.",
 	broker.PathDenied:  "Some registered paths are refused, others are not.",
-	broker.Unproven:    "The store refuses what does not exist, as it does where rights depend on tags, and no secret is named that could be asked for. Bind a reference, or register a whole name, and check again.",
+	broker.Unproven:    "The store refuses what does not exist, as it does where rights are bounded to names or tags, and no secret is named that could be asked for. Bind a reference, or register a whole name, and check again.",
 	broker.VariableOff: "Registered variables that are not set, or empty.",
 	broker.KeyUnbound:  "The key also seals for another environment: bind it by its encryption context.",
 }

@@ -30,9 +30,12 @@ var strangers = []string{"UnrecognizedClientException", "InvalidClientTokenId", 
 // version that cannot exist; below a registered prefix, and outside of all, for
 // a secret that cannot.
 //
-// Where a right depends on the secret's tag, AWS denies what does not exist. So
-// a refusal counts against Bindery only where a secret was named; where none was,
-// the warning broker.Unproven says so.
+// A name that leads to no secret has no ARN and no tag, so a right that is
+// bounded by either does not cover it, and AWS denies it. So a refusal counts
+// against Bindery only where a secret was named; where none was, the warning
+// broker.Unproven says so. And broker.ReadsMore finds a right that covers
+// everything without a condition; one that is merely wider than the paths is
+// not told from one that is not.
 func (s *Store) Check(ctx context.Context, w broker.Want, used []broker.Reference) (broker.StoreCheck, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*s.timeout)
 	defer cancel()
