@@ -53,6 +53,7 @@ func (p Phase) weight() int {
 		return 2
 	case Outcome:
 		return 1
+	case Intent:
 	}
 	return 0
 }

@@ -93,7 +93,7 @@ func BenchmarkAuditIndex(b *testing.B) {
 // thousand people, each with two servers and one binding at each, ten agents,
 // fifty servers, and half of all calls at one of them.
 func fillYear(b *testing.B, s *dynamo.DB, records int) {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // calls of a measurement
+	random := rand.New(rand.NewPCG(1, 2))
 	calls := records / 2
 	step := 365 * 24 * time.Hour / time.Duration(calls+1)
 	began, batch := time.Now(), []broker.Record{}

@@ -32,7 +32,7 @@ func (s *DB) SeenOf(ctx context.Context, environment string, kind broker.SeenKin
 		ConsistentRead: aws.Bool(true),
 	}
 	for {
-		in.Limit = aws.Int32(int32(limit + 1 - len(seen))) //nolint:gosec // a limit is at most MaxPage
+		in.Limit = aws.Int32(int32(limit + 1 - len(seen)))
 		out, err := s.client.Query(ctx, in)
 		if err != nil {
 			return nil, "", fault(doing, err)

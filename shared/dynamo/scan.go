@@ -34,8 +34,8 @@ type ScanPage struct {
 // index is made anew, and the only scan there is.
 func (s *DB) ScanRecords(ctx context.Context, of Segment, limit int) (ScanPage, error) {
 	in := &dynamodb.ScanInput{
-		TableName: aws.String(s.tables.Audit), ConsistentRead: aws.Bool(true), Limit: aws.Int32(int32(limit)), //nolint:gosec // all three are small
-		Segment: aws.Int32(int32(of.Segment)), TotalSegments: aws.Int32(int32(of.Segments)), //nolint:gosec // all three are small
+		TableName: aws.String(s.tables.Audit), ConsistentRead: aws.Bool(true), Limit: aws.Int32(int32(limit)),
+		Segment: aws.Int32(int32(of.Segment)), TotalSegments: aws.Int32(int32(of.Segments)),
 	}
 	if of.After != nil {
 		in.ExclusiveStartKey = key{of.After.Receipt, string(of.After.Phase)}.attributes()

@@ -96,6 +96,7 @@ func attribute(v events.DynamoDBAttributeValue) types.AttributeValue {
 			members[name] = attribute(one)
 		}
 		return &types.AttributeValueMemberM{Value: members}
+	case events.DataTypeNull, events.DataTypeBinary, events.DataTypeBinarySet, events.DataTypeNumberSet, events.DataTypeStringSet:
 	}
 	return &types.AttributeValueMemberNULL{Value: true}
 }
