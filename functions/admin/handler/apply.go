@@ -65,7 +65,6 @@ func (h *Handler) apply(ctx context.Context, in *struct {
 }
 
 func (h *Handler) applied(ctx context.Context, document Catalogue, dry bool) (Applied, error) {
-	end := h.now().Add(applyTime)
 	a := Applied{DryRun: dry, Objects: []Step{}, Extra: []string{}}
 	if err := document.nameable(); err != nil {
 		return a, err
@@ -77,18 +76,31 @@ func (h *Handler) applied(ctx context.Context, document Catalogue, dry bool) (Ap
 	if s.stored, err = h.storedSets(ctx, document); err != nil {
 		return a, err
 	}
-	made := map[string]bool{} // by a dry run, as it were
-	for _, p := range h.dismantle(ctx, document, s) {
-		if h.now().After(end) || ctx.Err() != nil {
-			a.Objects = append(a.Objects, Step{Object: p.on.Path(), Action: stepUnfinished})
-			continue
-		}
-		step := h.step(ctx, p, dry, slices.ContainsFunc(p.after, func(path string) bool { return made[path] }))
-		made[step.Object] = dry && step.Action == stepCreate
-		a.Objects = append(a.Objects, step)
-	}
+	a.Objects = h.steps(ctx, h.dismantle(ctx, document, s), dry)
 	a.Extra = h.extra(ctx, document, s)
 	return a, nil
+}
+
+// steps puts one object after the other, as long as there is time.
+func (h *Handler) steps(ctx context.Context, pieces []piece, dry bool) []Step {
+	end := h.now().Add(applyTime)
+	steps := []Step{}
+	done := map[string]Step{}
+	for _, p := range pieces {
+		var s Step
+		switch without := done[p.only]; {
+		case h.now().After(end) || ctx.Err() != nil:
+			s = Step{Object: p.on.Path(), Action: stepUnfinished}
+		case without.Action == stepRefused || without.Action == stepUnfinished:
+			s = Step{Object: p.on.Path(), Action: without.Action, Problem: without.Problem}
+		default:
+			waits := dry && slices.ContainsFunc(p.after, func(path string) bool { return done[path].Action == stepCreate })
+			s = h.step(ctx, p, dry, waits)
+		}
+		done[s.Object] = s
+		steps = append(steps, s)
+	}
+	return steps
 }
 
 // step puts one object, under a receipt of its own.

@@ -26,6 +26,7 @@ func bodies() map[string]struct{ method, path, body string } {
 		"put-value":       {"PUT", "/values/another", valueBody},
 		"explain":         {"POST", "/explain", question},
 		"apply":           {"POST", "/apply?dry_run=true", catalogueBody},
+		"import":          {"POST", "/import?dry_run=true", importBody},
 	}
 }
 

@@ -20,6 +20,7 @@ const maxExport = 5 << 20
 func (h *Handler) declarations() {
 	huma.Register(h.api, operation("export", http.MethodGet, "/export", "Read the catalogue as one document, to keep and to apply"), h.export)
 	huma.Register(h.api, operation("apply", http.MethodPost, "/apply", "Make the catalogue what a document says; what the document does not name stays", 413, 415), h.apply)
+	huma.Register(h.api, operation("import", http.MethodPost, "/import", "Take over the servers of an mcpServers file: its literals are sealed, and references take their places", 413, 415), h.importServers)
 }
 
 // export needs no permission of its own: what is in it is asked row by row.

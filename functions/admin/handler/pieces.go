@@ -18,6 +18,7 @@ type piece struct {
 	version int64    // that stands
 	fault   error    // of the document
 	after   []string // objects that have to be there before, by their paths
+	only    string   // the object without which this one is not tried; empty: its own operation says
 	put     func(context.Context, Condition) error
 }
 

@@ -42,7 +42,8 @@ func (h *Handler) valueOperations() {
 
 func (h *Handler) putValue(ctx context.Context, in *struct {
 	ValuePath
-	Body ValueBody
+	DryRun bool `query:"dry_run" doc:"Judge and record the request, store nothing"`
+	Body   ValueBody
 }) (*one[ValueView], error) {
 	reference, err := broker.ParseReference("sealed:" + in.Value)
 	if err != nil {
@@ -59,7 +60,7 @@ func (h *Handler) putValue(ctx context.Context, in *struct {
 	}
 	op := admin.Operation{ID: "put-value", Needs: needs}
 	var version int64
-	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{After: valueRecord{in.Body.Server, origin}, Fault: wrong,
+	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{After: valueRecord{in.Body.Server, origin}, Dry: in.DryRun, Fault: wrong,
 		Apply: func(ctx context.Context) (err error) {
 			version, err = h.values.Put(ctx, h.environment, in.Value, origin, secret.New(in.Body.Value))
 			return err
