@@ -40,7 +40,7 @@ func (h *Handler) tools() {
 	huma.Register(h.api, operation("list-tools", http.MethodGet, "/servers/{server}/tools", "List a server's tools", 404), h.listTools)
 	huma.Register(h.api, operation("get-tool", http.MethodGet, "/servers/{server}/tools/{tool}", "Read a tool", 404), h.getTool)
 	huma.Register(h.api, operation("put-tool", http.MethodPut, "/servers/{server}/tools/{tool}", "Register or change a tool", 404, 409, 412, 413, 415, 422, 428), h.putTool)
-	huma.Register(h.api, operation("delete-tool", http.MethodDelete, "/servers/{server}/tools/{tool}", "Delete what is said of a tool: it counts as critical and nobody's from then on", 404, 409, 412, 413, 422, 428), h.deleteTool)
+	huma.Register(h.api, operation("delete-tool", http.MethodDelete, "/servers/{server}/tools/{tool}", "Delete what is said of a tool, for ever: it counts as critical and nobody's from then on", 404, 409, 412, 413, 422, 428), h.deleteTool)
 }
 
 func (h *Handler) listTools(ctx context.Context, in *struct {
