@@ -24,11 +24,15 @@ func TestTemplateExpanded(t *testing.T) {
 		switch r["Type"] {
 		case "AWS::IAM::Role":
 			roles = append(roles, name)
+		case "AWS::Lambda::EventSourceMapping":
+			mapping := r.get(t, "Properties")
+			same(t, name+" after a fault", mapping["FunctionResponseTypes"], any([]any{"ReportBatchItemFailures"}))
+			same(t, name+" in the end", mapping["DestinationConfig"], any(object{"OnFailure": object{"Destination": object{"Fn::GetAtt": []any{"LedgerFailures", "Arn"}}}}))
 		case "AWS::ApiGateway::Stage":
 			same(t, name, r.get(t, "Properties").text("StageName"), "live")
 		}
 	}
-	same(t, "roles", sorted(roles), []string{"AdminRole", "AuthorizerRole", "CodeDeployServiceRole", "ProxyRole"})
+	same(t, "roles", sorted(roles), []string{"AdminRole", "AuthorizerRole", "CodeDeployServiceRole", "LedgerRole", "ProxyRole"})
 	body := expanded.resource(t, "Api").get(t, "Properties", "Body")
 	for path := range body.at("paths") {
 		for method := range body.at("paths").at(path) {
