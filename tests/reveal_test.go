@@ -17,6 +17,7 @@ var mayReveal = map[string]string{
 	"shared/identity":     "opens a shared key set, which is sealed for its integrity and holds public keys",
 	"shared/session":      "puts the opened key of a day into AES",
 	"shared/stores/vault": "sends Vault its own client token, and the JWT that signing in needs",
+	"shared/oauth":        "sends a provider what it issued: codes, tokens, client secrets; and the PKCE verifier",
 	"infra/local/parts":   "logs in at the local identity provider as a browser would; ships nowhere",
 }
 
