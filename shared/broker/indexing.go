@@ -200,10 +200,8 @@ func Sightings(r Record) []Sighting {
 	}
 	add(SeenPrincipal, r.Principal)
 	add(SeenAgent, r.Agent)
-	if r.Binding != "" { // an administrator may use a secret for none
-		if r.Server != "" && r.Binding != "" {
+	if r.Server != "" && r.Binding != "" { // an administrator may use a secret for none
 		add(SeenBinding, r.Server+"/"+r.Binding)
-	}
 	}
 	for _, a := range r.Accesses {
 		reference, err := ParseReference(a.Reference)

@@ -67,8 +67,12 @@ func TestLoopbackIsRefusedInsideLambda(t *testing.T) {
 	}
 	delete(env, config.Local)
 	env["AWS_ENDPOINT_URL"] = "https://elsewhere.example"
-	if _, err := load(env); err == nil || !strings.Contains(err.Error(), "AWS_ENDPOINT_URL") {
-		t.Errorf("accepted another endpoint inside Lambda: %v", err)
+	for name, load := range map[string]func(func(string) string) (config.Config, error){
+		"the proxy": config.Load, "the authorizer": config.LoadAuthorizer, "the ledger": config.LoadLedger,
+	} {
+		if _, err := load(func(name string) string { return env[name] }); err == nil || !strings.Contains(err.Error(), "AWS_ENDPOINT_URL") {
+			t.Errorf("%s accepted another endpoint inside Lambda: %v", name, err)
+		}
 	}
 	env[config.Local], env["AWS_SAM_LOCAL"] = "true", "true"
 	if _, err := load(env); err != nil {

@@ -97,7 +97,7 @@ func testIndexTrips(t *testing.T, e endpoint) {
 	})
 	far := alone
 	far.From, far.Principal = noon.AddDate(-50, 0, 0), "p-nobody"
-	count("fifty years of nothing", map[string]int{"Query": 12}, func() error {
+	count("fifty years of nothing", map[string]int{"Query": 48}, func() error {
 		_, err := s.Entries(t.Context(), far, "", 20)
 		return err
 	})

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	entrySteps = 12  // steps back that one page may take, at most a month each
-	entryReads = 100 // items of each shard that a step reads where the first, which reads about a page, was not enough
+	entryQueries = 48  // that one page may take: steps back by a month at most, in every shard
+	entryReads   = 100 // items of each shard that a step reads where the first, which reads about a page, was not enough
 )
 
 // Entries implements broker.AuditReader. A page walks backwards in time along
@@ -30,8 +30,9 @@ func (s *DB) Entries(ctx context.Context, f broker.AuditFilter, after string, li
 	w := walk{DB: s, filter: f, lead: f.Lead(), first: padded(broker.FirstReceipt(f.From))}
 	upper := cmp.Or(after, padded(broker.FirstReceipt(f.To)))
 	var page broker.AuditPage
-	reads := int32(2*limit/shardsOf(w.lead.By) + 4)
-	for range entrySteps {
+	shards := shardsOf(w.lead.By)
+	reads := int32(2*limit/shards + 4)
+	for range entryQueries / shards {
 		if upper <= w.first {
 			return page, nil
 		}
