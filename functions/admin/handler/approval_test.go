@@ -44,7 +44,7 @@ func TestANewOriginInProductionWaitsForASecondAdministrator(t *testing.T) {
 	}
 	f.call(t, "root", "PUT", wiki+"/bindings/dev-wiki", bindingBody, "If-None-Match", "*").want(t, 200, "")
 	asked := strings.Replace(question, "notes", "wiki", 1)
-	if a := f.call(t, "admin", "POST", "/explain", asked).want(t, 200, ""); a.body["reason"] != string(broker.ServerClosed) {
+	if a := f.call(t, "admin", "POST", "/explain", asked).want(t, 200, ""); a.body["reason"] != string(broker.ServerClosed) || !strings.Contains(a.Body.String(), `"missing":["`+lacksApproval+`"]`) {
 		t.Errorf("a call gets %s", a.Body)
 	}
 	for _, who := range []string{"admin", "owner", "auditor", "nobody", "other"} {
