@@ -97,8 +97,7 @@ type Release struct {
 // this took longer than DecisionLife the call is decided again, and anything but
 // the very same permit is a refusal.
 func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
-	intent, recorded := b.record(d, Intent), make(chan error, 1)
-	go func() { recorded <- b.store(ctx, SettleTime, intent) }()
+	recorded := b.recordIntent(ctx, d)
 	release, claimed := &Release{Decision: d}, make(chan error, 1)
 	if d.counts() {
 		go func() {
@@ -109,12 +108,13 @@ func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
 	} else {
 		claimed <- nil
 	}
-	credential, fault := b.sources[d.Binding.Source].Obtain(ctx, Ask{Binding: d.Binding, Stores: d.Stores})
+	credential, fault := b.obtain(ctx, d, recorded)
 	release.Credential.Access = credential.Access // recorded even where nothing is released
 	if err := <-claimed; err != nil {
 		fault = err
 	}
-	if err := <-recorded; err != nil {
+	<-recorded.done
+	if err := recorded.err; err != nil {
 		b.giveBack(ctx, release.places)
 		// The intent may have been stored although we were told otherwise. An
 		// outcome, if that can be stored, says that nothing was released.

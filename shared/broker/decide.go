@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"bindery/shared/secret"
 )
 
 // Call is one admitted request: authenticated, parsed, not yet decided.
@@ -24,6 +26,8 @@ type Call struct {
 	Lists       bool   // the answer may hold lists that are to be filtered: Decision.Sees will be asked
 	BindingName string // the binding the caller named, or empty
 	Issuers     string // digest of the issuer document in force
+
+	Token secret.Value // the caller's own, for sources that exchange it; in no record
 }
 
 // Decision is a permit for one call. It holds no secret, and it is void
@@ -111,6 +115,9 @@ func permit(s *Snapshot, c *Call, found []candidate, at moment) (*Binding, error
 	if err != nil {
 		return nil, err
 	}
+	if chosen.Mode == UserDelegated && (c.Principal.Kind != User || c.Principal.AgentOnly) {
+		return chosen, refuse(PersonRequired)
+	}
 	return chosen, bothAllowed(s, c, found, chosen, at)
 }
 
@@ -194,45 +201,21 @@ func risk(t *Tool) Risk {
 	return t.Risk
 }
 
-// usable refuses a card this broker cannot honour exactly: unknown mode or
-// source, a field missing or too many, a reference outside what its store may
-// read. All of it before any request leaves.
-func usable(b *Binding, attach []Attachment, stores []Store) error {
-	if b.Mode != ServiceAccount && b.Mode != AgentScoped || b.Source != Static {
-		return refuse(ModeUnknown)
-	}
-	if err := checkFields(b.Fields, attach); err != nil {
-		return &Refusal{Reason: FieldsIncomplete, err: err}
-	}
-	for _, f := range b.Fields {
-		if err := inScope(f.Reference, stores); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// inScope finds the registered store of a reference and holds the reference to
-// the paths registered there.
-func inScope(r Reference, stores []Store) error {
-	for _, s := range stores {
-		switch {
-		case s.Name != r.Scheme() || s.State != Active:
-		case !s.Paths.Allows(r):
-			return refuse(ReferenceOutside)
-		default:
-			return nil
-		}
-	}
-	return refuse(StoreUnregistered)
-}
-
 // reasonOf translates a fault of a source into the word for the record.
 func reasonOf(err error) Reason {
 	var refusal *Refusal
+	var needed *ConsentNeeded
 	switch {
 	case errors.As(err, &refusal):
 		return refusal.Reason
+	case errors.As(err, &needed):
+		return needed.reason()
+	case errors.Is(err, ErrOutcomeUnknown):
+		return OutcomeUnknown
+	case errors.Is(err, ErrProviderUnavailable):
+		return ProviderUnavail
+	case errors.Is(err, ErrProviderRefused):
+		return ProviderRefused
 	case errors.Is(err, ErrSecretMissing):
 		return SecretMissing
 	case errors.Is(err, ErrSecretMalformed):

@@ -97,8 +97,18 @@ type Source interface {
 // Ask is what a source is told. It comes from the decision, never from a row
 // that the credential itself is stored in.
 type Ask struct {
-	Binding Binding
-	Stores  []Store // registrations of the environment
+	Binding   Binding
+	Stores    []Store // registrations of the environment
+	Server    Server
+	Principal Principal
+	Receipt   string
+	// Token is the caller's own, for token_exchange and no other source. It is
+	// sent to the issuer that issued it, and nowhere else.
+	Token secret.Value
+	// Recorded waits until the intent of the call is stored. A source that
+	// changes something outside calls it first, and changes nothing if it fails or
+	// is nil.
+	Recorded func(context.Context) error
 }
 
 // Credential is what a source obtained. Nothing in it can be printed.

@@ -17,6 +17,11 @@ type Registry struct {
 	Writer  CatalogueWriter
 	Reader  Catalogue
 	Sources map[SourceKind]Source
+	// Providers finds the provider that a card names. A Registry without it
+	// makes no card whose source asks one.
+	Providers interface {
+		Provider(ctx context.Context, environment, name string) (Provider, error)
+	}
 	// CheckServer judges what reaches the upstream and where: attachments,
 	// propagation, and the URL itself.
 	CheckServer func(Server) error
@@ -114,14 +119,46 @@ func (r *Registry) Bind(ctx context.Context, b Binding) error {
 	if err := usable(&b, s.Server.Attach, s.Stores); err != nil {
 		return err
 	}
-	credential, err := r.Sources[b.Source].Obtain(ctx, Ask{Binding: b, Stores: s.Stores})
+	if b.Source == Static {
+		err = r.resolve(ctx, &b, &s)
+	} else {
+		err = r.provided(ctx, &b)
+	}
+	if err != nil {
+		return err
+	}
+	return r.Writer.PutBinding(ctx, b)
+}
+
+// resolve sees that the references of a card exist and fit their places.
+func (r *Registry) resolve(ctx context.Context, b *Binding, s *Snapshot) error {
+	credential, err := r.Sources[b.Source].Obtain(ctx, Ask{Binding: *b, Stores: s.Stores, Server: *s.Server})
 	if err != nil {
 		return fmt.Errorf("resolve the references of the binding: %w", err)
 	}
 	if err := r.TryAttach(*s.Server, credential.Fields); err != nil {
 		return fmt.Errorf("attach the credential of the binding: %w", err)
 	}
-	return r.Writer.PutBinding(ctx, b)
+	return nil
+}
+
+// provided sees that there is a provider where the source asks one. There is
+// nothing to resolve: each credential depends on who calls.
+func (r *Registry) provided(ctx context.Context, b *Binding) error {
+	if b.Source == PersonalKey {
+		return nil
+	}
+	if r.Providers == nil {
+		return refuse(ModeUnknown)
+	}
+	p, err := r.Providers.Provider(ctx, b.Environment, b.Provider)
+	if err == nil && p.State != Active {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("provider of the binding: %w", err)
+	}
+	return nil
 }
 
 // checkCard holds a card's own fields to their rules.
@@ -137,6 +174,9 @@ func checkCard(b *Binding) error {
 	}
 	if b.Mode == AgentScoped && b.Actor.Agent == "" {
 		return fmt.Errorf("%w binding: mode agent_scoped needs an agent as its actor", ErrInvalid)
+	}
+	if b.Mode == UserDelegated && b.Actor.Attribute != (Attribute{}) {
+		return fmt.Errorf("%w binding: mode user_delegated is for people, and an attribute is a workload's", ErrInvalid)
 	}
 	for _, list := range [][]string{b.Allow.Tools, b.Allow.Prompts, b.Allow.Resources} {
 		for _, p := range list {
