@@ -21,7 +21,7 @@ type BindingBody struct {
 	Source   string     `json:"source" enum:"static" doc:"How the credential is obtained"`
 	Fields   []Field    `json:"fields" maxItems:"16" doc:"Each field of the server's attachment and its reference"`
 	Owner    string     `json:"owner" minLength:"1" maxLength:"256" doc:"Team that owns the card: a group name"`
-	State    string     `json:"state,omitempty" enum:"active,suspended" doc:"active unless told"`
+	State    string     `json:"state" enum:"active,suspended"`
 	Expires  *time.Time `json:"expires,omitempty" doc:"From then on it refuses"`
 }
 

@@ -14,9 +14,6 @@ func (b BindingBody) row(environment, server, name string, version int64) (broke
 	if b.Actor.Attribute != nil {
 		r.Actor.Attribute = broker.Attribute{Name: b.Actor.Attribute.Name, Value: b.Actor.Attribute.Value}
 	}
-	if r.State == "" {
-		r.State = broker.Active
-	}
 	if b.Expires != nil {
 		r.Expires = b.Expires.UTC()
 	}
