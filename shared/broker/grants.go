@@ -32,10 +32,12 @@ type Grant struct {
 	Lease      string    // who refreshes now; empty: nobody
 	LeaseUntil time.Time // until when nobody else may
 	Attempted  time.Time // when the latest lease was taken whose end is not known; zero: none such
+	Unsettled  time.Time // under a lease: the Attempted of whoever had one before and was not heard of again
 	CoolUntil  time.Time // the provider was in trouble: no refresh before
 	Failures   int       // transient ones in a row
 	Dead       time.Time // since when the provider refuses the refresh token; zero: it does not
 	Fault      string    // a word for the last failure
+	Ended      time.Time // since when it is Revoked or Deleted
 }
 
 // Consent says that the person agreed that this agent (or, where it is empty, they themselves
@@ -54,13 +56,14 @@ type Spare struct {
 	Sealed     []byte
 	Expires    time.Time
 	Scopes     []string
+	Refreshes  bool
 }
 
 // GrantView is all there is about one grant, read in one consistent query.
 type GrantView struct {
 	Grant    Grant
-	Consents []Consent
-	Spare    *Spare // of the grant's very generation and version, or nil
+	Consents []Consent // of the grant's very generation, in order of the agents
+	Spare    *Spare    // of the grant's very generation and version, or nil
 }
 
 // Tokens is a new token set for a grant.
@@ -71,36 +74,49 @@ type Tokens struct {
 	Refreshes bool
 }
 
-// Grants keeps grants. Every write but BeginGrant names the generation and
-// version it saw and fails with ErrConflict, changing nothing, if they are
-// others by now, or the grant is not Active. A write that was applied although
-// its answer was lost is recognised when it is repeated by the same holder, and
-// succeeds. Times come from the caller; ClockSkew counts in a lease holder's
+// Grants keeps grants. Every write but BeginGrant and EndGrant names the
+// generation and version it saw and fails with ErrConflict, changing nothing, if
+// they are others by now, or the grant is not Active or dead. A write that was
+// applied although its answer was lost is recognised when it is repeated by the
+// same holder, until somebody else's write, and succeeds. Holders are unique to
+// an attempt. Times come from the caller; ClockSkew counts in a lease holder's
 // favour.
 //
 // Grant fails with ErrNotFound where there never was one.
 //
 // BeginGrant stores a consent: a new generation (g.Generation is the one it
-// replaces, 0 for the first) with its tokens, and the consent of the agent, in
-// one transaction. Lease, cooling and death of the former are over.
+// replaces, 0 for the first) with its tokens, and the consent of the agent to
+// it, in one transaction. Of g, only key, provider, scopes, times and tokens
+// count. Lease, cooling, death and end of the former are over; whoever must not
+// revive a grant that ended in the meantime compares Ended before.
 //
 // AddConsent adds an agent to a living grant of the same generation.
 //
-// LeaseGrant takes the right to refresh until a time, unless another holder has it; it
-// also marks the attempt. What it gives is the grant under the lease, with a
-// Spare if there is one. A dead grant is a conflict.
+// LeaseGrant takes the right to refresh until a time, unless another holder has
+// it or the grant is still cooling; it also marks the attempt. What it gives is
+// the grant under the lease, with a Spare if there is one, without consents. The
+// same holder asking again gets the lease it has, while it lasts.
 //
-// StoreTokens ends the lease of the holder with a new token set, one version on. KeepSpare keeps
+// StoreTokens ends the lease of the holder with a new token set, one version on,
+// whose scopes lie within the grant's. Its spare is gone then. KeepSpare keeps
 // one that could not be stored, for the version it saw, whoever holds the lease
-// by now. CoolGrant ends the lease after a transient failure; the attempt is
-// over. KillGrant latches death; it reports true for exactly one caller.
+// by now; a repetition succeeds also when somebody has stored it by now. CoolGrant
+// ends the lease after a transient failure; the attempt is over, Failures count
+// one more. KillGrant ends the lease and latches death, unless there is a spare
+// (a conflict: it has to be tried first). It reports true for exactly one
+// holder, and false without an error for those who come later.
 //
-// EndGrant revokes or deletes whatever the version: the sealed text is gone from it. It gives
-// the grant as it was, so that its tokens can be revoked at the provider.
+// EndGrant revokes or deletes whatever the version: the sealed texts are gone
+// from it. It gives the grant as it was, with its spare's tokens where it has one,
+// so that they can be revoked at the provider; if its answers are lost for good,
+// they are lost too. A grant that has ended is given as it is; only from Revoked
+// to Deleted it still moves.
 //
-// GrantsOf lists a person's grants that are not Deleted. DueGrants lists
-// grants, oldest first, whose access token expires before a time, that can be refreshed, and
-// that are neither dead nor cooling; it may lag.
+// GrantsOf lists a person's grants that are not Deleted, without sealed texts; a
+// page begins after the token that the page before ended with. DueGrants lists
+// grants, longest due first, whose access token expires before a time, that can
+// be refreshed, whose consent outlasts that time, and that are neither dead nor
+// cooling then; it may lag.
 type Grants interface {
 	Grant(ctx context.Context, k GrantKey) (GrantView, error)
 	BeginGrant(ctx context.Context, g Grant, c Consent) error

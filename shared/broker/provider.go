@@ -76,9 +76,11 @@ type Registered struct {
 }
 
 // Providers keeps providers by the rules of CatalogueWriter and
-// CatalogueReader, and what dynamic registration gave. AddRegistered stores a
-// registration unless the provider has one for that issuer that has not expired, and gives the one that
-// the provider has afterwards: all processes end as the same client.
+// CatalogueReader, and what dynamic registration gave. Registered fails with
+// ErrNotFound where there never was a registration, and gives one that has expired.
+// AddRegistered stores a registration unless the provider has one for that issuer
+// that has not expired, and gives the one that the provider has afterwards: all
+// processes end as the same client.
 type Providers interface {
 	PutProvider(ctx context.Context, p Provider) error
 	Provider(ctx context.Context, environment, name string) (Provider, error)

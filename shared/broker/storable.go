@@ -133,7 +133,11 @@ func (b Binding) Check() error {
 	c.list("tools", b.Allow.Tools)
 	c.list("prompts", b.Allow.Prompts)
 	c.list("resources", b.Allow.Resources)
-	c.text("mode, source, owner and origin", string(b.Mode), string(b.Source), b.Owner, b.Origin)
+	c.text("mode, source, owner, origin and audience", string(b.Mode), string(b.Source), b.Owner, b.Origin, b.Audience)
+	c.list("scopes", b.Scopes)
+	if b.Provider != "" {
+		c.name("provider", b.Provider)
+	}
 	c.entries("fields", len(b.Fields))
 	for _, f := range b.Fields {
 		c.text("field", f.Name, f.Reference.String())

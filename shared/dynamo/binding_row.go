@@ -25,6 +25,9 @@ type bindingRow struct {
 	Mode           string     `dynamodbav:"mode"`
 	Source         string     `dynamodbav:"source"`
 	Fields         []fieldRow `dynamodbav:"fields,omitempty"`
+	Provider       string     `dynamodbav:"provider,omitempty"`
+	Scopes         []string   `dynamodbav:"scopes,omitempty"`
+	Audience       string     `dynamodbav:"audience,omitempty"`
 	Owner          string     `dynamodbav:"owner,omitempty"`
 	Origin         string     `dynamodbav:"origin,omitempty"`
 	Expires        *string    `dynamodbav:"expires"` // always there: its absence must not read as "never"
@@ -51,7 +54,8 @@ func newBindingRow(b broker.Binding, at key) bindingRow {
 		Principal: b.Actor.Principal, Agent: b.Actor.Agent, Group: b.Actor.Group,
 		AttributeName: b.Actor.Attribute.Name, AttributeValue: b.Actor.Attribute.Value, Anyone: b.Actor.Anyone,
 		Priority: b.Priority, Tools: b.Allow.Tools, Prompts: b.Allow.Prompts, Resources: b.Allow.Resources,
-		Mode: string(b.Mode), Source: string(b.Source), Owner: b.Owner, Origin: b.Origin, Expires: &expires}
+		Mode: string(b.Mode), Source: string(b.Source), Provider: b.Provider, Scopes: b.Scopes, Audience: b.Audience,
+		Owner: b.Owner, Origin: b.Origin, Expires: &expires}
 	for _, f := range b.Fields {
 		r.Fields = append(r.Fields, fieldRow{f.Name, f.Reference.String()})
 	}
@@ -64,7 +68,8 @@ func (r bindingRow) value() (broker.Binding, error) {
 		Actor: broker.Actor{Principal: r.Principal, Agent: r.Agent, Group: r.Group,
 			Attribute: broker.Attribute{Name: r.AttributeName, Value: r.AttributeValue}, Anyone: r.Anyone},
 		Priority: r.Priority, Allow: broker.Allow{Tools: r.Tools, Prompts: r.Prompts, Resources: r.Resources},
-		Mode: broker.Mode(r.Mode), Source: broker.SourceKind(r.Source), Owner: r.Owner, Origin: r.Origin}
+		Mode: broker.Mode(r.Mode), Source: broker.SourceKind(r.Source), Provider: r.Provider, Scopes: r.Scopes, Audience: r.Audience,
+		Owner: r.Owner, Origin: r.Origin}
 	for _, f := range r.Fields {
 		reference, err := broker.ParseReference(f.Reference)
 		if err != nil {

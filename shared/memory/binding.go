@@ -20,7 +20,7 @@ func (s *DB) PutBinding(ctx context.Context, b broker.Binding) error {
 		next := b
 		next.Version++
 		next.Expires = plain(b.Expires)
-		next.Fields = clone(b.Fields)
+		next.Fields, next.Scopes = clone(b.Fields), clone(b.Scopes)
 		next.Allow = broker.Allow{Tools: clone(b.Allow.Tools), Prompts: clone(b.Allow.Prompts), Resources: clone(b.Allow.Resources)}
 		current := int64(len(versions))
 		switch {

@@ -61,6 +61,25 @@ const (
 	ReadUsages
 	ReadRotations
 	ReadLag
+	PutProvider
+	AddRegistered
+	BeginGrant
+	AddConsent
+	LeaseGrant
+	StoreTokens
+	KeepSpare
+	CoolGrant
+	KillGrant
+	EndGrant
+	AddHandle
+	TakeHandle
+	ReadProvider
+	ListProviders
+	ReadRegistered
+	ReadGrant
+	ListGrants
+	ListDue
+	ReadHandle
 	operations
 )
 
@@ -74,14 +93,17 @@ var opNames = [operations]string{"read the catalogue", "put the environment", "p
 	"read the policy set", "list the policy sets", "read the assignment", "list the assignments", "list the uses", "list the sealed values",
 	"begin the attempt", "end the attempt", "add the policy set", "put the assignment",
 	"index the records", "read the receipt", "read the audit index", "read who was seen", "read the usages", "read the rotations",
-	"read the lag of the audit index"}
+	"read the lag of the audit index",
+	"put the provider", "add the registration", "begin the grant", "add the consent", "lease the grant", "store the tokens", "keep the spare",
+	"cool the grant", "kill the grant", "end the grant", "add the handle", "take the handle",
+	"read the provider", "list the providers", "read the registration", "read the grant", "list the grants", "list the due grants", "read the handle"}
 
 // String says what the operation does.
 func (o Op) String() string { return opNames[o] }
 
 func (o Op) reads() bool {
 	return o == Snapshot || o == BindingVersion || o == Latest || o == LoadKeys || o == LoadRollingKey ||
-		o >= ReadEnvironment && o <= ListSealed || o >= ReadReceipt && o <= ReadLag
+		o >= ReadEnvironment && o <= ListSealed || o >= ReadReceipt && o <= ReadLag || o >= ReadProvider
 }
 
 // Fault is what happens to one call. Wait comes first, outside every lock.

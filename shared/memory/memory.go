@@ -51,6 +51,10 @@ type DB struct {
 	assignments  map[idKey]*broker.Assignment
 	indexed      map[recordKey]broker.Record
 	lags         map[string]broker.Lag
+	providers    map[idKey]*broker.Provider
+	registered   map[registeredKey]broker.Registered
+	grants       map[broker.GrantKey]*grant
+	handles      map[handleKey]broker.Handle
 }
 
 type (
@@ -84,7 +88,9 @@ type (
 		receipt string
 		phase   broker.Phase
 	}
-	attemptKey struct{ environment, principal, key string }
+	attemptKey    struct{ environment, principal, key string }
+	registeredKey struct{ environment, provider, issuer string }
+	handleKey     struct{ environment, kind, id string }
 )
 
 var (
@@ -105,6 +111,9 @@ var (
 	_ broker.Assignments      = (*DB)(nil)
 	_ broker.Uses             = (*DB)(nil)
 	_ broker.SealedLister     = (*DB)(nil)
+	_ broker.Providers        = (*DB)(nil)
+	_ broker.Grants           = (*DB)(nil)
+	_ broker.Handles          = (*DB)(nil)
 )
 
 // New makes an empty DB. The clock decides only whether a key set, a rolling key
@@ -133,6 +142,10 @@ func New(now func() time.Time) *DB {
 		assignments:  map[idKey]*broker.Assignment{},
 		indexed:      map[recordKey]broker.Record{},
 		lags:         map[string]broker.Lag{},
+		providers:    map[idKey]*broker.Provider{},
+		registered:   map[registeredKey]broker.Registered{},
+		grants:       map[broker.GrantKey]*grant{},
+		handles:      map[handleKey]broker.Handle{},
 	}
 }
 
