@@ -34,14 +34,14 @@ func (r *Requester) Resource(ctx context.Context, upstream string, challenge Cha
 	}
 	addresses = append(addresses, wellKnown(at, "oauth-protected-resource")...)
 	for _, address := range slices.Compact(addresses) {
-		object, absent, err := r.document(ctx, doing, address)
+		o, absent, err := r.document(ctx, doing, address)
 		if err != nil {
 			return Resource{}, err
 		}
 		if absent {
 			continue
 		}
-		return r.resource(doing, at, object)
+		return r.resource(doing, at, o)
 	}
 	return Resource{}, fault(doing, ErrMetadata, "it has none")
 }
@@ -57,13 +57,13 @@ func wellKnown(at *url.URL, name string) []string {
 	return []string{root + path + query, root}
 }
 
-func (r *Requester) resource(doing string, upstream *url.URL, object map[string]strict.RawMessage) (Resource, error) {
-	name, ok := text(object, "resource")
+func (r *Requester) resource(doing string, upstream *url.URL, o object) (Resource, error) {
+	name, ok := o.text("resource")
 	if !ok || !r.isEndpoint(name) || !covers(name, upstream) {
 		return Resource{}, fault(doing, ErrMetadata, "the document is about another resource")
 	}
 	found := Resource{Resource: name}
-	if found.Issuers, ok = texts(object, "authorization_servers"); !ok || len(found.Issuers) == 0 {
+	if found.Issuers, ok = o.texts("authorization_servers"); !ok || len(found.Issuers) == 0 {
 		return Resource{}, fault(doing, ErrMetadata, "it names no authorization server")
 	}
 	for _, issuer := range found.Issuers {
@@ -71,7 +71,7 @@ func (r *Requester) resource(doing string, upstream *url.URL, object map[string]
 			return Resource{}, fault(doing, ErrMetadata, "an authorization server's issuer is not an https address")
 		}
 	}
-	if found.Scopes, ok = texts(object, "scopes_supported"); !ok {
+	if found.Scopes, ok = o.texts("scopes_supported"); !ok {
 		return Resource{}, fault(doing, ErrMetadata, "its scopes are malformed")
 	}
 	return found, nil
@@ -97,8 +97,8 @@ func covers(resource string, upstream *url.URL) bool {
 }
 
 // texts reads a member that is a list of strings, or is not there.
-func texts(object map[string]strict.RawMessage, name string) (list []string, ok bool) {
-	raw := object[name]
+func (o object) texts(name string) (list []string, ok bool) {
+	raw := o.members[name]
 	if raw == nil || string(raw) == "null" {
 		return nil, true
 	}
@@ -120,19 +120,19 @@ func (r *Requester) Provider(ctx context.Context, issuer string) (Provider, erro
 		addresses = append(addresses, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration")
 	}
 	for _, address := range addresses {
-		object, absent, err := r.document(ctx, doing, address)
+		o, absent, err := r.document(ctx, doing, address)
 		if err != nil {
 			return Provider{}, err
 		}
 		if absent {
 			continue
 		}
-		return r.provider(doing, issuer, object)
+		return r.provider(doing, issuer, o)
 	}
 	return Provider{}, fault(doing, ErrMetadata, "it has none")
 }
 
-func (r *Requester) provider(doing, issuer string, object map[string]strict.RawMessage) (Provider, error) {
+func (r *Requester) provider(doing, issuer string, o object) (Provider, error) {
 	var document struct {
 		Issuer              string   `json:"issuer"`
 		Authorization       string   `json:"authorization_endpoint"`
@@ -145,7 +145,7 @@ func (r *Requester) provider(doing, issuer string, object map[string]strict.RawM
 		SendsIssuer         bool     `json:"authorization_response_iss_parameter_supported"`
 		ClientIDMetadataDoc bool     `json:"client_id_metadata_document_supported"`
 	}
-	if !into(object, &document) {
+	if !o.into(&document) {
 		return Provider{}, fault(doing, ErrMetadata, "a member is of the wrong type")
 	}
 	if document.Issuer != issuer {

@@ -62,25 +62,28 @@ func isJSON(contentType string) bool {
 	return err == nil && (kind == "application/json" || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json"))
 }
 
-// members reads one JSON object whose names are distinct at every level.
-func members(body []byte) (map[string]strict.RawMessage, bool) {
-	var object map[string]strict.RawMessage
-	var whole any // the first pass would not look inside the members
-	if !utf8.Valid(body) || strict.Unmarshal(body, &whole) != nil || strict.Unmarshal(body, &object) != nil {
-		return nil, false
-	}
-	return object, object != nil
+// object is one JSON object whose names are distinct at every level. The zero
+// object has no members.
+type object struct {
+	body    []byte
+	members map[string]strict.RawMessage
 }
 
-// into fills v from the members, whose names are compared exactly.
-func into(object map[string]strict.RawMessage, v any) bool {
-	whole, err := strict.Marshal(object)
-	return err == nil && strict.Unmarshal(whole, v) == nil
+func parse(body []byte) (object, bool) {
+	var whole any // looks inside the members too
+	var members map[string]strict.RawMessage
+	if !utf8.Valid(body) || strict.Unmarshal(body, &whole) != nil || strict.Unmarshal(body, &members) != nil || members == nil {
+		return object{}, false
+	}
+	return object{body, members}, true
 }
+
+// into fills v, whose names are compared exactly.
+func (o object) into(v any) bool { return strict.Unmarshal(o.body, v) == nil }
 
 // text reads a member that is a string, or is not there.
-func text(object map[string]strict.RawMessage, name string) (value string, ok bool) {
-	raw := object[name]
+func (o object) text(name string) (value string, ok bool) {
+	raw := o.members[name]
 	if raw == nil || string(raw) == "null" {
 		return "", true
 	}
@@ -92,31 +95,31 @@ func text(object map[string]strict.RawMessage, name string) (value string, ok bo
 
 // document gets a metadata document. Absent says that there is none at this
 // address, whatever the server sent in its place: a page, a redirect, a refusal.
-func (r *Requester) document(ctx context.Context, doing, address string) (object map[string]strict.RawMessage, absent bool, err error) {
+func (r *Requester) document(ctx context.Context, doing, address string) (o object, absent bool, err error) {
 	ctx, cancel := limited(ctx)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, false, fault(doing, ErrMetadata, "its address cannot be asked")
+		return object{}, false, fault(doing, ErrMetadata, "its address cannot be asked")
 	}
 	got, _, err := r.send(req)
 	switch {
 	case err != nil && got.status == 0:
-		return nil, false, unanswered(ctx, doing, false)
+		return object{}, false, unanswered(ctx, doing, false)
 	case got.status >= 500 || got.status == http.StatusTooManyRequests:
-		return nil, false, refusal(doing, got, "", Quirks{})
+		return object{}, false, refusal(doing, got, "", Quirks{})
 	case got.status != http.StatusOK:
-		return nil, true, nil
+		return object{}, true, nil
 	case err != nil && ctx.Err() != nil:
-		return nil, false, unanswered(ctx, doing, false)
+		return object{}, false, unanswered(ctx, doing, false)
 	case err != nil:
-		return nil, false, fault(doing, ErrMetadata, "the document is too large or broken off")
+		return object{}, false, fault(doing, ErrMetadata, "the document is too large or broken off")
 	case !got.json:
-		return nil, true, nil
+		return object{}, true, nil
 	}
-	object, ok := members(got.body)
+	o, ok := parse(got.body)
 	if !ok {
-		return nil, false, fault(doing, ErrMetadata, "the document is not one JSON object with distinct names")
+		return object{}, false, fault(doing, ErrMetadata, "the document is not one JSON object with distinct names")
 	}
-	return object, false, nil
+	return o, false, nil
 }

@@ -55,12 +55,12 @@ func (t *reader) exchange(req *http.Request) *Fault {
 		return unanswered(req.Context(), t.doing, sent)
 	}
 	granted := got.status >= 200 && got.status < 300
-	object, whole := members(got.body)
+	o, whole := parse(got.body)
 	whole = whole && err == nil && !got.encoded && (got.json || t.quirks.AnyTokenContentType)
 	if !whole {
-		object = nil
+		o = object{}
 	}
-	code, fine := text(object, "error")
+	code, fine := o.text("error")
 	switch {
 	case !granted:
 		return refusal(t.doing, got, code, t.quirks)
@@ -71,34 +71,34 @@ func (t *reader) exchange(req *http.Request) *Fault {
 	case code != "": // some providers refuse with 200
 		return refusal(t.doing, got, code, t.quirks)
 	}
-	return t.read(object)
+	return t.read(o)
 }
 
 func (t *reader) unreadable(why string) *Fault { return fault(t.doing, ErrOutcomeUnknown, why) }
 
 // read takes the token out of an answer that grants one.
-func (t *reader) read(object map[string]strict.RawMessage) *Fault {
-	access, ok := text(object, "access_token")
+func (t *reader) read(o object) *Fault {
+	access, ok := o.text("access_token")
 	if !ok || access == "" || len(access) > maxToken || !visible(access) {
 		return t.unreadable("the access token")
 	}
-	refresh, ok := text(object, "refresh_token")
+	refresh, ok := o.text("refresh_token")
 	if !ok || len(refresh) > maxToken || !printable(refresh) {
 		return t.unreadable("the refresh token")
 	}
-	kind, ok := t.tokenType(object)
+	kind, ok := t.tokenType(o)
 	if !ok {
 		return t.unreadable("the token's type")
 	}
-	if issued, ok := text(object, "issued_token_type"); !ok || t.want.issued != "" && issued != t.want.issued &&
+	if issued, ok := o.text("issued_token_type"); !ok || t.want.issued != "" && issued != t.want.issued &&
 		!(issued == "" && t.quirks.NoIssuedTokenType) {
 		return t.unreadable("the token issued is of another type")
 	}
-	granted, ok := text(object, "scope")
+	granted, ok := o.text("scope")
 	if !ok || !printable(granted) {
 		return t.unreadable("the scopes")
 	}
-	expires, ok := expiry(object["expires_in"], t.requester.now())
+	expires, ok := expiry(o.members["expires_in"], t.requester.now())
 	if !ok {
 		return t.unreadable("the token's life")
 	}
@@ -112,8 +112,8 @@ func (t *reader) read(object map[string]strict.RawMessage) *Fault {
 
 // tokenType accepts Bearer in any case, what a quirk calls so, and N_A where a
 // token exchange gives no access token.
-func (t *reader) tokenType(object map[string]strict.RawMessage) (kind string, ok bool) {
-	kind, ok = text(object, "token_type")
+func (t *reader) tokenType(o object) (kind string, ok bool) {
+	kind, ok = o.text("token_type")
 	switch {
 	case !ok:
 		return "", false

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	strict "github.com/go-jose/go-jose/v4/json"
-
 	"bindery/shared/secret"
 )
 
@@ -106,11 +104,11 @@ func (r *Requester) Register(ctx context.Context, p Provider, m Metadata, key Ke
 	case got.status != http.StatusCreated && got.status != http.StatusOK:
 		return Registration{}, refusal(doing, got, errorCode(got), p.Quirks)
 	}
-	object, ok := members(got.body)
+	o, ok := parse(got.body)
 	if err != nil || !ok || !got.json {
 		return Registration{}, fault(doing, ErrOutcomeUnknown, "the answer is not one JSON object")
 	}
-	registered, why := r.registration(object, m, key)
+	registered, why := r.registration(o, m, key)
 	if why != "" {
 		return Registration{}, fault(doing, ErrOutcomeUnknown, why)
 	}
@@ -119,7 +117,7 @@ func (r *Requester) Register(ctx context.Context, p Provider, m Metadata, key Ke
 
 // registration reads what a provider made of the metadata: it may answer with
 // other values than were asked for, and must not where that matters.
-func (r *Requester) registration(object map[string]strict.RawMessage, m Metadata, key Key) (made Registration, why string) {
+func (r *Requester) registration(o object, m Metadata, key Key) (made Registration, why string) {
 	var read struct {
 		ID           string     `json:"client_id"`
 		Secret       string     `json:"client_secret"`
@@ -129,7 +127,7 @@ func (r *Requester) registration(object map[string]strict.RawMessage, m Metadata
 		URL          string     `json:"registration_client_uri"`
 		Token        string     `json:"registration_access_token"`
 	}
-	if !into(object, &read) {
+	if !o.into(&read) {
 		return Registration{}, "a member is of the wrong type"
 	}
 	if read.Auth == "" { // it left out what was asked for

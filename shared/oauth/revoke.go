@@ -79,10 +79,10 @@ func (how credentials) request(ctx context.Context, address string, c Client, fo
 
 // errorCode is the error code of an answer that is not the expected one.
 func errorCode(got answer) string {
-	object, ok := members(got.body)
+	o, ok := parse(got.body)
 	if !ok || !got.json {
 		return ""
 	}
-	code, _ := text(object, "error")
+	code, _ := o.text("error")
 	return code
 }
