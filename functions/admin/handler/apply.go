@@ -65,6 +65,7 @@ func (h *Handler) apply(ctx context.Context, in *struct {
 }
 
 func (h *Handler) applied(ctx context.Context, document Catalogue, dry bool) (Applied, error) {
+	end := h.now().Add(applyTime)
 	a := Applied{DryRun: dry, Objects: []Step{}, Extra: []string{}}
 	if err := document.nameable(); err != nil {
 		return a, err
@@ -76,14 +77,13 @@ func (h *Handler) applied(ctx context.Context, document Catalogue, dry bool) (Ap
 	if s.stored, err = h.storedSets(ctx, document); err != nil {
 		return a, err
 	}
-	a.Objects = h.steps(ctx, h.dismantle(ctx, document, s), dry)
+	a.Objects = h.steps(ctx, h.dismantle(ctx, document, s), dry, end)
 	a.Extra = h.extra(ctx, document, s)
 	return a, nil
 }
 
 // steps puts one object after the other, as long as there is time.
-func (h *Handler) steps(ctx context.Context, pieces []piece, dry bool) []Step {
-	end := h.now().Add(applyTime)
+func (h *Handler) steps(ctx context.Context, pieces []piece, dry bool, end time.Time) []Step {
 	steps := []Step{}
 	done := map[string]Step{}
 	for _, p := range pieces {

@@ -37,6 +37,7 @@ func (h *Handler) importServers(ctx context.Context, in *struct {
 	DryRun bool `query:"dry_run" doc:"Say what would be done; store and change nothing"`
 	Body   ImportBody
 }) (*struct{ Body Imported }, error) {
+	end := h.now().Add(applyTime)
 	if err := h.ask(ctx, "import", admin.Object{Kind: storeKind, Name: in.Body.Store}); err != nil {
 		return nil, err
 	}
@@ -58,7 +59,7 @@ func (h *Handler) importServers(ctx context.Context, in *struct {
 	}
 	h.avoid(ctx, u, document, s)
 	pieces := h.importPieces(ctx, u, document, s)
-	return &struct{ Body Imported }{Imported{DryRun: in.DryRun, Objects: h.steps(ctx, pieces, in.DryRun), References: u.references, Inputs: u.inputs, Left: u.left}}, nil
+	return &struct{ Body Imported }{Imported{DryRun: in.DryRun, Objects: h.steps(ctx, pieces, in.DryRun, end), References: u.references, Inputs: u.inputs, Left: u.left}}, nil
 }
 
 // maxImport bounds the servers of one file: each is three objects.

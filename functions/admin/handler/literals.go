@@ -12,9 +12,17 @@ import (
 	"bindery/shared/literal"
 )
 
-// meant are the members that are meant for secrets, by the operation's address.
-// Nothing of a request to one of them is kept, not even a digest.
-var meant = map[string]string{"/values/": "value", "/import": "document"}
+// meantFor is the member that is meant for secrets, by the request's address.
+// Nothing of a request to such an address is kept, not even a digest.
+func meantFor(path string) string {
+	switch {
+	case strings.HasPrefix(path, base+"/values/"):
+		return "body.value"
+	case path == base+"/import":
+		return "body.document"
+	}
+	return ""
+}
 
 // namesOfOthers are members that hold names which an issuer gave, and texts with
 // such names in them.
@@ -53,20 +61,11 @@ func (h *Handler) admitText(w http.ResponseWriter, r *http.Request, c admin.Call
 		p := problem(literalSecret, "")
 		p.Errors = s.found
 		writeProblem(w, p)
-	case !readable:
+	case !readable, s.meant != "":
 		h.mux.ServeHTTP(w, r)
 	default:
 		h.once(w, r, c)
 	}
-}
-
-func meantFor(path string) string {
-	for at, member := range meant {
-		if strings.HasPrefix(path, base+at) {
-			return "body." + member
-		}
-	}
-	return ""
 }
 
 // scan looks through a request.

@@ -80,6 +80,24 @@ func TestNoDigestOfALiteralSecretIsKept(t *testing.T) {
 	f.keepsNothing(t)
 }
 
+// TestNothingIsRememberedOfWhatMayHoldASecret, whatever is asked at its address.
+func TestNothingIsRememberedOfWhatMayHoldASecret(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	for _, request := range [][2]string{{"PUT", "/values/a"}, {"POST", "/values/a/approve"}, {"PUT", "/import"}, {"POST", "/import"}, {"DELETE", "/import"}} {
+		for _, body := range []string{importBody, strings.Replace(importBody, "canary", "another", 1)} {
+			a := f.call(t, "root", request[0], request[1], body, "Idempotency-Key", "key")
+			if a.body["type"] == "urn:bindery:problem:idempotency_key_reused" {
+				t.Errorf("%s %s: a digest of the first request was kept", request[0], request[1])
+			}
+		}
+	}
+	for _, path := range []string{"/import/approve", "/imports", "/import/"} {
+		f.call(t, "root", "POST", path, importBody, "Idempotency-Key", "key").want(t, 422, "literal_secret")
+	}
+	f.clean(t)
+}
+
 // TestALiteralSecretIsRefusedToWhoeverSendsIt, before anybody is asked whether
 // they may: the answer depends on the request alone.
 func TestALiteralSecretIsRefusedToWhoeverSendsIt(t *testing.T) {
