@@ -89,7 +89,7 @@ forbid (principal, action == Action::"call_tool", resource == Server::"notes");`
 	must(t, json.Unmarshal([]byte(stored.body), &set))
 	e := d.ask(bob, "GET", "/environment", "")
 	version := func(a answer) string { return a.header.Get("ETag") }
-	e = d.ask(bob, "PUT", "/environment", object("state", "active", "policies", set.ID), "If-Match", version(e))
+	e = d.ask(bob, "PUT", "/environment", object("state", "active", "policies", set.ID, "shadow", ""), "If-Match", version(e))
 	e.want(t, 200, set.ID)
 	refusal := d.post(alice, "notes")
 	refusal.want(t, 403, forbidden)
@@ -99,6 +99,6 @@ forbid (principal, action == Action::"call_tool", resource == Server::"notes");`
 		t.Errorf("read %s", again.body)
 	}
 	u.untouched(t)
-	d.ask(bob, "PUT", "/environment", `{"state":"active"}`, "If-Match", version(e)).want(t, 200, "")
+	d.ask(bob, "PUT", "/environment", `{"state":"active","policies":"","shadow":""}`, "If-Match", version(e)).want(t, 200, "")
 	d.post(alice, "notes").want(t, 200, "[masked:dev-notes]")
 }

@@ -110,7 +110,7 @@ func TestSuspendingAndResumingDoesNotSkipTheApproval(t *testing.T) {
 func TestAServerSaysWhatIsMissing(t *testing.T) {
 	f := newFixture(t)
 	f.call(t, "root", "PUT", "/stores/aws-sm", storeBody, "If-None-Match", "*").want(t, 200, "")
-	f.call(t, "root", "PUT", "/environment", `{"state":"suspended"}`, "If-Match", `"v1"`).want(t, 200, "")
+	f.call(t, "root", "PUT", "/environment", `{"state":"suspended","policies":"","shadow":""}`, "If-Match", `"v1"`).want(t, 200, "")
 	f.call(t, "admin", "PUT", wiki, suspended(wikiBody), "If-None-Match", "*").want(t, 200, "")
 	lacks := func(want ...string) {
 		t.Helper()

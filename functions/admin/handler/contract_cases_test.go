@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	environmentBody = `{"state":"active"}`
+	environmentBody = `{"state":"active","policies":"","shadow":""}`
 	storeBody       = `{"kind":"aws-sm","paths":["prod/*"],"state":"active"}`
 	agentBody       = `{"team":"team-notes","ceiling":"medium","state":"active","limits":{"calls_per_minute":60}}`
 	toolBody        = `{"owner":"team-notes","risk":"low","teams":["team-notes"],"state":"active"}`
@@ -116,7 +116,7 @@ func (c *contract) provoke(t *testing.T) {
 	put(notMediaType, "root", server, serverBody, append(match, "Content-Type", "text/plain")...)
 	broken := policy.DocumentID(noDeletion, brokenTests)
 	c.good(t, "root", "POST", "/policy-sets", setBody(noDeletion, brokenTests))
-	put(testsFailed, "root", "/environment", `{"state":"active","policies":"`+broken+`"}`, match...)
+	put(testsFailed, "root", "/environment", `{"state":"active","policies":"`+broken+`","shadow":""}`, match...)
 	put(unresolved, "root", card, strings.Replace(bindingBody, "prod/notes#token", "prod/none#token", 1), match...)
 	large := strings.Replace(serverBody, `"state"`, `"description":"`+strings.Repeat("a", maxBody)+`","state"`, 1)
 	put(tooLarge, "root", server, large, match...)

@@ -15,8 +15,8 @@ import (
 // policies are in force.
 type EnvironmentBody struct {
 	State    string `json:"state" enum:"active,suspended" doc:"Only an active environment serves calls"`
-	Policies string `json:"policies,omitempty" pattern:"^([0-9a-f]{64})?$" doc:"Id of the policy set in force; none: no policies"`
-	Shadow   string `json:"shadow,omitempty" pattern:"^([0-9a-f]{64})?$" doc:"Id of a policy set that is tried out: what it would have done is recorded"`
+	Policies string `json:"policies" pattern:"^([0-9a-f]{64})?$" doc:"Id of the policy set in force; empty: none"`
+	Shadow   string `json:"shadow" pattern:"^([0-9a-f]{64})?$" doc:"Id of a policy set that is tried out: what it would have done is recorded; empty: none"`
 }
 
 // EnvironmentView is the deployed environment as it is read.

@@ -89,9 +89,9 @@ func TestNobodyLearnsFromAConflict(t *testing.T) {
 func TestOnlyASuperAdminOpensAndClosesTheEnvironment(t *testing.T) {
 	f := newFixture(t)
 	for _, who := range []string{"admin", "owner", "auditor"} {
-		f.call(t, who, "PUT", "/environment", `{"state":"suspended"}`, "If-Match", `"v1"`).want(t, 403, "forbidden")
+		f.call(t, who, "PUT", "/environment", `{"state":"suspended","policies":"","shadow":""}`, "If-Match", `"v1"`).want(t, 403, "forbidden")
 	}
-	f.call(t, "root", "PUT", "/environment", `{"state":"suspended"}`, "If-Match", `"v1"`).want(t, 200, "")
+	f.call(t, "root", "PUT", "/environment", `{"state":"suspended","policies":"","shadow":""}`, "If-Match", `"v1"`).want(t, 200, "")
 	if a := f.call(t, "auditor", "GET", "/environment", nil).want(t, 200, ""); a.body["state"] != "suspended" {
 		t.Errorf("%s", a.Body)
 	}

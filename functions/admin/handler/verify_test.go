@@ -202,7 +202,7 @@ func TestVerifyPropagatesTheAdministratorsOwnIdentity(t *testing.T) {
 func TestVerifyReleasesNothingWhereCallsAreRefused(t *testing.T) {
 	for reason, given := range map[string]func(*fixture){
 		"environment_closed": func(f *fixture) {
-			f.call(t, "root", "PUT", "/environment", `{"state":"suspended"}`, "If-Match", `"v1"`).want(t, 200, "")
+			f.call(t, "root", "PUT", "/environment", `{"state":"suspended","policies":"","shadow":""}`, "If-Match", `"v1"`).want(t, 200, "")
 		},
 		"server_closed": func(f *fixture) {
 			f.call(t, "root", "PUT", "/servers/notes", strings.Replace(serverBody, "active", "suspended", 1), "If-Match", `"v1"`).want(t, 200, "")
