@@ -33,13 +33,16 @@ func (r *result) own() broker.Principal {
 type cacheID [sha256.Size]byte
 
 // idOf names a token at a resource. The token itself is not kept. What comes
-// before a token has a slash for a server and none for the admin API, and no
+// before a token has a slash for a server and none for the APIs, and no
 // token that gets here has a slash.
 func idOf(token string, to resource) cacheID {
 	buffer := make([]byte, 0, 4096)
-	if to.admin {
+	switch {
+	case to.admin:
 		buffer = append(buffer, "admin\n"...)
-	} else {
+	case to.connections:
+		buffer = append(buffer, "connections\n"...)
+	default:
 		buffer = append(append(buffer, to.Environment...), '/')
 		buffer = append(append(buffer, to.Server...), '\n')
 	}

@@ -31,6 +31,7 @@ func (d *Document) check(local bool, f *faults) {
 		i.checkAudiences(at, f)
 		i.checkTokens(at, f)
 		i.checkClaims(at, f)
+		i.checkLogin(at+".login", f)
 	}
 	d.checkRoles(f)
 	d.checkAdminAgents(f)
@@ -68,6 +69,11 @@ func (i *Issuer) checkAudiences(at string, f *faults) {
 		}
 		if slices.Contains(i.AdminAudiences, a.Audience) {
 			f.add(fmt.Sprintf("%s.audiences[%d]", at, n), "an audience of the admin API cannot open a server")
+		}
+	}
+	for n, a := range i.ConnectionsAudiences {
+		if a == "" || slices.Contains(i.AdminAudiences, a) || slices.ContainsFunc(i.Audiences, func(s Audience) bool { return s.Audience == a }) {
+			f.add(fmt.Sprintf("%s.connections_audiences[%d]", at, n), "it must be an audience of nothing else")
 		}
 	}
 	if slices.Contains(i.AdminAudiences, "") {

@@ -43,6 +43,12 @@ type Issuer struct {
 	// AdminAudiences, if any, replace the default audience of the admin API,
 	// which is its URL. None of them can open a server.
 	AdminAudiences []string `json:"admin_audiences,omitempty"`
+	// ConnectionsAudiences, if any, replace the default audience of the API of a
+	// person's own connections, which is its URL. None of them can open anything else.
+	ConnectionsAudiences []string `json:"connections_audiences,omitempty"`
+	// Login is how its people log in at Bindery's connect page. Without it they
+	// cannot connect anything.
+	Login *Login `json:"login,omitempty"`
 	// Algorithms allowed, of RS, PS and ES 256, 384, 512 and EdDSA.
 	Algorithms []string `json:"algorithms"`
 	// TokenTypes are the typ header values accepted, whatever their case; ""
@@ -150,6 +156,7 @@ func (d *Document) setDefaults() {
 		defaultTo(&i.TokenTypes, "at+jwt", "application/at+jwt", "jwt")
 		defaultTo(&i.Claims.Principal, "sub")
 		defaultTo(&i.Claims.Agent, "/act/sub", "client_id", "azp", "cid", "appid")
+		i.Login.setDefaults()
 		if i.ClockSkew == 0 {
 			i.ClockSkew = Duration(30 * time.Second)
 		}

@@ -51,8 +51,10 @@ const (
 	ClaimMissing      Reason = "claim_missing"
 	ClaimMalformed    Reason = "claim_malformed"
 	AgentMissing      Reason = "agent_missing"
-	AgentRefused      Reason = "agent_refused"  // it acts for somebody at the admin API and is not listed for that
-	GroupsOverage     Reason = "groups_overage" // the issuer left the groups out because there are too many
+	PersonRequired    Reason = "person_required" // a client's own token, where somebody's connections are asked for
+	NonceWrong        Reason = "nonce_wrong"     // the ID token is not the answer to this login
+	AgentRefused      Reason = "agent_refused"   // it acts for somebody at the admin API and is not listed for that
+	GroupsOverage     Reason = "groups_overage"  // the issuer left the groups out because there are too many
 	ScopeMissing      Reason = "scope_missing"
 	KeysUnavailable   Reason = "keys_unavailable"
 )

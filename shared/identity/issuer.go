@@ -57,7 +57,7 @@ func newTrusted(i Issuer, publicURL string, keys *keyring, now func() time.Time)
 }
 
 // checkHeader refuses headers that would choose the key, the rules or the type.
-func (t *trusted) checkHeader(header map[string]any) error {
+func (t *trusted) checkHeader(header map[string]any, types []string) error {
 	for _, name := range []string{"crit", "jku", "jwk", "x5u", "x5c", "b64"} {
 		if _, ok := header[name]; ok {
 			return invalid(HeaderForbidden)
@@ -67,7 +67,7 @@ func (t *trusted) checkHeader(header map[string]any) error {
 	if _, present := header["typ"]; present && (!ok || typ == "") {
 		return invalid(TypeRefused)
 	}
-	if !slices.ContainsFunc(t.TokenTypes, func(s string) bool { return strings.EqualFold(s, typ) }) {
+	if !slices.ContainsFunc(types, func(s string) bool { return strings.EqualFold(s, typ) }) {
 		return invalid(TypeRefused)
 	}
 	if alg, ok := header["alg"].(string); !ok || !slices.Contains(t.Algorithms, alg) {

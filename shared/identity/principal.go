@@ -73,20 +73,28 @@ func (t *trusted) ownToken(c *claimSet, subject, client string) bool {
 	})
 }
 
-// identify takes the principal claims and the agent.
-func (t *trusted) identify(c *claimSet, client string, p *broker.Principal) error {
+// personID is the principal id that the principal claims make.
+func (t *trusted) personID(c *claimSet) (string, error) {
 	values := make([]string, len(t.principals))
 	for n, path := range t.principals {
 		v, err := c.text(path)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if v == "" {
-			return invalid(ClaimMissing)
+			return "", invalid(ClaimMissing)
 		}
 		values[n] = v
 	}
-	p.ID = t.PrincipalID(values...)
+	return t.PrincipalID(values...), nil
+}
+
+// identify takes the principal claims and the agent.
+func (t *trusted) identify(c *claimSet, client string, p *broker.Principal) error {
+	var err error
+	if p.ID, err = t.personID(c); err != nil {
+		return err
+	}
 	if t.Agents == AgentsIgnored {
 		return nil
 	}
@@ -106,10 +114,8 @@ func (t *trusted) identify(c *claimSet, client string, p *broker.Principal) erro
 
 // describe takes e-mail, groups and attributes.
 func (t *trusted) describe(c *claimSet, own bool, p *broker.Principal) error {
-	if t.email != nil && (t.EmailTrusted || c.MapClaims["email_verified"] == true) && (!own || t.Kind == broker.Workload) {
-		if s, err := c.text(t.email); err == nil && isEmail(s) {
-			p.Email = s
-		}
+	if !own || t.Kind == broker.Workload {
+		p.Email = t.believedEmail(c)
 	}
 	for name, path := range t.attributes {
 		v, err := c.text(path)
@@ -143,6 +149,18 @@ func (t *trusted) describe(c *claimSet, own bool, p *broker.Principal) error {
 		}
 	}
 	return nil
+}
+
+// believedEmail gives the e-mail where the issuer is believed for it, or says
+// that it has verified it.
+func (t *trusted) believedEmail(c *claimSet) string {
+	if t.email == nil || !t.EmailTrusted && c.MapClaims["email_verified"] != true {
+		return ""
+	}
+	if s, err := c.text(t.email); err == nil && isEmail(s) {
+		return s
+	}
+	return ""
 }
 
 // isEmail is a plausibility check: whoever needs more asks the issuer.

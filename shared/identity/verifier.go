@@ -165,7 +165,7 @@ func (j *judgement) keyFor(t *jwt.Token) (any, error) {
 		return nil, invalid(IssuerUnknown)
 	}
 	j.issuer = issuer
-	if err := issuer.checkHeader(header); err != nil {
+	if err := issuer.checkHeader(header, issuer.TokenTypes); err != nil {
 		return nil, err
 	}
 	if err := issuer.checkClaims(&j.claims, j.to); err != nil {
