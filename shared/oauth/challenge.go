@@ -62,9 +62,10 @@ func challenges(rest string) (list []challenge) {
 	}
 }
 
+// token also takes the slash, which stands in base 64.
 func token(s string) (name, rest string) {
 	end := strings.IndexFunc(s, func(c rune) bool {
-		return (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
+		return (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~/", c)
 	})
 	if end < 0 {
 		end = len(s)
@@ -80,7 +81,7 @@ func parameter(s string) (value, rest string, ok bool) {
 	}
 	if !strings.HasPrefix(s, `"`) {
 		value, rest = token(s)
-		return value, rest, true
+		return value, strings.TrimLeft(rest, "="), true // the padding of credentials in base 64
 	}
 	var text strings.Builder
 	for i := 1; i < len(s); i++ {

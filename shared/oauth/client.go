@@ -55,7 +55,7 @@ type Client struct {
 
 func (c Client) fault() string {
 	switch {
-	case c.ID == "" || len(c.ID) > maxClient || !visible(c.ID):
+	case c.ID == "" || len(c.ID) > maxClient || !printable(c.ID):
 		return "the client identifier"
 	case !c.Auth.known():
 		return "the client's way to authenticate"

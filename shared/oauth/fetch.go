@@ -19,8 +19,7 @@ import (
 // answer is a whole answer of a provider.
 type answer struct {
 	status     int
-	json       bool // by its content type, and not encoded
-	encoded    bool // content-encoding: what is inside was not looked at
+	json       bool // by its content type, and not compressed
 	body       []byte
 	retryAfter time.Duration
 }
@@ -47,8 +46,8 @@ func (r *Requester) send(req *http.Request) (got answer, sent bool, err error) {
 	}
 	defer resp.Body.Close()
 	got = answer{status: resp.StatusCode, retryAfter: retryAfter(resp.Header.Get("Retry-After"), r.now())}
-	got.encoded = resp.Header.Get("Content-Encoding") != "" && !strings.EqualFold(resp.Header.Get("Content-Encoding"), "identity")
-	got.json = isJSON(resp.Header.Get("Content-Type")) && !got.encoded
+	encoding := resp.Header.Get("Content-Encoding")
+	got.json = isJSON(resp.Header.Get("Content-Type")) && (encoding == "" || strings.EqualFold(encoding, "identity"))
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil || len(body) > maxAnswer {
 		return got, true, errUnread

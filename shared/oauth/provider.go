@@ -30,18 +30,15 @@ type Provider struct {
 // Quirks are where a provider differs from the standards. The zero Quirks are a
 // provider that does not.
 type Quirks struct {
-	Authorize           map[string]string // further parameters of the authorization URL
-	ScopeSeparator      string            // between scopes in requests; "" is a space
-	GrantedSeparator    string            // between scopes in answers; "" is as in requests
-	ImpliedScopes       []string          // scopes it grants besides those asked for, or by another name
-	NoResource          bool              // it does not know resource indicators (RFC 8707)
-	NoScopeOnRefresh    bool              // it refuses scopes in a refresh
-	TokenTypes          []string          // token types that mean Bearer; "" is a missing one
-	DeadCodes           []string          // further error codes that mean invalid_grant
-	AssertionAudience   string            // of private_key_jwt; "" is the issuer, or the token endpoint if it is unknown
-	NoIssuedTokenType   bool              // it leaves issued_token_type out of a token exchange
-	NoRevokeTokenHint   bool              // it refuses token_type_hint
-	AnyTokenContentType bool              // it calls JSON something else
+	Authorize         map[string]string // further parameters of the authorization request
+	ScopeSeparator    string            // between scopes in requests; "" is a space
+	GrantedSeparator  string            // between scopes in answers; "" is as in requests
+	ImpliedScopes     []string          // scopes it grants besides those asked for, or by another name
+	NoResource        bool              // it does not know resource indicators (RFC 8707)
+	NoScopeOnRefresh  bool              // it refuses scopes in a refresh
+	NoTokenType       bool              // its answers have no token_type
+	DeadCodes         []string          // further error codes that mean invalid_grant
+	AssertionAudience string            // of private_key_jwt; "" is the issuer, or the token endpoint if it has none
 }
 
 func (q Quirks) dead(code string) bool { return code != "" && slices.Contains(q.DeadCodes, code) }
@@ -129,8 +126,8 @@ func isLoopback(host string) bool {
 	return err == nil && address.IsLoopback()
 }
 
-// visible reports whether s is visible ASCII, which is all that a token may be
-// where it is put into a header (RFC 6750, 2.1 allows less).
+// visible reports whether s is visible ASCII: what may go into a header as a
+// token (RFC 6750, 2.1 allows less), and into an address.
 func visible(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f })
 }

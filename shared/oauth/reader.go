@@ -56,7 +56,7 @@ func (t *reader) exchange(req *http.Request) *Fault {
 	}
 	granted := got.status >= 200 && got.status < 300
 	o, whole := parse(got.body)
-	whole = whole && err == nil && !got.encoded && (got.json || t.quirks.AnyTokenContentType)
+	whole = whole && err == nil && got.json
 	if !whole {
 		o = object{}
 	}
@@ -90,8 +90,7 @@ func (t *reader) read(o object) *Fault {
 	if !ok {
 		return t.unreadable("the token's type")
 	}
-	if issued, ok := o.text("issued_token_type"); !ok || t.want.issued != "" && issued != t.want.issued &&
-		!(issued == "" && t.quirks.NoIssuedTokenType) {
+	if issued, ok := o.text("issued_token_type"); !ok || t.want.issued != "" && issued != t.want.issued {
 		return t.unreadable("the token issued is of another type")
 	}
 	granted, ok := o.text("scope")
@@ -106,18 +105,22 @@ func (t *reader) read(o object) *Fault {
 	if len(scopes) == 0 {
 		scopes = slices.Clone(t.want.scopes) // RFC 6749, 5.1: none named means those asked for
 	}
-	t.token = Token{secret.New(access), secret.New(refresh), kind, scopes, expires}
+	id, ok := o.text("id_token")
+	if !ok || len(id) > maxToken || !printable(id) {
+		id = "" // a grant is not lost for it; who wants an ID token finds none
+	}
+	t.token = Token{secret.New(access), secret.New(refresh), kind, scopes, expires, secret.New(id)}
 	return nil
 }
 
-// tokenType accepts Bearer in any case, what a quirk calls so, and N_A where a
-// token exchange gives no access token.
+// tokenType accepts Bearer in any case, none where a quirk says so, and N_A
+// where a token exchange gives no access token.
 func (t *reader) tokenType(o object) (kind string, ok bool) {
 	kind, ok = o.text("token_type")
 	switch {
 	case !ok:
 		return "", false
-	case strings.EqualFold(kind, "Bearer") || slices.Contains(t.quirks.TokenTypes, kind):
+	case strings.EqualFold(kind, "Bearer") || kind == "" && t.quirks.NoTokenType:
 		return "Bearer", true
 	case strings.EqualFold(kind, "N_A") && t.want.issued != "" && t.want.issued != TypeAccessToken:
 		return "N_A", true

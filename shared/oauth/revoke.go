@@ -35,10 +35,7 @@ func (r *Requester) Revoke(ctx context.Context, p Provider, c Client, token secr
 	if err != nil {
 		return err
 	}
-	form := url.Values{"token": {token.Reveal()}}
-	if !p.Quirks.NoRevokeTokenHint {
-		form.Set("token_type_hint", hint)
-	}
+	form := url.Values{"token": {token.Reveal()}, "token_type_hint": {hint}}
 	req, err := how.request(ctx, p.RevocationURL, c, form)
 	if err != nil {
 		return fault(doing, ErrMetadata, "its address cannot be asked")

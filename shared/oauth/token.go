@@ -19,6 +19,7 @@ type Token struct {
 	Type    string       // "Bearer"; "N_A" for what is not an access token (RFC 8693)
 	Scopes  []string     // granted; those asked for, if the provider named none
 	Expires time.Time    // zero: the provider did not say
+	ID      secret.Value // the ID token (OpenID Connect), if there is one; nobody has verified it
 }
 
 // Code is an authorization code with what belongs to its request.
