@@ -22,12 +22,14 @@ var shown = [][]string{
 		"HTTP/1.1 403 Forbidden", "not allowed, or no such server",
 	},
 	{"HTTP/1.1 200 OK", `"text":"deleted"`, "HTTP/1.1 403 Forbidden", "not allowed, or no such server"},
-	{"phase refusal", "reason tool_above_agent_ceiling", "target delete_everything"},
+	{"HTTP/1.1 200 OK", `"phase":"refusal"`, `"target":"delete_everything"`, `"reason":"tool_above_agent_ceiling"`},
 	{
 		"HTTP/1.1 200 OK", `"name":"everything"`, `"name":"notes"`,
 		"HTTP/1.1 200 OK", `"v2"`, `"risk":"critical"`,
 		"HTTP/1.1 403 Forbidden", "not allowed, or no such server",
 	},
+	{"HTTP/1.1 200 OK", `"policies":"`, "HTTP/1.1 200 OK", "done", "HTTP/1.1 403 Forbidden", "not allowed, or no such server"},
+	{"HTTP/1.1 200 OK", `"binding":"alice-notes"`, "HTTP/1.1 200 OK", "text/csv", "notes,alice-notes"},
 	{"HTTP/1.1 202", `"tools":[`, "HTTP/1.1 200 OK", "text/event-stream", "HTTP/1.1 204", "HTTP/1.1 200 OK", "[masked:alice-notes]"},
 }
 
@@ -70,7 +72,7 @@ func steps(t *testing.T) [][]string {
 }
 
 // here puts what a started stack printed in the place of the defaults.
-func here(t *testing.T, printed string) (replace *strings.Replacer, endpoint string) {
+func here(t *testing.T, printed string) *strings.Replacer {
 	t.Helper()
 	found := func(pattern string) []string {
 		match := regexp.MustCompile(pattern).FindStringSubmatch(printed)
@@ -82,14 +84,14 @@ func here(t *testing.T, printed string) (replace *strings.Replacer, endpoint str
 	issuer := found(`curl -s (http://\S+)/token`)
 	servers := found(`servers: +(http://[^/]+)/mcp/([^/]+)/notes`)
 	return strings.NewReplacer("http://127.0.0.1:8080", servers[1], "http://127.0.0.1:8081", issuer[1],
-		"/mcp/local/", "/mcp/"+servers[2]+"/", "bindery-local-", "bindery-"+servers[2]+"-"), found(`ENDPOINT=\S+`)[0]
+		"/mcp/local/", "/mcp/"+servers[2]+"/", "aws-sm:local/", "aws-sm:"+servers[2]+"/")
 }
 
 // tour runs every command in one shell and says what each step showed wrongly.
-func tour(t *testing.T, endpoint string, all [][]string) (wrong []string) {
+func tour(t *testing.T, all [][]string) (wrong []string) {
 	t.Helper()
 	const end = "\n=== end of a step ===\n"
-	script := endpoint + "\n"
+	script := ""
 	for _, commands := range all {
 		script += strings.Join(commands, "\n") + "\nprintf '" + strings.ReplaceAll(end, "\n", `\n`) + "'\n"
 	}
@@ -122,27 +124,28 @@ func tour(t *testing.T, endpoint string, all [][]string) (wrong []string) {
 // testTour takes README.md's five minutes through a running stack, and through
 // again with a mistake in each step, which must be noticed.
 func testTour(t *testing.T, printed string) {
-	replace, endpoint := here(t, printed)
+	replace := here(t, printed)
 	all := steps(t)
 	for _, commands := range all {
 		for i := range commands {
 			commands[i] = replace.Replace(commands[i])
 		}
 	}
-	for _, wrong := range tour(t, endpoint, all) {
+	for _, wrong := range tour(t, all) {
 		t.Error(wrong)
 	}
 	for i, mistake := range [][2]string{
 		{"account=alice", "account=nobody"}, {"Bindery-Binding", "Bindery-Bindin"},
 		{"alice-reporter delete_everything", "alice-reporter whoami"}, {"$RECEIPT", "$RECEIP"},
-		{"account=admin", "account=alice"}, {"Mcp-Session-Id", "Mcp-Session"},
+		{"ask admin", "ask alice"}, {`"to":50`, `"to":6`}, {"aws-sm:local/alice-notes", "aws-sm:local/bob-notes"},
+		{"Mcp-Session-Id", "Mcp-Session"},
 	} {
 		broken := append([][]string(nil), all...)
 		broken[i] = nil
 		for _, command := range all[i] {
 			broken[i] = append(broken[i], strings.ReplaceAll(command, mistake[0], mistake[1]))
 		}
-		if len(tour(t, endpoint, broken)) == 0 {
+		if len(tour(t, broken)) == 0 {
 			t.Errorf("step %d went well with %s in place of %s", i+1, mistake[1], mistake[0])
 		}
 	}

@@ -175,7 +175,7 @@ Bindery keeps serving. In another terminal:
     -d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","arguments":{}}}'
 
   accounts: alice, bob, alice-reporter and bob-reporter (through the agent), reporter (the agent alone)
-  admin:    %[1]s/admin/v1/servers (account admin), described by %[1]s/admin/v1/openapi.json
+  admin:    %[1]s/admin/v1/servers (accounts admin, auditor, root), described by %[1]s/admin/v1/openapi.json
   servers:  %[1]s/mcp/%[3]s/notes and %[1]s/mcp/%[3]s/everything
   tables:   ENDPOINT=%[4]s (AWS-compatible, any credentials), such as bindery-%[3]s-audit
 

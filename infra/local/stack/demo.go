@@ -17,27 +17,33 @@ const (
 	Admin          = "admin"
 )
 
+// administrators are the people at the command line, each with their group.
+var administrators = map[string]string{Admin: "admins", "auditor": "auditors", "root": "owners"}
+
 // adminAudience is in tokens for the admin API, which open no server.
 const adminAudience = "bindery-admin"
 
 // DemoAccounts are the claims of the demonstration's tokens. alice and bob each
-// come in two forms: by themselves, and through the agent "reporter". admin is
-// an administrator at the command line, and nobody to the servers.
+// come in two forms: by themselves, and through the agent "reporter". admin,
+// auditor and root (a super_admin) are administrators at the command line, and
+// nobody to the servers.
 func DemoAccounts() map[string]map[string]any {
 	person := func(name, client string, groups ...string) map[string]any {
 		return map[string]any{"sub": "user-" + name, "email": name + "@example.com", "email_verified": true,
 			"groups": groups, "client_id": client}
 	}
-	administrator := person(Admin, "bindery-cli", "admins")
-	administrator["aud"] = adminAudience
-	return map[string]map[string]any{
-		Admin:            administrator,
+	accounts := map[string]map[string]any{
 		"alice":          person("alice", "shell", "staff"),
 		"bob":            person("bob", "shell", "staff"),
 		"alice-reporter": person("alice", Agent, "staff"),
 		"bob-reporter":   person("bob", Agent, "staff"),
 		"reporter":       {"sub": Agent, "client_id": Agent},
 	}
+	for name, group := range administrators {
+		accounts[name] = person(name, "bindery-cli", group)
+		accounts[name]["aud"] = adminAudience
+	}
+	return accounts
 }
 
 // DemoIssuers is the issuer document of the demonstration.
@@ -51,10 +57,10 @@ func DemoIssuers(issuer, environment string) ([]byte, error) {
 			"max_age":         "24h",
 			"claims":          map[string]any{"principal": []string{"sub"}, "email": "email", "groups": "groups", "agent": []string{"client_id"}},
 			"email_trusted":   false,
-			"groups":          map[string]string{"staff": "staff", "admins": "admins"},
+			"groups":          map[string]string{"staff": "staff", "admins": "admins", "auditors": "auditors", "owners": "owners"},
 			"agents":          "registered",
 		}},
-		"roles":        map[string]any{"mcp_admin": []string{"admins"}},
+		"roles":        map[string][]string{"mcp_admin": {"admins"}, "auditor": {"auditors"}, "super_admin": {"owners"}},
 		"admin_agents": []string{DemoIssuerName + ":bindery-cli"},
 	})
 }
