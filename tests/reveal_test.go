@@ -10,15 +10,16 @@ import (
 // mayReveal lists the packages that may turn a secret.Value into bytes, and
 // why. Everything else hands the closure on.
 var mayReveal = map[string]string{
-	"shared/secret":       "its own methods: compare, measure, take a member of a JSON secret",
-	"shared/mask":         "needs the bytes to find them in what flows back",
-	"shared/seal":         "encrypts the bytes",
-	"shared/credential":   "writes the bytes into the upstream request",
-	"shared/identity":     "opens a shared key set, which is sealed for its integrity and holds public keys",
-	"shared/session":      "puts the opened key of a day into AES",
-	"shared/stores/vault": "sends Vault its own client token, and the JWT that signing in needs",
-	"shared/oauth":        "sends a provider what it issued: codes, tokens, client secrets; and the PKCE verifier",
-	"infra/local/parts":   "logs in at the local identity provider as a browser would; ships nowhere",
+	"shared/secret":                 "its own methods: compare, measure, take a member of a JSON secret",
+	"shared/mask":                   "needs the bytes to find them in what flows back",
+	"shared/seal":                   "encrypts the bytes",
+	"shared/credential":             "writes the bytes into the upstream request",
+	"shared/identity":               "opens a shared key set, which is sealed for its integrity and holds public keys",
+	"shared/session":                "puts the opened key of a day into AES",
+	"shared/stores/vault":           "sends Vault its own client token, and the JWT that signing in needs",
+	"shared/oauth":                  "sends a provider what it issued: codes, tokens, client secrets; and the PKCE verifier",
+	"infra/conformance/oauthclient": "hands the official SDK the token of the suite's provider; ships nowhere",
+	"infra/local/parts":             "logs in at the local identity provider as a browser would; ships nowhere",
 }
 
 // TestOnlyListedPackagesReveal finds every mention of a method called Reveal,

@@ -5,7 +5,12 @@
 // everything-server itself is listed in expected-failures.txt, and the list must
 // be exact.
 //
-// It never judges Bindery by a list of its own failures: there is none.
+// Besides, it is the client that the suite's authorization scenarios test: what
+// of Bindery faces the providers of upstreams (package oauthclient).
+//
+// It never judges Bindery as a server by a list of its own failures: there is
+// none. As an OAuth client it has one extension to miss, listed in
+// missing-extensions.txt.
 package main
 
 import (
@@ -31,13 +36,14 @@ var expectedFailures string
 
 // revision is one revision of the specification that the suite tests.
 type revision struct {
-	name     string
-	stateful bool // whether the everything-server keeps sessions
-	passed   int  // checks that the everything-server passes when asked directly
+	name       string
+	stateful   bool // whether the everything-server keeps sessions
+	passed     int  // checks that the everything-server passes when asked directly
+	authorized int  // scenarios of authorization that the suite has for a client
 }
 
 func revisions() []revision {
-	return []revision{{"2026-07-28", false, 165}, {"2025-11-25", true, 82}}
+	return []revision{{"2026-07-28", false, 165, 31}, {"2025-11-25", true, 82, 20}}
 }
 
 // patience is the longest that one run of the suite may take: it takes seconds,
@@ -45,6 +51,9 @@ func revisions() []revision {
 const patience = 10 * time.Minute
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == clientRole { // started by the suite, as the client under test
+		os.Exit(actAsClient(os.Args[2]))
+	}
 	runs := flag.Int("runs", 1, "how often the suite runs through Bindery")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -110,6 +119,10 @@ func (t *tester) all(ctx context.Context, runs int) (lines []string, err error) 
 	if err = t.world.start(ctx, t.folder, t.progress); err == nil {
 		for _, r := range revisions() {
 			line, wrong := t.compare(ctx, r, runs)
+			lines, err = append(lines, line), errors.Join(err, wrong)
+		}
+		for _, r := range revisions() {
+			line, wrong := t.authorize(ctx, r)
 			lines, err = append(lines, line), errors.Join(err, wrong)
 		}
 	}

@@ -71,7 +71,18 @@ func pinnedNode(dir string) (string, error) {
 // below the folder, what the suite says to out. An error means that the suite
 // itself failed, not that a check did.
 func (s *Suite) Run(ctx context.Context, url, revision, folder string, out io.Writer) error {
-	cmd := exec.Command(s.node, s.program, "server", "--url", url, "--requirements", revision, "-o", folder)
+	return s.run(ctx, out, "server", "--url", url, "--requirements", revision, "-o", folder)
+}
+
+// RunClient tests a client against what a revision requires: a command that the
+// suite starts for each scenario, through a shell, with the server's address as
+// its last argument. Results and errors are as with Run.
+func (s *Suite) RunClient(ctx context.Context, command, revision, folder string, out io.Writer) error {
+	return s.run(ctx, out, "client", "--command", command, "--requirements", revision, "-o", folder)
+}
+
+func (s *Suite) run(ctx context.Context, out io.Writer, args ...string) error {
+	cmd := exec.Command(s.node, append([]string{s.program}, args...)...) // #nosec G204 -- the pinned suite
 	cmd.Env, cmd.Stdout, cmd.Stderr = plainEnv(), out, out
 	c, err := spawn(cmd)
 	if err != nil {
