@@ -13,7 +13,7 @@ func (k GrantKey) Check() error {
 	c.name("environment", k.Environment)
 	c.id("principal", k.Principal)
 	c.name("server", k.Server)
-	c.id("origin", k.Origin)
+	c.name("origin", k.Origin) // a digest has the form of a name
 	return c.err
 }
 
@@ -46,15 +46,17 @@ func (g Grant) Begins() Grant {
 }
 
 // DueAt is when a refresh is due: when the access token expires, or cooling
-// ends. Zero: never, as the grant is.
+// ends. Zero: never, as the grant is; its consent may end before its token does.
 func (g Grant) DueAt() time.Time {
-	switch {
-	case g.State != Active || !g.Dead.IsZero() || !g.Refreshes || g.Expires.IsZero():
-		return time.Time{}
-	case g.CoolUntil.After(g.Expires):
-		return g.CoolUntil
+	due := g.Expires
+	if g.CoolUntil.After(due) {
+		due = g.CoolUntil
 	}
-	return g.Expires
+	lasts := g.Until.IsZero() || g.Until.After(due)
+	if g.State != Active || !g.Dead.IsZero() || !g.Refreshes || g.Expires.IsZero() || !lasts {
+		return time.Time{}
+	}
+	return due
 }
 
 // DueBefore reports whether DueGrants lists g.

@@ -24,18 +24,16 @@ func Create(ctx context.Context, client *dynamodb.Client, t Tables) error {
 		if name == t.Audit {
 			stream = &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage}
 		}
-		_, err := client.CreateTable(ctx, &dynamodb.CreateTableInput{
-			TableName: aws.String(name), StreamSpecification: stream,
-			BillingMode: types.BillingModePayPerRequest,
-			KeySchema: []types.KeySchemaElement{
-				{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash},
-				{AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange},
-			},
-			AttributeDefinitions: []types.AttributeDefinition{
-				{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS},
-				{AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS},
-			},
-		})
+		in := &dynamodb.CreateTableInput{
+			TableName: aws.String(name), StreamSpecification: stream, BillingMode: types.BillingModePayPerRequest,
+			KeySchema: keyedBy("pk", "sk"), AttributeDefinitions: texts("pk", "sk"),
+		}
+		if name == t.Grants {
+			in.AttributeDefinitions = texts("pk", "sk", "due", "due_at")
+			in.GlobalSecondaryIndexes = []types.GlobalSecondaryIndex{{IndexName: aws.String(dueIndex), KeySchema: keyedBy("due", "due_at"),
+				Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly}}}
+		}
+		_, err := client.CreateTable(ctx, in)
 		var exists *types.ResourceInUseException
 		if err != nil && !errors.As(err, &exists) {
 			return fault(fmt.Sprintf("create the table %s", name), err)
@@ -50,4 +48,16 @@ func Create(ctx context.Context, client *dynamodb.Client, t Tables) error {
 		}
 	}
 	return nil
+}
+
+func keyedBy(hash, order string) []types.KeySchemaElement {
+	return []types.KeySchemaElement{{AttributeName: aws.String(hash), KeyType: types.KeyTypeHash},
+		{AttributeName: aws.String(order), KeyType: types.KeyTypeRange}}
+}
+
+func texts(names ...string) (list []types.AttributeDefinition) {
+	for _, n := range names {
+		list = append(list, types.AttributeDefinition{AttributeName: aws.String(n), AttributeType: types.ScalarAttributeTypeS})
+	}
+	return list
 }

@@ -49,6 +49,9 @@ var (
 	_ broker.Assignments      = (*DB)(nil)
 	_ broker.Uses             = (*DB)(nil)
 	_ broker.SealedLister     = (*DB)(nil)
+	_ broker.Providers        = (*DB)(nil)
+	_ broker.Grants           = (*DB)(nil)
+	_ broker.Handles          = (*DB)(nil)
 )
 
 // New makes a DB. The client should have been made with Configure.

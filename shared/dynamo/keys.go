@@ -3,8 +3,10 @@ package dynamo
 import (
 	"cmp"
 	"fmt"
+	"hash/fnv"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -31,17 +33,23 @@ import (
 //	             assignment/{environment}                 name/{name}               assignment
 //	             policies/{environment}                   set/{id}                  policy set
 //	             policies/{environment}                   name/{id}                 policy set       without text and tests, written with it
+//	             provider/{environment}                   name/{name}               provider
 //	             uses/{environment}/{store}               use/{digest of the reference}.{digest of server and binding}
 //	                                                                                use              written with the binding
 //	revocations  marker/{environment}/{kind}/{id}         marker                    marker
 //	grants       sealed/{environment}/{id}                value                     sealed value     with the version before it
 //	             sealed-names/{environment}               id/{id}                   name             written before the first version
+//	             grants/{environment}/{principal}         {server}/{origin}/grant   grant            with its spare; in the index due, see below
+//	             grants/{environment}/{principal}         {server}/{origin}/consent/{agent}
+//	                                                                                consent          also of former generations
+//	             registered/{environment}/{provider}      {issuer}                  registration
 //	transient    issuer-keys/{environment}/{issuer}       set                       key set          TTL attribute expires
 //	             issuer-keys/{environment}/{issuer}       claim                     claim            TTL attribute expires
 //	             rolling-key/{environment}                {day}                     rolling key      TTL attribute expires
 //	             quota/{environment}/{subject}/calls      {window start}            counter          TTL attribute expires
 //	             quota/{environment}/{subject}/places     {number}                  place            TTL attribute expires
 //	             attempt/{environment}/{principal}        key/{key}                 attempt          TTL attribute expires
+//	             handle/{environment}/{kind}              {id}                      handle           TTL attribute expires
 //	audit        {receipt}                                {phase}                   broker.Record, under its JSON names
 //	audit_index  see index_keys.go
 //
@@ -50,10 +58,17 @@ import (
 // list of tools reads all of tool/{environment}/{server} by one more Query.
 //
 // Administrators page through store/ of shard 0, servers/, agent/, tool/, head/,
-// assignment/, name/ of policies/, uses/ and sealed-names/ in the order of the
+// assignment/, provider/, name/ of policies/, uses/ and sealed-names/ in the order of the
 // sort key, which is not that of the names: escaping moves some of them.
 // servers/ and head/ say where the rows themselves are. A policy set may have
 // 320 KiB, and DynamoDB reads whole rows, so the names have rows of their own.
+//
+// One query gives a grant with its consents. A spare is an attribute of its grant,
+// so that whoever takes the lease or ends the grant has it in the same request.
+// The index due has the partitions due/{environment}#{shard 0..3} and sorts by the
+// time at which a refresh is due; grants that need none do not carry its
+// attributes (due, due_at). It has keys only: the grants themselves are read
+// consistently.
 //
 // Places are not with the calls, so that taking one does not read the windows
 // that TTL has not deleted yet.
@@ -64,6 +79,9 @@ const schema = 1
 // shards is how many copies of an environment's rows there are. Every call
 // reads one; a partition serves 3,000 strongly consistent reads a second.
 const shards = 8
+
+// dueShards is how many partitions the index of due grants has in an environment.
+const dueShards = 4
 
 // key is the primary key of an item.
 type key struct{ pk, sk string }
@@ -147,6 +165,12 @@ func assignmentKey(environment, name string) key {
 	return key{assignmentPartition(environment), join("name", name)}
 }
 
+func providersPartition(environment string) string { return join("provider", environment) }
+
+func providerKey(environment, name string) key {
+	return key{providersPartition(environment), join("name", name)}
+}
+
 func policiesPartition(environment string) string { return join("policies", environment) }
 
 func policySetKey(environment, id string) key {
@@ -183,6 +207,48 @@ func sealedNameKey(environment, id string) key {
 	return key{sealedNamesPartition(environment), join("id", id)}
 }
 
+func grantsPartition(environment, principal string) string {
+	return join("grants", environment, principal)
+}
+
+// grantStem is what the sort keys of one grant begin with.
+func grantStem(server, origin string) string {
+	return strings.TrimPrefix(join("", server, origin), "/")
+}
+
+func grantKey(k broker.GrantKey) key {
+	return key{grantsPartition(k.Environment, k.Principal), grantStem(k.Server, k.Origin) + "/grant"}
+}
+
+func consentKey(k broker.GrantKey, agent string) key {
+	return key{grantsPartition(k.Environment, k.Principal), join(grantStem(k.Server, k.Origin)+"/consent", agent)}
+}
+
+// grantsAfter bounds the sort keys of a person's grants to those after one. "0"
+// comes right after the slash, "~" after all that a server's name begins with.
+func grantsAfter(token string) (first, last string) {
+	if token == "" {
+		return "-", "~"
+	}
+	server, origin, _ := strings.Cut(token, "/")
+	return grantStem(server, origin) + "0", "~"
+}
+
+// duePartition is where a grant is found when it is due.
+func duePartition(environment string, shard int) string {
+	return join("due", environment) + "#" + strconv.Itoa(shard)
+}
+
+func dueShard(k broker.GrantKey) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(broker.Digest(k.Principal, k.Server)))
+	return int(h.Sum32() % dueShards)
+}
+
+func registeredKey(environment, provider, issuer string) key {
+	return key{join("registered", environment, provider), url.PathEscape(issuer)}
+}
+
 func keySetKey(environment, issuer string) key {
 	return key{join("issuer-keys", environment, issuer), "set"}
 }
@@ -212,6 +278,10 @@ func placeKey(environment, subject string, number int) key {
 
 func attemptKey(environment, principal, idempotency string) key {
 	return key{join("attempt", environment, principal), join("key", idempotency)}
+}
+
+func handleKey(environment, kind, id string) key {
+	return key{join("handle", environment, kind), url.PathEscape(id)}
 }
 
 func auditKey(r broker.Record) key { return key{r.Receipt, string(r.Phase)} }

@@ -89,6 +89,7 @@ var listings = map[string]listing{
 		},
 	},
 	"assignments": assignmentListing,
+	"providers":   providerListing,
 	"agents": {
 		names: wildNames,
 		put: func(ctx context.Context, s Stores, environment, name string, version int64, state broker.State) error {

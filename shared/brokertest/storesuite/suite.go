@@ -39,6 +39,9 @@ type Stores struct {
 	Names     broker.SealedLister
 	Index     broker.AuditIndexWriter
 	Evidence  broker.AuditReader
+	Providers broker.Providers
+	Grants    broker.Grants
+	Handles   broker.Handles
 
 	// LoseAnswers has the next n requests that write applied and their answers
 	// lost, and reports how many of them are still to come.
@@ -74,6 +77,13 @@ func Run(t *testing.T, backend Factory) {
 		{"policy sets", testPolicySets},
 		{"assignments", testAssignments},
 		{"uses", testUses},
+		{"providers", testProviders},
+		{"registrations", testRegistrations},
+		{"grants", testGrants},
+		{"leases", testLeases},
+		{"spares", testSpares},
+		{"lists of grants", testGrantLists},
+		{"handles", testHandles},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, backend) })
 	}

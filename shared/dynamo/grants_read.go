@@ -1,0 +1,186 @@
+package dynamo
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"bindery/shared/broker"
+)
+
+// dueIndex is the secondary index of the grants table.
+const dueIndex = "due"
+
+// grant reads one grant without its consents.
+func (s *DB) grant(ctx context.Context, doing string, k broker.GrantKey) (grant, error) {
+	a, err := s.get(ctx, doing, s.tables.Grants, grantKey(k))
+	switch {
+	case err != nil:
+		return grant{}, err
+	case a == nil:
+		return grant{}, fmt.Errorf("%s: %w", doing, broker.ErrNotFound)
+	}
+	g, err := decodeGrant(a)
+	if err != nil {
+		return grant{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	return g, nil
+}
+
+// Grant implements broker.Grants.
+func (s *DB) Grant(ctx context.Context, k broker.GrantKey) (broker.GrantView, error) {
+	const doing = "read the grant"
+	if err := k.Check(); err != nil {
+		return broker.GrantView{}, err
+	}
+	var of *grant
+	var consents []broker.Consent
+	stem := grantStem(k.Server, k.Origin)
+	err := s.grantRows(ctx, doing, grantsPartition(k.Environment, k.Principal), stem+"/", stem+"0", func(sk string, a attributes) (bool, error) {
+		if sk == grantKey(k).sk {
+			g, err := decodeGrant(a)
+			of = &g
+			return true, err
+		}
+		c, err := decodeConsent(a)
+		consents = append(consents, c.given)
+		return true, err
+	})
+	switch {
+	case err != nil:
+		return broker.GrantView{}, err
+	case of == nil:
+		return broker.GrantView{}, fmt.Errorf("%s: %w", doing, broker.ErrNotFound)
+	}
+	v := of.view()
+	for _, c := range consents {
+		if c.Generation == v.Grant.Generation {
+			v.Consents = append(v.Consents, c)
+		}
+	}
+	slices.SortFunc(v.Consents, func(a, b broker.Consent) int { return cmp.Compare(a.Agent, b.Agent) })
+	return v, nil
+}
+
+// grantRows gives the rows of a person's grants within bounds to each, until it
+// wants no more.
+func (s *DB) grantRows(ctx context.Context, doing, partition, first, last string, each func(sk string, a attributes) (more bool, err error)) error {
+	in := &dynamodb.QueryInput{
+		TableName: aws.String(s.tables.Grants), ConsistentRead: aws.Bool(true),
+		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :first AND :last"),
+		ExpressionAttributeValues: attributes{":pk": &types.AttributeValueMemberS{Value: partition},
+			":first": &types.AttributeValueMemberS{Value: first}, ":last": &types.AttributeValueMemberS{Value: last}},
+	}
+	for range maxPages {
+		out, err := s.client.Query(ctx, in)
+		if err != nil {
+			return fault(doing, err)
+		}
+		for _, a := range out.Items {
+			more, err := each(keyOf(a).sk, a)
+			switch {
+			case err != nil:
+				return fmt.Errorf("%s: %w", doing, err)
+			case !more:
+				return nil
+			}
+		}
+		if len(out.LastEvaluatedKey) == 0 {
+			return nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+	return fmt.Errorf("%s: %w: more than %d pages", doing, broker.ErrUnavailable, maxPages)
+}
+
+// GrantsOf implements broker.Grants.
+func (s *DB) GrantsOf(ctx context.Context, environment, principal, after string, limit int) (grants []broker.Grant, next string, err error) {
+	const doing = "list the grants"
+	if err := broker.CheckGrantsOf(environment, principal, after, limit); err != nil {
+		return nil, "", err
+	}
+	first, last := grantsAfter(after)
+	err = s.grantRows(ctx, doing, grantsPartition(environment, principal), first, last, func(sk string, a attributes) (bool, error) {
+		if !strings.HasSuffix(sk, "/grant") || strings.Count(sk, "/") != 2 {
+			return true, nil
+		}
+		g, err := decodeGrant(a)
+		if err != nil || g.State == broker.Deleted {
+			return true, err
+		}
+		g.Sealed = nil
+		grants = append(grants, g.Grant)
+		return len(grants) <= limit, nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	if len(grants) > limit {
+		grants = grants[:limit]
+		next = grants[limit-1].Token()
+	}
+	return grants, next, nil
+}
+
+// DueGrants implements broker.Grants. The index lags and has keys only; what it
+// names is read consistently, and left out if it is no longer due.
+func (s *DB) DueGrants(ctx context.Context, environment string, before time.Time, limit int) ([]broker.Grant, error) {
+	const doing = "list the due grants"
+	if err := broker.CheckDueGrants(environment, before, limit); err != nil {
+		return nil, err
+	}
+	var all []broker.Grant
+	for shard := range dueShards {
+		some, err := s.dueOf(ctx, doing, duePartition(environment, shard), before, limit)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	slices.SortFunc(all, func(a, b broker.Grant) int { return a.DueAt().Compare(b.DueAt()) })
+	return all[:min(limit, len(all))], nil
+}
+
+// dueOf gives the due grants of one partition of the index, at least as many as
+// are wanted if there are.
+func (s *DB) dueOf(ctx context.Context, doing, partition string, before time.Time, limit int) ([]broker.Grant, error) {
+	in := &dynamodb.QueryInput{
+		TableName: aws.String(s.tables.Grants), IndexName: aws.String(dueIndex), Limit: aws.Int32(batchKeys),
+		KeyConditionExpression: aws.String("due = :due AND due_at < :before"),
+		ExpressionAttributeValues: attributes{":due": &types.AttributeValueMemberS{Value: partition},
+			":before": &types.AttributeValueMemberS{Value: stamp(before)}},
+	}
+	var found []broker.Grant
+	for range maxPages {
+		out, err := s.client.Query(ctx, in)
+		if err != nil {
+			return nil, fault(doing, err)
+		}
+		keys := make([]key, len(out.Items))
+		for i, a := range out.Items {
+			keys[i] = keyOf(a)
+		}
+		err = s.batch(ctx, doing, map[string][]key{s.tables.Grants: keys}, func(_ key, a attributes) error {
+			g, err := decodeGrant(a)
+			if err == nil && g.DueBefore(before) {
+				found = append(found, g.Grant)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(found) >= limit || len(out.LastEvaluatedKey) == 0 {
+			return found, nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+	return found, nil
+}
