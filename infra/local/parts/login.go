@@ -62,6 +62,25 @@ func (o *OIDC) UserToken(ctx context.Context, user, clientID, resource string) (
 	return tokens(token), nil
 }
 
+// Consent is the person who follows an authorization address that somebody else
+// made, logs in and agrees. It returns what the provider sends to the redirect
+// address of the client.
+func (o *OIDC) Consent(ctx context.Context, user, address, redirect string) (url.Values, error) {
+	browser, err := newBrowser(user, redirect)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrToken, err)
+	}
+	answer, err := browser.walk(ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("%w: consenting: %w", ErrToken, err)
+	}
+	u, err := url.Parse(answer)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the provider redirected to an address that does not parse", ErrToken)
+	}
+	return u.Query(), nil
+}
+
 // ClientToken returns an access token of the confidential client itself for the
 // resource (client credentials, RFC 6749 section 4.4).
 func (o *OIDC) ClientToken(ctx context.Context, clientID string, clientSecret secret.Value, resource string) (Tokens, error) {
@@ -123,19 +142,29 @@ func newBrowser(user, redirect string) (*browser, error) {
 	return &browser{http: &http.Client{Jar: jar, Timeout: requestTime, CheckRedirect: stay}, user: user, redirect: redirect}, nil
 }
 
-// authorize starts at the authorization URL, answers the login and the consent
-// page, and returns the code that is sent to the client.
+// authorize walks from the authorization URL and returns the code that is sent
+// to the client.
 func (b *browser) authorize(ctx context.Context, issuer, state, start string) (secret.Value, error) {
+	answer, err := b.walk(ctx, start)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	return codeFrom(answer, issuer, state)
+}
+
+// walk answers the login and the consent page, and returns the address at the
+// client that the provider then sends the browser to.
+func (b *browser) walk(ctx context.Context, start string) (string, error) {
 	at, form := start, url.Values(nil)
 	for range 12 { // a login takes seven requests
 		next, page, err := b.request(ctx, at, form)
 		if err != nil {
-			return secret.Value{}, err
+			return "", err
 		}
 		form = nil
 		switch {
 		case strings.HasPrefix(next, b.redirect+"?"):
-			return codeFrom(next, issuer, state)
+			return next, nil
 		case next != "":
 			at = next
 		case strings.Contains(page, `name="prompt" value="login"`):
@@ -143,10 +172,10 @@ func (b *browser) authorize(ctx context.Context, issuer, state, start string) (s
 		case strings.Contains(page, `name="prompt" value="consent"`):
 			form = url.Values{"prompt": {"consent"}}
 		default:
-			return secret.Value{}, errors.New("the provider showed a page that is neither login nor consent")
+			return "", errors.New("the provider showed a page that is neither login nor consent")
 		}
 	}
-	return secret.Value{}, errors.New("the login pages never came to an end")
+	return "", errors.New("the login pages never came to an end")
 }
 
 // request gets the address, or posts the form to it, and returns the address it

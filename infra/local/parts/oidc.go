@@ -31,6 +31,8 @@ type OIDCConfig struct {
 	Resources []OIDCResource
 	// AccessTokenTTL is the life of access tokens, in whole seconds; 0 means five minutes.
 	AccessTokenTTL time.Duration
+	// Registration lets anybody register a client (RFC 7591) and manage it (RFC 7592).
+	Registration bool
 }
 
 // OIDCUser is a person. The claims are in ID tokens and in access tokens alike.
@@ -137,6 +139,7 @@ func (c OIDCConfig) document(port string) (string, error) {
 	document, err := json.Marshal(map[string]any{
 		"issuer": "http://127.0.0.1:" + port, "port": number, "accessTokenTTL": int(c.AccessTokenTTL.Seconds()),
 		"users": orEmpty(c.Users), "clients": clients, "resources": orEmpty(c.Resources),
+		"registration": c.Registration,
 	})
 	return string(document), err
 }

@@ -5,7 +5,7 @@ import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { text } from 'node:stream/consumers';
 import Provider, { errors } from 'oidc-provider';
 
-const { issuer, port, users, clients, resources, accessTokenTTL } = JSON.parse(await text(process.stdin));
+const { issuer, port, users, clients, resources, accessTokenTTL, registration } = JSON.parse(await text(process.stdin));
 
 function signingKey() {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -48,6 +48,8 @@ const provider = new Provider(issuer, {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: true },
     introspection: { enabled: true },
+    registration: { enabled: registration },
+    registrationManagement: { enabled: registration },
     revocation: { enabled: true },
     resourceIndicators: {
       enabled: true,
