@@ -14,29 +14,34 @@ import (
 func everyKey(a, b, c string) map[string]key {
 	r := broker.Route{Environment: a, Server: b}
 	keys := map[string]key{
-		fmt.Sprintf("server %q %q", a, b):          serverKey(r),
-		fmt.Sprintf("shared %q %q %q", a, b, c):    bindingKey(r, "", c),
-		fmt.Sprintf("head %q %q %q", a, b, c):      headKey(r, c),
-		fmt.Sprintf("version %q %q %q 1", a, b, c): versionKey(r, c, 1),
-		fmt.Sprintf("version %q %q %q 2", a, b, c): versionKey(r, c, 2),
-		fmt.Sprintf("tool %q %q %q", a, b, c):      toolKey(r, c),
-		fmt.Sprintf("agent %q %q", a, b):           agentKey(a, b),
-		fmt.Sprintf("index %q %q", a, b):           indexKey(r),
-		fmt.Sprintf("attempt %q %q %q", a, b, c):   attemptKey(a, b, c),
-		fmt.Sprintf("assignment %q %q", a, b):      assignmentKey(a, b),
-		fmt.Sprintf("policy set %q %q", a, b):      policySetKey(a, b),
-		fmt.Sprintf("name of set %q %q", a, b):     policySetNameKey(a, b),
-		fmt.Sprintf("use %q %q %q", a, b, c):       useKey(a, b, c),
-		fmt.Sprintf("sealed %q %q", a, b):          sealedKey(a, b),
-		fmt.Sprintf("name of sealed %q %q", a, b):  sealedNameKey(a, b),
-		fmt.Sprintf("marker %q p %q", a, b):        markerKey(a, broker.PrincipalMarker, b),
-		fmt.Sprintf("marker %q a %q", a, b):        markerKey(a, broker.AgentMarker, b),
-		fmt.Sprintf("marker %q s %q", a, b):        markerKey(a, broker.SessionMarker, b),
-		fmt.Sprintf("set %q %q", a, b):             keySetKey(a, b),
-		fmt.Sprintf("claim %q %q", a, b):           claimKey(a, b),
-		fmt.Sprintf("rolling %q", a):               rollingKeyKey(a, 20513),
-		fmt.Sprintf("window %q %q", a, b):          windowKey(broker.Quota{Environment: a, Subject: b}, time.Unix(0, 0)),
-		fmt.Sprintf("place %q %q", a, b):           placeKey(a, b, 0),
+		fmt.Sprintf("server %q %q", a, b):           serverKey(r),
+		fmt.Sprintf("shared %q %q %q", a, b, c):     bindingKey(r, "", c),
+		fmt.Sprintf("head %q %q %q", a, b, c):       headKey(r, c),
+		fmt.Sprintf("version %q %q %q 1", a, b, c):  versionKey(r, c, 1),
+		fmt.Sprintf("version %q %q %q 2", a, b, c):  versionKey(r, c, 2),
+		fmt.Sprintf("tool %q %q %q", a, b, c):       toolKey(r, c),
+		fmt.Sprintf("agent %q %q", a, b):            agentKey(a, b),
+		fmt.Sprintf("index %q %q", a, b):            indexKey(r),
+		fmt.Sprintf("attempt %q %q %q", a, b, c):    attemptKey(a, b, c),
+		fmt.Sprintf("assignment %q %q", a, b):       assignmentKey(a, b),
+		fmt.Sprintf("policy set %q %q", a, b):       policySetKey(a, b),
+		fmt.Sprintf("name of set %q %q", a, b):      policySetNameKey(a, b),
+		fmt.Sprintf("use %q %q %q", a, b, c):        useKey(a, b, c),
+		fmt.Sprintf("provider %q %q", a, b):         providerKey(a, b),
+		fmt.Sprintf("grant %q %q %q", a, b, c):      grantKey(broker.GrantKey{Environment: "e", Principal: a, Server: b, Origin: c}),
+		fmt.Sprintf("consent %q %q %q", a, b, c):    consentKey(broker.GrantKey{Environment: "e", Principal: "p", Server: a, Origin: b}, c),
+		fmt.Sprintf("registered %q %q %q", a, b, c): registeredKey(a, b, c),
+		fmt.Sprintf("handle %q %q %q", a, b, c):     handleKey(a, b, c),
+		fmt.Sprintf("sealed %q %q", a, b):           sealedKey(a, b),
+		fmt.Sprintf("name of sealed %q %q", a, b):   sealedNameKey(a, b),
+		fmt.Sprintf("marker %q p %q", a, b):         markerKey(a, broker.PrincipalMarker, b),
+		fmt.Sprintf("marker %q a %q", a, b):         markerKey(a, broker.AgentMarker, b),
+		fmt.Sprintf("marker %q s %q", a, b):         markerKey(a, broker.SessionMarker, b),
+		fmt.Sprintf("set %q %q", a, b):              keySetKey(a, b),
+		fmt.Sprintf("claim %q %q", a, b):            claimKey(a, b),
+		fmt.Sprintf("rolling %q", a):                rollingKeyKey(a, 20513),
+		fmt.Sprintf("window %q %q", a, b):           windowKey(broker.Quota{Environment: a, Subject: b}, time.Unix(0, 0)),
+		fmt.Sprintf("place %q %q", a, b):            placeKey(a, b, 0),
 	}
 	if b != "" { // without a principal it is the shared binding
 		keys[fmt.Sprintf("personal %q s %q %q", a, b, c)] = bindingKey(broker.Route{Environment: a, Server: "s"}, b, c)
@@ -88,7 +93,8 @@ func TestTheLongestIdsFitIntoAKey(t *testing.T) {
 	name, id := strings.Repeat("n", broker.MaxName), strings.Repeat("é", broker.MaxID/2)
 	r := broker.Route{Environment: name, Server: name}
 	for _, k := range []key{toolKey(r, id), agentKey(name, id), bindingKey(r, id, name), markerKey(name, broker.PrincipalMarker, id),
-		sealedKey(name, id), sealedNameKey(name, id), useKey(name, name, strings.Repeat("x", 53)), attemptKey(name, id, id), claimKey(name, id), versionKey(r, name, 1<<53), placeKey(name, id+name, 1_000_000)} {
+		sealedKey(name, id), sealedNameKey(name, id), useKey(name, name, strings.Repeat("x", 53)), attemptKey(name, id, id), claimKey(name, id), versionKey(r, name, 1<<53),
+		consentKey(broker.GrantKey{Environment: name, Principal: id, Server: name, Origin: name}, id), registeredKey(name, name, id), handleKey(name, name, id), placeKey(name, id+name, 1_000_000)} {
 		if len(k.pk) > 2048 || len(k.sk) > 1024 {
 			t.Fatalf("%d bytes of pk and %d of sk are more than DynamoDB takes", len(k.pk), len(k.sk))
 		}
@@ -158,4 +164,32 @@ func FuzzAPageBeginsRightAfterItsName(f *testing.F) {
 	f.Add("a/b", "a")
 	f.Add("", "\x00")
 	f.Fuzz(onEitherSide)
+}
+
+func TestThePageOfGrantsBeginsRightAfterItsGrant(t *testing.T) {
+	names := []string{"-", "-a", "0", "a", "a-", "a-b", "a0", "ab", "z", "zz", strings.Repeat("z", broker.MaxName)}
+	sorts := func(server, origin string) string {
+		return grantKey(broker.GrantKey{Environment: "e", Principal: "p", Server: server, Origin: origin}).sk
+	}
+	for _, a := range names {
+		for _, b := range names {
+			first, last := grantsAfter(a + "/" + b)
+			begin, end := grantsAfter("")
+			for _, c := range names {
+				for _, d := range names {
+					at := sorts(c, d)
+					if got, want := first <= at && at <= last, at > sorts(a, b); got != want {
+						t.Fatalf("%s/%s after %s/%s: %v, want %v", c, d, a, b, got, want)
+					}
+					if at < begin || at > end {
+						t.Fatalf("%s/%s is on no page", c, d)
+					}
+					stem := grantStem(a, b)
+					if mine := stem+"/" <= at && at <= stem+"0"; mine != (a == c && b == d) {
+						t.Fatalf("%s/%s read with %s/%s: %v", c, d, a, b, mine)
+					}
+				}
+			}
+		}
+	}
 }

@@ -165,9 +165,9 @@ func testExpiry(t *testing.T, e endpoint) {
 	env := environment()
 	_, err := s.CountCall(t.Context(), quota(env, 1), noon)
 	must(t, err, add(s, rollingKey(env, "key")), take(s, quota(env, 1), "r-1"), begin(s, attempt(env, "r-1")),
-		s.EndAttempt(t.Context(), ended(attempt(env, "r-1"))))
+		s.EndAttempt(t.Context(), ended(attempt(env, "r-1"))), s.AddHandle(t.Context(), handle(env)))
 	rows := dump(t, client(e.url, patient), tables.Transient, env)
-	if len(rows) != 4 {
+	if len(rows) != 5 {
 		t.Fatalf("%d rows", len(rows))
 	}
 	for _, r := range rows {
@@ -176,6 +176,8 @@ func testExpiry(t *testing.T, e endpoint) {
 			needed = time.Unix(today*24*60*60, 0).Add(broker.RollingKeyLife - broker.ClockSkew)
 		} else if strings.HasPrefix(pk, "attempt/") {
 			needed = noon.Add(broker.AttemptLife)
+		} else if strings.HasPrefix(pk, "handle/") {
+			needed = handle(env).Expires
 		}
 		expires, ok := r["expires"].(*types.AttributeValueMemberN)
 		if !ok {

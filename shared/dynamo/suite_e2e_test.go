@@ -94,6 +94,12 @@ func runAll(t *testing.T, e endpoint) {
 		"rows before rules":  testRowsBeforePolicies,
 		"undecodable rules":  testUndecodableRules,
 		"later rows":         testLaterRows,
+		"trips of grants":    testTripsOfGrants,
+		"pages of grants":    testPagesOfGrants,
+		"undecodable grants": testUndecodableGrants,
+		"index of due":       testIndexOfDue,
+		"faults of grants":   testFaultsOfGrants,
+		"ends between":       testEndsBetween,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, e) })
 	}
