@@ -1,0 +1,224 @@
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"bindery/shared/admin"
+	"bindery/shared/broker"
+	"bindery/shared/credential"
+	"bindery/shared/lambdahttp"
+)
+
+// Connection is one grant as its person sees it.
+type Connection struct {
+	Server    string    `json:"server"`
+	Provider  string    `json:"provider,omitempty"` // none: a key that was typed in
+	Scopes    []string  `json:"scopes,omitempty"`
+	Consented time.Time `json:"consented"`
+	Until     time.Time `json:"until,omitzero"`
+	State     string    `json:"state"` // active, dead, expired, revoked
+}
+
+type connections struct {
+	Connections []Connection `json:"connections"`
+	Next        string       `json:"next,omitempty"`
+}
+
+// Ended is the answer to a disconnection.
+type Ended struct {
+	Server string `json:"server"`
+	// Provider says what became of the tokens there: revoked, not_revoked (it
+	// cannot be asked, or did not answer), or none.
+	Provider string `json:"provider"`
+}
+
+// own serves the API of a person's connections. A bearer token is the only way
+// to say who one is, so that no page can make a browser do anything here.
+func (h *Handler) own(serve func(http.ResponseWriter, *http.Request, admin.Caller) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c := admin.Caller{Receipt: h.newReceipt(), RequestID: lambdahttp.RequestID(r.Context())}
+		w.Header().Set("Bindery-Receipt", c.Receipt)
+		var err error
+		if len(r.Header["Cookie"]) > 0 {
+			err = errCookie
+		} else if c.Principal, err = h.verifier.VerifyConnections(r.Context(), r); err == nil {
+			err = serve(w, r, c)
+		}
+		if err != nil {
+			h.problem(w, c.Receipt, err)
+		}
+	}
+}
+
+func (h *Handler) problem(w http.ResponseWriter, receipt string, err error) {
+	f := faultOf(err)
+	switch f.Status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		if challenge := h.verifier.ConnectionsChallenge(err); challenge != "" {
+			w.Header().Set("WWW-Authenticate", challenge)
+		}
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "1")
+	}
+	if f.Status >= http.StatusInternalServerError {
+		h.log.Error("request failed", "receipt", receipt, "status", f.Status, "cause", err.Error())
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(f.Status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"type": "urn:bindery:problem:" + f.Name, "title": f.Title, "status": f.Status})
+}
+
+func writeJSON(w http.ResponseWriter, body any) error {
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(body)
+}
+
+const pageSize = 50
+
+// list gives a page of one's own connections.
+func (h *Handler) list(w http.ResponseWriter, r *http.Request, c admin.Caller) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	limit := pageSize
+	if err == nil && query.Get("limit") != "" {
+		limit, err = strconv.Atoi(query.Get("limit"))
+	}
+	if err != nil || limit < 1 || limit > broker.MaxPage {
+		return broker.ErrInvalid
+	}
+	if err := h.desk.Read(r.Context(), c, about("list-connections", "list", c.Principal.ID, "")); err != nil {
+		return err
+	}
+	grants, next, err := h.grants.GrantsOf(r.Context(), h.environment, c.Principal.ID, query.Get("after"), limit)
+	if err != nil {
+		return err
+	}
+	answer := connections{Connections: []Connection{}, Next: next}
+	for _, g := range grants {
+		answer.Connections = append(answer.Connections, Connection{g.Server, g.Provider, g.Scopes, g.Consented, g.Until, h.stateOf(&g)})
+	}
+	return writeJSON(w, answer)
+}
+
+func (h *Handler) stateOf(g *broker.Grant) string {
+	switch {
+	case g.State != broker.Active:
+		return string(g.State)
+	case !g.Dead.IsZero():
+		return "dead"
+	case !g.Until.IsZero() && !h.now().Before(g.Until):
+		return "expired"
+	}
+	return "active"
+}
+
+// end disconnects one's own grants at a server, whatever origin it had when they
+// were given: first here, so that no call uses them any more, then at the
+// provider.
+func (h *Handler) end(w http.ResponseWriter, r *http.Request, c admin.Caller) error {
+	server := r.PathValue("server")
+	if broker.CheckName("server", server) != nil {
+		return broker.ErrNotFound
+	}
+	found, err := h.at(r.Context(), c.Principal.ID, server)
+	if err != nil {
+		return err
+	}
+	answer := Ended{Server: server, Provider: "none"}
+	change := admin.Change{Apply: func(ctx context.Context) error {
+		if len(found) == 0 {
+			return broker.ErrNotFound
+		}
+		for _, k := range found {
+			was, err := h.ended(ctx, k)
+			if err != nil {
+				return err
+			}
+			answer.Provider = worse(answer.Provider, h.revoke(ctx, was))
+		}
+		return nil
+	}}
+	if err := h.desk.Change(r.Context(), c, about("end-connection", "end", c.Principal.ID, server), change); err != nil {
+		return err
+	}
+	return writeJSON(w, answer)
+}
+
+func worse(one, other string) string {
+	if one == "not_revoked" || other == "none" {
+		return one
+	}
+	return other
+}
+
+// at finds a person's grants at a server.
+func (h *Handler) at(ctx context.Context, principal, server string) (found []broker.GrantKey, err error) {
+	for after := ""; ; {
+		grants, next, err := h.grants.GrantsOf(ctx, h.environment, principal, after, broker.MaxPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range grants {
+			if g.Server == server {
+				found = append(found, g.GrantKey)
+			}
+		}
+		if next == "" {
+			return found, nil
+		}
+		after = next
+	}
+}
+
+func (h *Handler) ended(ctx context.Context, k broker.GrantKey) (was broker.Grant, err error) {
+	for range 3 { // to end what has ended succeeds
+		if was, err = h.grants.EndGrant(ctx, k, broker.Deleted, h.now().UTC()); err == nil || errors.Is(err, broker.ErrNotFound) {
+			break
+		}
+	}
+	return was, err
+}
+
+// revoke ends a grant's tokens at the provider (RFC 7009). That it cannot does
+// not bring the grant back: it is gone here.
+func (h *Handler) revoke(ctx context.Context, was broker.Grant) string {
+	if was.Provider == "" || len(was.Sealed) == 0 {
+		return "none"
+	}
+	set, err := credential.OpenTokens(ctx, h.sealer, was.GrantKey, was.Sealed)
+	if err == nil {
+		err = h.revokeAt(ctx, was, set)
+	}
+	if err != nil {
+		h.log.Warn("tokens not revoked at the provider", "provider", was.Provider, "cause", err.Error())
+		return "not_revoked"
+	}
+	return "revoked"
+}
+
+func (h *Handler) revokeAt(ctx context.Context, was broker.Grant, set credential.TokenSet) error {
+	row, err := h.reads.Providers.Provider(ctx, h.environment, was.Provider)
+	if err != nil {
+		return err
+	}
+	s, err := h.reads.Catalogue.Snapshot(ctx, broker.Lookup{Route: broker.Route{Environment: h.environment, Server: was.Server}, Principal: was.Principal})
+	if err != nil {
+		return err
+	}
+	var server broker.Server // none: its metadata must not name where the tokens of another origin go
+	if s.Server != nil {
+		if origin, err := broker.OriginDigest(s.Server.URL); err == nil && origin == was.Origin {
+			server = *s.Server
+		}
+	}
+	party, err := h.known.Find(ctx, row, server, s.Stores, false)
+	if err != nil {
+		return err
+	}
+	return party.RevokeAll(ctx, set.Access, set.Refresh)
+}

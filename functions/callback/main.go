@@ -1,0 +1,34 @@
+// Command callback is the function behind the connect page and a person's own connections.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+
+	"bindery/functions/callback/handler"
+	"bindery/shared/config"
+	"bindery/shared/lambdahttp"
+	"bindery/shared/start"
+)
+
+func main() { start.Main(run) }
+
+func run(logger *slog.Logger) error {
+	settings, err := config.Load(os.Getenv)
+	if err != nil {
+		return err
+	}
+	aws, err := awsconfig.LoadDefaultConfig(context.Background())
+	if err != nil {
+		return err
+	}
+	h, err := handler.New(settings, aws, logger)
+	if err != nil {
+		return err
+	}
+	lambdahttp.Start(h, lambdahttp.Buffered, logger)
+	return nil
+}
