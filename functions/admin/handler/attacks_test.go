@@ -52,7 +52,7 @@ func TestNextNamesNoRowThatIsNotShown(t *testing.T) {
 }
 
 // TestAnOwnerDoesNotUndoAStop: not by a later end, not by aiming a stopped card
-// elsewhere, not by deleting it.
+// elsewhere or putting it behind another, not by deleting it.
 func TestAnOwnerDoesNotUndoAStop(t *testing.T) {
 	f := newFixture(t)
 	f.seed(t)
@@ -64,6 +64,7 @@ func TestAnOwnerDoesNotUndoAStop(t *testing.T) {
 	f.call(t, "owner", "PUT", path, strings.Replace(ended, "2020", "2090", 1), "If-Match", `"v2"`).want(t, 403, "forbidden")
 	f.call(t, "admin", "PUT", path, suspended, "If-Match", `"v2"`).want(t, 200, "")
 	f.call(t, "owner", "PUT", path, strings.Replace(suspended, `"dev"`, `"elsewhere"`, 1), "If-Match", `"v3"`).want(t, 403, "forbidden")
+	f.call(t, "owner", "PUT", path, strings.Replace(suspended, `"allow"`, `"priority":-1,"allow"`, 1), "If-Match", `"v3"`).want(t, 403, "forbidden")
 	f.call(t, "owner", "DELETE", path, nil, "If-Match", `"v3"`).want(t, 403, "forbidden")
 	f.call(t, "admin", "DELETE", path, nil, "If-Match", `"v3"`).want(t, 204, "")
 	const tool = "/servers/notes/tools/whoami"

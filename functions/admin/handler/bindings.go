@@ -191,7 +191,7 @@ func (h *Handler) putBinding(ctx context.Context, in *struct {
 	}
 	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
 		Before: viewOf(current.Version > 0, viewBinding(current, server)), After: viewBinding(next, server), Dry: in.DryRun, Fault: missing,
-		Apply: func(ctx context.Context) error { return h.registry.Bind(ctx, next) },
+		Apply: func(ctx context.Context) error { return h.bindAt(ctx, next, server) },
 	})
 	if err != nil {
 		return nil, fault(err)
@@ -201,6 +201,31 @@ func (h *Handler) putBinding(ctx context.Context, in *struct {
 	view := viewBinding(next, server)
 	view.Overlaps = overlaps
 	return &one[BindingView]{tag(next.Version), view}, nil
+}
+
+// bindAt stores a card for the origin that the server had when it was asked who
+// may: one that moves meanwhile is a conflict.
+func (h *Handler) bindAt(ctx context.Context, b broker.Binding, server broker.Server) error {
+	origin, err := broker.OriginDigest(server.URL)
+	if err != nil {
+		return err
+	}
+	registry := *h.registry
+	registry.Writer = cardsOf{registry.Writer, origin}
+	return registry.Bind(ctx, b)
+}
+
+// cardsOf stores cards of one origin only.
+type cardsOf struct {
+	broker.CatalogueWriter
+	origin string
+}
+
+func (w cardsOf) PutBinding(ctx context.Context, b broker.Binding) error {
+	if b.Origin != w.origin {
+		return broker.ErrConflict
+	}
+	return w.CatalogueWriter.PutBinding(ctx, b)
 }
 
 // overlaps compares a card with all others of its server.

@@ -11,17 +11,20 @@ import (
 )
 
 // bindingNeeds is what a change of a card takes: besides the change itself, the
-// right to bind each reference that was not on it.
+// right to bind each reference that was not on it, or was on it for another
+// origin: who may change a card may not by that send what is on it elsewhere.
 func (h *Handler) bindingNeeds(ctx context.Context, in BindingPath, server broker.Server, current, next broker.Binding) ([]admin.Need, error) {
 	on := bindingObject(in, server)
 	needs := append([]admin.Need{put(current.Version > 0, on)}, stateNeeds(string(current.State), string(next.State), on)...)
 	if reopens(current, next) {
 		needs = append(needs, need(policy.Resume, on))
 	}
+	origin, err := broker.OriginDigest(server.URL)
+	moved := err != nil || current.Origin != origin
 	var references []broker.Reference
 	var binds []admin.Need
 	for _, f := range next.Fields {
-		if !slices.Contains(current.Fields, f) {
+		if moved || !slices.Contains(current.Fields, f) {
 			references = append(references, f.Reference)
 			binds = append(binds, need(policy.Bind, admin.Object{Kind: referenceKind, Name: f.Reference.String()}))
 		}
@@ -29,19 +32,20 @@ func (h *Handler) bindingNeeds(ctx context.Context, in BindingPath, server broke
 	if !h.permits(ctx, needs) {
 		return append(needs, binds...), nil
 	}
-	binds, err := h.claimed(ctx, binds, references, server)
+	binds, err = h.claimed(ctx, binds, references, server)
 	return append(needs, binds...), err
 }
 
 // reopens reports whether a change lets calls pass that the card, as it stands,
-// refuses: a later end, or other callers and uses of a card that was stopped.
+// refuses: a later end, or other callers and uses of a card that was stopped, or
+// another card before it.
 func reopens(current, next broker.Binding) bool {
 	if current.Version == 0 {
 		return false
 	}
 	later := !current.Expires.IsZero() && (next.Expires.IsZero() || next.Expires.After(current.Expires))
 	stopped := current.State != broker.Active
-	return later || stopped && !reflect.DeepEqual([]any{current.Actor, current.Allow}, []any{next.Actor, next.Allow})
+	return later || stopped && !reflect.DeepEqual([]any{current.Actor, current.Allow, current.Priority}, []any{next.Actor, next.Allow, next.Priority})
 }
 
 // claimed tells the needs about references whose those are: of a group of the
