@@ -43,8 +43,7 @@ func (h *Handler) listAgents(ctx context.Context, in *struct{ Page }) (*listing[
 	if err := h.askList(ctx, "list-agents", admin.Object{Kind: agentKind}); err != nil {
 		return nil, err
 	}
-	read := func(p broker.Page) ([]broker.Agent, error) { return h.reader.Agents(ctx, h.environment, p) }
-	return listed(in.Page, read, func(a broker.Agent) string { return a.ID },
+	return listed(in.Page, h.agentList(ctx),
 		func(a broker.Agent) (AgentView, bool) {
 			return viewAgent(a), h.shows(ctx, a.State, agentObject(a.ID, a.Team))
 		})
@@ -54,16 +53,9 @@ func agentObject(id, team string) admin.Object {
 	return admin.Object{Kind: agentKind, Name: id, Owner: team}
 }
 
-func (h *Handler) liveAgent(ctx context.Context, id string) (broker.Agent, error) {
-	a, err := h.reader.Agent(ctx, h.environment, id)
-	if err == nil && a.State == broker.Deleted {
-		err = broker.ErrNotFound
-	}
-	return a, err
-}
-
 func (h *Handler) getAgent(ctx context.Context, in *AgentPath) (*one[AgentView], error) {
-	a, err := h.liveAgent(ctx, in.Agent)
+	a, err := h.reader.Agent(ctx, h.environment, in.Agent)
+	err = live(a.State, err)
 	if asked := h.ask(ctx, "get-agent", agentObject(in.Agent, a.Team)); asked != nil {
 		return nil, asked
 	}
@@ -73,11 +65,13 @@ func (h *Handler) getAgent(ctx context.Context, in *AgentPath) (*one[AgentView],
 	return &one[AgentView]{tag(a.Version), viewAgent(a)}, nil
 }
 
-func (h *Handler) putAgent(ctx context.Context, in *struct {
+type putAgentInput struct {
 	AgentPath
 	Condition
 	Body AgentBody
-}) (*one[AgentView], error) {
+}
+
+func (h *Handler) putAgent(ctx context.Context, in *putAgentInput) (*one[AgentView], error) {
 	version, err := in.version()
 	if err != nil {
 		return nil, fault(err)
@@ -136,6 +130,14 @@ func riskOf(name string) broker.Risk {
 		}
 	}
 	return 0 // no enum lets this through
+}
+
+// live turns what was deleted into what is not there.
+func live(state broker.State, err error) error {
+	if err == nil && state == broker.Deleted {
+		return broker.ErrNotFound
+	}
+	return err
 }
 
 func isMissing(err error) bool { return errors.Is(err, broker.ErrNotFound) }

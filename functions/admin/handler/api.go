@@ -89,32 +89,26 @@ type listing[T any] struct {
 
 // listed makes a page of the rows that are shown to the caller. It reads on past
 // those that are not, so that next never names one of them.
-func listed[R, T any](p Page, read func(broker.Page) ([]R, error), name func(R) string, view func(R) (T, bool)) (*listing[T], error) {
+func listed[R, T any](p Page, l list[R], view func(R) (T, bool)) (*listing[T], error) {
 	out := &listing[T]{}
 	out.Body.Items = []T{}
 	last := "" // that was shown
-	for rows := (broker.Page{After: p.After, Limit: broker.MaxPage}); ; {
-		found, err := read(rows)
+	for r, err := range l.after(p.After) {
 		if err != nil {
 			return nil, fault(err)
 		}
-		for _, r := range found {
-			v, shown := view(r)
-			switch {
-			case !shown:
-			case len(out.Body.Items) == p.Limit:
-				out.Body.Next = last
-				return out, nil
-			default:
-				out.Body.Items = append(out.Body.Items, v)
-				last = name(r)
-			}
-		}
-		if len(found) < rows.Limit {
+		v, shown := view(r)
+		switch {
+		case !shown:
+		case len(out.Body.Items) == p.Limit:
+			out.Body.Next = last
 			return out, nil
+		default:
+			out.Body.Items = append(out.Body.Items, v)
+			last = l.name(r)
 		}
-		rows.After = name(found[len(found)-1])
 	}
+	return out, nil
 }
 
 // one is one row with its tag.

@@ -182,7 +182,7 @@ func (h *Handler) extra(ctx context.Context, document Catalogue, s standing) []s
 	}
 	for name, row := range s.stores {
 		_, named := document.Stores[name]
-		look(named, row.State, admin.Object{Kind: storeKind, Name: name})
+		look(named, row.State, storeObject(name))
 	}
 	for id, row := range s.agents {
 		_, named := document.Agents[id]

@@ -3,7 +3,6 @@ package handler
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"bindery/shared/admin"
 	"bindery/shared/broker"
@@ -124,27 +123,17 @@ func (h *Handler) missing(ctx context.Context, s broker.Server) (list []string, 
 
 // missingBinding reads bindings until it finds one that can serve calls.
 func (h *Handler) missingBinding(ctx context.Context, s broker.Server) (string, error) {
-	origin, _ := broker.OriginDigest(s.URL)
 	lack := lacksBinding
-	for page := (broker.Page{Limit: broker.MaxPage}); ; {
-		rows, err := h.reader.Bindings(ctx, h.route(s.Name), page)
-		if err != nil {
+	for b, err := range h.bindingList(ctx, s.Name).after("") {
+		switch {
+		case err != nil:
 			return "", err
+		case b.State != broker.Active || ended(b, h.now()):
+		case madeFor(b, s):
+			return "", nil
+		default:
+			lack = lacksRebinding
 		}
-		for _, b := range rows {
-			switch {
-			case b.State != broker.Active || ended(b.Expires, h.now()):
-			case b.Origin == origin:
-				return "", nil
-			default:
-				lack = lacksRebinding
-			}
-		}
-		if len(rows) < page.Limit {
-			return lack, nil
-		}
-		page.After = rows[len(rows)-1].Name
 	}
+	return lack, nil
 }
-
-func ended(end, now time.Time) bool { return !end.IsZero() && !now.Before(end) }

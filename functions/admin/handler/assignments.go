@@ -59,10 +59,7 @@ func (h *Handler) listAssignments(ctx context.Context, in *struct{ Page }) (*lis
 	if err := h.askList(ctx, "list-assignments", admin.Object{Kind: assignmentKind}); err != nil {
 		return nil, err
 	}
-	read := func(p broker.Page) ([]broker.Assignment, error) {
-		return h.assignments.Assignments(ctx, h.environment, p)
-	}
-	return listed(in.Page, read, func(a broker.Assignment) string { return a.Name },
+	return listed(in.Page, h.assignmentList(ctx),
 		func(a broker.Assignment) (AssignmentView, bool) {
 			return viewAssignment(a), h.shows(ctx, a.State, assignmentObject(ctx, a.Name, a))
 		})
@@ -70,9 +67,7 @@ func (h *Handler) listAssignments(ctx context.Context, in *struct{ Page }) (*lis
 
 func (h *Handler) getAssignment(ctx context.Context, in *AssignmentPath) (*one[AssignmentView], error) {
 	a, err := h.assignments.Assignment(ctx, h.environment, in.Assignment)
-	if err == nil && a.State == broker.Deleted {
-		err = broker.ErrNotFound
-	}
+	err = live(a.State, err)
 	if asked := h.ask(ctx, "get-assignment", assignmentObject(ctx, in.Assignment, a)); asked != nil {
 		return nil, asked
 	}
@@ -82,11 +77,13 @@ func (h *Handler) getAssignment(ctx context.Context, in *AssignmentPath) (*one[A
 	return &one[AssignmentView]{tag(a.Version), viewAssignment(a)}, nil
 }
 
-func (h *Handler) putAssignment(ctx context.Context, in *struct {
+type putAssignmentInput struct {
 	AssignmentPath
 	Condition
 	Body AssignmentBody
-}) (*one[AssignmentView], error) {
+}
+
+func (h *Handler) putAssignment(ctx context.Context, in *putAssignmentInput) (*one[AssignmentView], error) {
 	version, err := in.version()
 	if err != nil {
 		return nil, fault(err)

@@ -101,8 +101,7 @@ func (h *Handler) listBindings(ctx context.Context, in *struct {
 		return nil, fault(err)
 	}
 	var cards []card
-	read := func(p broker.Page) ([]broker.Binding, error) { return h.reader.Bindings(ctx, h.route(in.Server), p) }
-	out, err := listed(in.Page, read, func(b broker.Binding) string { return b.Name }, func(b broker.Binding) (BindingView, bool) {
+	out, err := listed(in.Page, h.bindingList(ctx, in.Server), func(b broker.Binding) (BindingView, bool) {
 		if b.State != broker.Deleted {
 			cards = append(cards, card{server, b})
 		}
@@ -146,9 +145,8 @@ func (h *Handler) card(ctx context.Context, id string, in BindingPath, read func
 	server, err := h.liveServer(ctx, in.Server)
 	var b broker.Binding
 	if err == nil {
-		if b, err = read(); err == nil && b.State == broker.Deleted {
-			err = broker.ErrNotFound
-		}
+		b, err = read()
+		err = live(b.State, err)
 	}
 	if asked := h.ask(ctx, id, bindingObject(in, server)); asked != nil {
 		return card{}, asked
@@ -159,11 +157,13 @@ func (h *Handler) card(ctx context.Context, id string, in BindingPath, read func
 	return card{server, b}, nil
 }
 
-func (h *Handler) putBinding(ctx context.Context, in *struct {
+type putBindingInput struct {
 	BindingPath
 	Condition
 	Body BindingBody
-}) (*one[BindingView], error) {
+}
+
+func (h *Handler) putBinding(ctx context.Context, in *putBindingInput) (*one[BindingView], error) {
 	version, err := in.version()
 	if err != nil {
 		return nil, fault(err)
@@ -230,19 +230,11 @@ func (w cardsOf) PutBinding(ctx context.Context, b broker.Binding) error {
 
 // overlaps compares a card with all others of its server.
 func (h *Handler) overlaps(ctx context.Context, b *broker.Binding) (found []Overlap, err error) {
-	for page := (broker.Page{Limit: broker.MaxPage}); ; {
-		rows, err := h.reader.Bindings(ctx, h.route(b.Server), page)
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range broker.Overlaps(b, rows) {
-			found = append(found, Overlap{o.Binding, string(o.Effect)})
-		}
-		if len(rows) < page.Limit {
-			return found, nil
-		}
-		page.After = rows[len(rows)-1].Name
+	rows, err := h.bindingList(ctx, b.Server).all()
+	for _, o := range broker.Overlaps(b, rows) {
+		found = append(found, Overlap{o.Binding, string(o.Effect)})
 	}
+	return found, err
 }
 
 func (h *Handler) deleteBinding(ctx context.Context, in *struct {

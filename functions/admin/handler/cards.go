@@ -2,6 +2,7 @@ package handler
 
 import (
 	"fmt"
+	"time"
 
 	"bindery/shared/broker"
 )
@@ -28,8 +29,7 @@ func (b BindingBody) row(environment, server, name string, version int64) (broke
 }
 
 func viewBinding(b broker.Binding, server broker.Server) BindingView {
-	origin, err := broker.OriginDigest(server.URL)
-	v := BindingView{Name: b.Name, Server: b.Server, Environment: b.Environment, Version: b.Version, Pending: b.Origin != "" && (err != nil || b.Origin != origin),
+	v := BindingView{Name: b.Name, Server: b.Server, Environment: b.Environment, Version: b.Version, Pending: b.Origin != "" && !madeFor(b, server),
 		BindingBody: BindingBody{Actor: Actor{Principal: b.Actor.Principal, Agent: b.Actor.Agent, Group: b.Actor.Group, Anyone: b.Actor.Anyone},
 			Priority: b.Priority, Allow: Allow{Tools: b.Allow.Tools, Prompts: b.Allow.Prompts, Resources: b.Allow.Resources},
 			Mode: string(b.Mode), Source: string(b.Source), Owner: b.Owner, State: string(b.State), Fields: []Field{}}}
@@ -44,4 +44,15 @@ func viewBinding(b broker.Binding, server broker.Server) BindingView {
 		v.Fields = append(v.Fields, Field{Name: f.Name, Reference: f.Reference.String()})
 	}
 	return v
+}
+
+// madeFor reports whether a card was made for the origin that its server has.
+func madeFor(b broker.Binding, s broker.Server) bool {
+	origin, err := broker.OriginDigest(s.URL)
+	return err == nil && b.Origin == origin
+}
+
+// ended reports whether a card's end is over.
+func ended(b broker.Binding, now time.Time) bool {
+	return !b.Expires.IsZero() && !now.Before(b.Expires)
 }

@@ -55,54 +55,28 @@ func (h *Handler) standing(ctx context.Context, of func(server string) bool) (s 
 	if s.environment, err = h.reader.Environment(ctx, h.environment); err != nil && !isMissing(err) {
 		return s, err
 	}
-	env := h.environment
-	if s.stores, err = all(func(p broker.Page) ([]broker.Store, error) { return h.reader.Stores(ctx, env, p) }, func(r broker.Store) string { return r.Name }); err != nil {
+	if s.stores, err = h.storeList(ctx).named(); err != nil {
 		return s, err
 	}
-	if s.agents, err = all(func(p broker.Page) ([]broker.Agent, error) { return h.reader.Agents(ctx, env, p) }, func(r broker.Agent) string { return r.ID }); err != nil {
+	if s.agents, err = h.agentList(ctx).named(); err != nil {
 		return s, err
 	}
-	if s.assignments, err = all(func(p broker.Page) ([]broker.Assignment, error) { return h.assignments.Assignments(ctx, env, p) },
-		func(r broker.Assignment) string { return r.Name }); err != nil {
+	if s.assignments, err = h.assignmentList(ctx).named(); err != nil {
 		return s, err
 	}
-	if s.servers, err = all(func(p broker.Page) ([]broker.Server, error) { return h.reader.Servers(ctx, env, p) }, func(r broker.Server) string { return r.Name }); err != nil {
+	if s.servers, err = h.serverList(ctx).named(); err != nil {
 		return s, err
 	}
 	for name, server := range s.servers {
 		if !of(name) || server.State == broker.Deleted {
 			continue
 		}
-		if err := h.belongings(ctx, name, &s); err != nil {
+		if s.tools[name], err = h.toolList(ctx, name).named(); err != nil {
+			return s, err
+		}
+		if s.bindings[name], err = h.bindingList(ctx, name).named(); err != nil {
 			return s, err
 		}
 	}
 	return s, nil
-}
-
-func (h *Handler) belongings(ctx context.Context, server string, s *standing) (err error) {
-	route := h.route(server)
-	if s.tools[server], err = all(func(p broker.Page) ([]broker.Tool, error) { return h.reader.Tools(ctx, route, p) }, func(r broker.Tool) string { return r.Name }); err != nil {
-		return err
-	}
-	s.bindings[server], err = all(func(p broker.Page) ([]broker.Binding, error) { return h.reader.Bindings(ctx, route, p) }, func(r broker.Binding) string { return r.Name })
-	return err
-}
-
-// all reads every row of a list.
-func all[R any](read func(broker.Page) ([]R, error), name func(R) string) (map[string]R, error) {
-	found := map[string]R{}
-	for page := (broker.Page{Limit: broker.MaxPage}); ; {
-		rows, err := read(page)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range rows {
-			found[name(r)] = r
-		}
-		if len(rows) < page.Limit {
-			return found, nil
-		}
-		page.After = name(rows[len(rows)-1])
-	}
 }

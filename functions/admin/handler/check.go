@@ -2,7 +2,6 @@ package handler
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -103,17 +102,8 @@ func (h *Handler) usableStore(ctx context.Context, name string) (store broker.St
 	case store.State != broker.Active:
 		return store, nil, &broker.Refusal{Reason: broker.StoreUnregistered}
 	}
-	for page := (broker.Page{Limit: broker.MaxPage}); ; {
-		rows, err := h.reader.Stores(ctx, h.environment, page)
-		if err != nil {
-			return store, nil, err
-		}
-		all = append(all, rows...)
-		if len(rows) < page.Limit {
-			return store, all, nil
-		}
-		page.After = rows[len(rows)-1].Name
-	}
+	all, err = h.storeList(ctx).all()
+	return store, all, err
 }
 
 // maxSomeUsed is how many uses a check looks at.
@@ -137,7 +127,7 @@ func (h *Handler) someUsed(ctx context.Context, store string) (used []broker.Ref
 // usedNow reads the card of a use, and reports whether it still has the reference.
 func (h *Handler) usedNow(ctx context.Context, u broker.Use) (broker.Binding, bool, error) {
 	b, err := h.reader.Binding(ctx, u.Route, u.Binding)
-	if errors.Is(err, broker.ErrNotFound) {
+	if isMissing(err) {
 		return b, false, nil
 	}
 	if err != nil || b.State == broker.Deleted {

@@ -46,10 +46,12 @@ func (h *Handler) getEnvironment(ctx context.Context, _ *struct{}) (*one[Environ
 	return &one[EnvironmentView]{tag(e.Version), viewEnvironment(e)}, nil
 }
 
-func (h *Handler) putEnvironment(ctx context.Context, in *struct {
+type putEnvironmentInput struct {
 	Condition
 	Body EnvironmentBody
-}) (*one[EnvironmentView], error) {
+}
+
+func (h *Handler) putEnvironment(ctx context.Context, in *putEnvironmentInput) (*one[EnvironmentView], error) {
 	version, err := in.version()
 	if err != nil {
 		return nil, fault(err)

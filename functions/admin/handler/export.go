@@ -84,7 +84,7 @@ func (e *exporting) document(s standing) (c Catalogue, err error) {
 func (e *exporting) shared(s standing, c *Catalogue) {
 	c.Stores, c.Agents, c.Assignments = map[string]StoreBody{}, map[string]AgentBody{}, map[string]AssignmentBody{}
 	for name, row := range s.stores {
-		if e.shows(row.State, admin.Object{Kind: storeKind, Name: name}) {
+		if e.shows(row.State, storeObject(name)) {
 			c.Stores[name] = viewStore(row).StoreBody
 		}
 	}

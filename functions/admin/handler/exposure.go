@@ -5,6 +5,7 @@ import (
 	"context"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func (h *Handler) exposed(ctx context.Context, of subject, after string, limit i
 			return h.uses.UsesOfStore(ctx, h.environment, of.id, after, limit)
 		})
 	case broker.SeenBinding:
-		server, binding := cutPair(of.id)
+		server, binding, _ := strings.Cut(of.id, "/")
 		items, err = h.exposedOf(ctx, []broker.Use{{Route: h.route(server), Binding: binding}})
 		return items, "", err
 	case broker.SeenPrincipal, broker.SeenAgent:
@@ -178,28 +179,13 @@ func (h *Handler) signsIn(ctx context.Context, r broker.Reference) ([]string, er
 	if r.IsZero() {
 		return names, nil
 	}
-	stores, err := h.allStores(ctx)
+	stores, err := h.storeList(ctx).all()
 	for _, s := range stores {
 		if s.State != broker.Deleted && s.Auth.Credential.WithoutKey() == r {
 			names = append(names, s.Name)
 		}
 	}
 	return names, err
-}
-
-// allStores reads the environment's registrations: there are few.
-func (h *Handler) allStores(ctx context.Context) (all []broker.Store, err error) {
-	for page := (broker.Page{Limit: broker.MaxPage}); ; {
-		stores, err := h.reader.Stores(ctx, h.environment, page)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, stores...)
-		if len(stores) < page.Limit {
-			return all, nil
-		}
-		page.After = stores[len(stores)-1].Name
-	}
 }
 
 func viewExposed(s broker.Server, b broker.Binding, of broker.Reference) ExposedBinding {

@@ -38,7 +38,7 @@ func (h *Handler) importServers(ctx context.Context, in *struct {
 	Body   ImportBody
 }) (*struct{ Body Imported }, error) {
 	end := h.now().Add(applyTime)
-	if err := h.ask(ctx, "import", admin.Object{Kind: storeKind, Name: in.Body.Store}); err != nil {
+	if err := h.ask(ctx, "import", storeObject(in.Body.Store)); err != nil {
 		return nil, err
 	}
 	entries, ok := in.Body.Document["mcpServers"].(map[string]any)
@@ -172,11 +172,7 @@ func (h *Handler) valuePieces(u *clientFile, server string) []piece {
 	path := serverObject(server, "").Path()
 	return []piece{{on: admin.Object{Kind: valueKind, Name: name}, fault: err, after: []string{path}, only: path, next: map[string]any{"value": ""},
 		put: func(ctx context.Context, c Condition) error {
-			_, err := h.putValue(ctx, &struct {
-				ValuePath
-				DryRun bool `query:"dry_run" doc:"Judge and record the request, store nothing"`
-				Body   ValueBody
-			}{ValuePath{name}, c.DryRun, ValueBody{server, string(text)}})
+			_, err := h.putValue(ctx, &putValueInput{ValuePath{name}, c.DryRun, ValueBody{server, string(text)}})
 			return err
 		}}}
 }

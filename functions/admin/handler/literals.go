@@ -126,7 +126,7 @@ func (s *scan) text(text, at string, names bool) {
 	if !found || len(s.found) == maxFindings {
 		return
 	}
-	w := Wrong{Location: s.h.place(at), Message: "it looks like " + string(finding.Rule)}
+	w := Wrong{Location: s.h.location(at), Message: "it looks like " + string(finding.Rule)}
 	if !slices.Contains(s.found, w) {
 		s.found = append(s.found, w)
 	}

@@ -100,21 +100,15 @@ func (t *tour) run(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 	}
-	for page := (broker.Page{After: name, Limit: broker.MaxPage}); ; {
-		servers, err := t.reader.Servers(ctx, t.environment, page)
+	for s, err := range t.serverList(ctx).after(name) {
 		if err != nil {
 			return false, err
 		}
-		for _, s := range servers {
-			if done, err := t.through(ctx, s, ""); err != nil || !done {
-				return false, err
-			}
+		if done, err := t.through(ctx, s, ""); err != nil || !done {
+			return false, err
 		}
-		if len(servers) < page.Limit {
-			return true, nil
-		}
-		page.After = servers[len(servers)-1].Name
 	}
+	return true, nil
 }
 
 // through goes through one server's live cards.

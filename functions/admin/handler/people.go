@@ -3,7 +3,6 @@ package handler
 import (
 	"cmp"
 	"context"
-	"strings"
 	"time"
 )
 
@@ -56,10 +55,4 @@ func (h *Handler) seenPeople(ctx context.Context, in *struct {
 		rows = append(rows, []string{v.Principal, v.Agent, v.Server, v.Binding, clock(&v.First), clock(&v.Last)})
 	}
 	return newSheet(in.Format, out, out.Next, &lag, []string{"principal", "agent", "server", "binding", "first", "last"}, rows), nil
-}
-
-// cutPair takes "server/binding" apart.
-func cutPair(pair string) (server, binding string) {
-	server, binding, _ = strings.Cut(pair, "/")
-	return server, binding
 }

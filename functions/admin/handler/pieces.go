@@ -63,14 +63,10 @@ func body(there bool, state broker.State, b any) any {
 
 func (h *Handler) storePiece(name string, b StoreBody, row broker.Store) piece {
 	next, err := b.row(h.environment, name, 0)
-	return piece{on: admin.Object{Kind: storeKind, Name: name}, version: row.Version, fault: err,
+	return piece{on: storeObject(name), version: row.Version, fault: err,
 		current: body(row.Version > 0, row.State, viewStore(row).StoreBody), next: viewStore(next).StoreBody,
 		put: func(ctx context.Context, c Condition) error {
-			_, err := h.putStore(ctx, &struct {
-				StorePath
-				Condition
-				Body StoreBody
-			}{StorePath{name}, c, b})
+			_, err := h.putStore(ctx, &putStoreInput{StorePath{name}, c, b})
 			return err
 		}}
 }
@@ -80,11 +76,7 @@ func (h *Handler) serverPiece(name string, b ServerBody, row broker.Server) piec
 	return piece{on: serverObject(name, row.Owner), version: row.Version, fault: err,
 		current: body(row.Version > 0, row.State, viewServer(row).ServerBody), next: viewServer(next).ServerBody,
 		put: func(ctx context.Context, c Condition) error {
-			_, err := h.putServer(ctx, &struct {
-				ServerPath
-				Condition
-				Body ServerBody
-			}{ServerPath{name}, c, b})
+			_, err := h.putServer(ctx, &putServerInput{ServerPath{name}, c, b})
 			return err
 		}}
 }
@@ -94,11 +86,7 @@ func (h *Handler) toolPiece(in ToolPath, b ToolBody, s standing) piece {
 	return piece{on: toolObject(in, server), version: row.Version, after: []string{serverObject(in.Server, "").Path()},
 		current: body(row.Version > 0, row.State, viewTool(row).ToolBody), next: b,
 		put: func(ctx context.Context, c Condition) error {
-			_, err := h.putTool(ctx, &struct {
-				ToolPath
-				Condition
-				Body ToolBody
-			}{in, c, b})
+			_, err := h.putTool(ctx, &putToolInput{in, c, b})
 			return err
 		}}
 }
@@ -109,24 +97,16 @@ func (h *Handler) agentPiece(id string, b AgentBody, row broker.Agent) piece {
 	return piece{on: agentObject(id, row.Team), version: row.Version,
 		current: body(row.Version > 0, row.State, viewAgent(row).AgentBody), next: next,
 		put: func(ctx context.Context, c Condition) error {
-			_, err := h.putAgent(ctx, &struct {
-				AgentPath
-				Condition
-				Body AgentBody
-			}{AgentPath{id}, c, b})
+			_, err := h.putAgent(ctx, &putAgentInput{AgentPath{id}, c, b})
 			return err
 		}}
 }
 
 func (h *Handler) assignmentPiece(ctx context.Context, name string, b AssignmentBody, row broker.Assignment) piece {
-	return piece{on: assignmentObject(ctx, name, row), version: row.Version, after: []string{admin.Object{Kind: storeKind, Name: b.Store}.Path()},
+	return piece{on: assignmentObject(ctx, name, row), version: row.Version, after: []string{storeObject(b.Store).Path()},
 		current: body(row.Version > 0, row.State, viewAssignment(row).AssignmentBody), next: b,
 		put: func(ctx context.Context, c Condition) error {
-			_, err := h.putAssignment(ctx, &struct {
-				AssignmentPath
-				Condition
-				Body AssignmentBody
-			}{AssignmentPath{name}, c, b})
+			_, err := h.putAssignment(ctx, &putAssignmentInput{AssignmentPath{name}, c, b})
 			return err
 		}}
 }
@@ -137,11 +117,7 @@ func (h *Handler) bindingPiece(in BindingPath, b BindingBody, s standing) piece 
 	return piece{on: bindingObject(in, server), version: row.Version, fault: err, after: []string{serverObject(in.Server, "").Path()},
 		current: body(row.Version > 0, row.State, viewBinding(row, server).BindingBody), next: viewBinding(next, server).BindingBody,
 		put: func(ctx context.Context, c Condition) error {
-			_, err := h.putBinding(ctx, &struct {
-				BindingPath
-				Condition
-				Body BindingBody
-			}{in, c, b})
+			_, err := h.putBinding(ctx, &putBindingInput{in, c, b})
 			return err
 		}}
 }
@@ -150,10 +126,7 @@ func (h *Handler) environmentPiece(b EnvironmentBody, row broker.Environment) pi
 	return piece{on: h.environmentObject(), version: row.Version,
 		current: body(row.Version > 0, row.State, viewEnvironment(row).EnvironmentBody), next: b,
 		put: func(ctx context.Context, c Condition) error {
-			_, err := h.putEnvironment(ctx, &struct {
-				Condition
-				Body EnvironmentBody
-			}{c, b})
+			_, err := h.putEnvironment(ctx, &putEnvironmentInput{c, b})
 			return err
 		}}
 }

@@ -79,8 +79,7 @@ func (h *Handler) listPolicySets(ctx context.Context, in *struct{ Page }) (*list
 	if err := h.askList(ctx, "list-policy-sets", policyObject("")); err != nil {
 		return nil, err
 	}
-	read := func(p broker.Page) ([]broker.PolicySet, error) { return h.sets.PolicySetNames(ctx, h.environment, p) }
-	return listed(in.Page, read, func(s broker.PolicySet) string { return s.ID },
+	return listed(in.Page, h.policySetList(ctx),
 		func(s broker.PolicySet) (PolicySetName, bool) {
 			return PolicySetName{s.ID, s.At, s.By}, h.shows(ctx, broker.Active, policyObject(s.ID))
 		})
@@ -110,10 +109,12 @@ func (h *Handler) policySet(ctx context.Context, id string) (broker.PolicySet, e
 	return s, err
 }
 
-func (h *Handler) postPolicySet(ctx context.Context, in *struct {
+type postPolicySetInput struct {
 	DryRun bool `query:"dry_run" doc:"Check and record, store nothing"`
 	Body   PolicySetBody
-}) (*struct{ Body StoredPolicySet }, error) {
+}
+
+func (h *Handler) postPolicySet(ctx context.Context, in *postPolicySetInput) (*struct{ Body StoredPolicySet }, error) {
 	c := callerOf(ctx)
 	set := broker.PolicySet{Environment: h.environment, ID: policy.DocumentID(in.Body.Text, in.Body.Tests), Text: in.Body.Text, Tests: in.Body.Tests,
 		At: h.now().UTC(), By: c.Principal.ID}

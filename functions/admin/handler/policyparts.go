@@ -76,10 +76,7 @@ func (h *Handler) policyPieces(c Catalogue, s standing) (sets []piece, environme
 func (h *Handler) policySetPiece(b PolicySetBody, stored bool) piece {
 	return piece{on: policyObject(b.id()), current: body(stored, broker.Active, b), next: b,
 		put: func(ctx context.Context, c Condition) error {
-			_, err := h.postPolicySet(ctx, &struct {
-				DryRun bool `query:"dry_run" doc:"Check and record, store nothing"`
-				Body   PolicySetBody
-			}{c.DryRun, b})
+			_, err := h.postPolicySet(ctx, &postPolicySetInput{c.DryRun, b})
 			return err
 		}}
 }

@@ -54,7 +54,7 @@ func (h *Handler) listPosture(ctx context.Context, in *Table) (*sheet, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, pageTime)
 	defer cancel()
-	stores, err := h.allStores(ctx)
+	stores, err := h.storeList(ctx).all()
 	if err != nil {
 		return nil, fault(err)
 	}

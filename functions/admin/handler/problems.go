@@ -173,14 +173,14 @@ func (h *Handler) foreign(ctx huma.Context, _ string, v any) (any, error) {
 	p := problem(k, "")
 	p.Status = m.Status
 	for _, e := range m.Errors {
-		p.Errors = append(p.Errors, Wrong{Location: h.place(e.Location), Message: said(e.Message)})
+		p.Errors = append(p.Errors, Wrong{Location: h.location(e.Location), Message: said(e.Message)})
 	}
 	return p, nil
 }
 
-// place names where a request was wrong by names of this API only, as far as
+// location names where a request was wrong by names of this API only, as far as
 // they go: what follows is the caller's own.
-func (h *Handler) place(location string) string {
+func (h *Handler) location(location string) string {
 	parts := strings.Split(location, ".")
 	for i, part := range parts[1:] {
 		named := byName(parts[i]) && broker.CheckName("name", part) == nil // as in an address

@@ -80,8 +80,7 @@ func (h *Handler) listServers(ctx context.Context, in *struct{ Page }) (*listing
 	if err := h.askList(ctx, "list-servers", admin.Object{Kind: serverKind}); err != nil {
 		return nil, err
 	}
-	read := func(p broker.Page) ([]broker.Server, error) { return h.reader.Servers(ctx, h.environment, p) }
-	return listed(in.Page, read, func(s broker.Server) string { return s.Name },
+	return listed(in.Page, h.serverList(ctx),
 		func(s broker.Server) (ServerView, bool) {
 			return viewServer(s), h.shows(ctx, s.State, serverObject(s.Name, s.Owner))
 		})
@@ -90,10 +89,7 @@ func (h *Handler) listServers(ctx context.Context, in *struct{ Page }) (*listing
 // liveServer reads a server that is not deleted.
 func (h *Handler) liveServer(ctx context.Context, name string) (broker.Server, error) {
 	s, err := h.reader.Server(ctx, h.route(name))
-	if err == nil && s.State == broker.Deleted {
-		err = broker.ErrNotFound
-	}
-	return s, err
+	return s, live(s.State, err)
 }
 
 func (h *Handler) getServer(ctx context.Context, in *ServerPath) (*one[ServerView], error) {
@@ -111,11 +107,13 @@ func (h *Handler) getServer(ctx context.Context, in *ServerPath) (*one[ServerVie
 	return &one[ServerView]{tag(s.Version), view}, nil
 }
 
-func (h *Handler) putServer(ctx context.Context, in *struct {
+type putServerInput struct {
 	ServerPath
 	Condition
 	Body ServerBody
-}) (*one[ServerView], error) {
+}
+
+func (h *Handler) putServer(ctx context.Context, in *putServerInput) (*one[ServerView], error) {
 	current, next, err := h.serverChange(ctx, in.Server, in.Condition, in.Body)
 	if err != nil {
 		return nil, fault(err)

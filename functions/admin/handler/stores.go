@@ -55,8 +55,7 @@ func (h *Handler) listStores(ctx context.Context, in *struct{ Page }) (*listing[
 	if err := h.askList(ctx, "list-stores", admin.Object{Kind: storeKind}); err != nil {
 		return nil, err
 	}
-	read := func(p broker.Page) ([]broker.Store, error) { return h.reader.Stores(ctx, h.environment, p) }
-	return listed(in.Page, read, func(s broker.Store) string { return s.Name },
+	return listed(in.Page, h.storeList(ctx),
 		func(s broker.Store) (StoreView, bool) {
 			return viewStore(s), h.shows(ctx, s.State, storeObject(s.Name))
 		})
@@ -66,9 +65,7 @@ func storeObject(name string) admin.Object { return admin.Object{Kind: storeKind
 
 func (h *Handler) getStore(ctx context.Context, in *StorePath) (*one[StoreView], error) {
 	s, err := h.reader.Store(ctx, h.environment, in.Store)
-	if err == nil && s.State == broker.Deleted {
-		err = broker.ErrNotFound
-	}
+	err = live(s.State, err)
 	if asked := h.ask(ctx, "get-store", storeObject(in.Store)); asked != nil {
 		return nil, asked
 	}
@@ -96,11 +93,13 @@ func (h *Handler) deleteStore(ctx context.Context, in *struct {
 	return nil, h.erase(ctx, op, viewStore(current), in.DryRun, err, func(ctx context.Context) error { return h.registry.Writer.PutStore(ctx, next) })
 }
 
-func (h *Handler) putStore(ctx context.Context, in *struct {
+type putStoreInput struct {
 	StorePath
 	Condition
 	Body StoreBody
-}) (*one[StoreView], error) {
+}
+
+func (h *Handler) putStore(ctx context.Context, in *putStoreInput) (*one[StoreView], error) {
 	version, err := in.version()
 	if err != nil {
 		return nil, fault(err)

@@ -2,7 +2,6 @@ package handler
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -101,14 +100,14 @@ func (s *syncing) page(ctx context.Context, store string, at *place, limit int) 
 // use resolves the reference for one binding, if that is live and has it now.
 func (s *syncing) use(ctx context.Context, u broker.Use) error {
 	b, now, err := s.usedNow(ctx, u)
-	if err != nil || !now || b.State != broker.Active || !b.Expires.IsZero() && !s.now().Before(b.Expires) {
+	if err != nil || !now || b.State != broker.Active || ended(b, s.now()) {
 		return err
 	}
 	server, err := s.liveServer(ctx, u.Route.Server)
-	if errors.Is(err, broker.ErrNotFound) {
+	if isMissing(err) {
 		return nil
 	}
-	if origin, bad := broker.OriginDigest(server.URL); err != nil || bad != nil || origin != b.Origin {
+	if err != nil || !madeFor(b, server) {
 		return err // a card of another origin gets nothing until it is approved again
 	}
 	b.Fields = slices.DeleteFunc(slices.Clone(b.Fields), func(f broker.Field) bool { return f.Reference.WithoutKey() != u.Reference })

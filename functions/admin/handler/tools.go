@@ -54,8 +54,7 @@ func (h *Handler) listTools(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fault(err)
 	}
-	read := func(p broker.Page) ([]broker.Tool, error) { return h.reader.Tools(ctx, h.route(in.Server), p) }
-	return listed(in.Page, read, func(t broker.Tool) string { return t.Name },
+	return listed(in.Page, h.toolList(ctx, in.Server),
 		func(t broker.Tool) (ToolView, bool) { return viewTool(t), t.State != broker.Deleted })
 }
 
@@ -63,9 +62,8 @@ func (h *Handler) getTool(ctx context.Context, in *ToolPath) (*one[ToolView], er
 	server, err := h.liveServer(ctx, in.Server)
 	var t broker.Tool
 	if err == nil {
-		if t, err = h.reader.Tool(ctx, h.route(in.Server), in.Tool); err == nil && t.State == broker.Deleted {
-			err = broker.ErrNotFound
-		}
+		t, err = h.reader.Tool(ctx, h.route(in.Server), in.Tool)
+		err = live(t.State, err)
 	}
 	if asked := h.ask(ctx, "get-tool", toolObject(*in, server)); asked != nil {
 		return nil, asked
@@ -76,11 +74,13 @@ func (h *Handler) getTool(ctx context.Context, in *ToolPath) (*one[ToolView], er
 	return &one[ToolView]{tag(t.Version), viewTool(t)}, nil
 }
 
-func (h *Handler) putTool(ctx context.Context, in *struct {
+type putToolInput struct {
 	ToolPath
 	Condition
 	Body ToolBody
-}) (*one[ToolView], error) {
+}
+
+func (h *Handler) putTool(ctx context.Context, in *putToolInput) (*one[ToolView], error) {
 	version, err := in.version()
 	if err != nil {
 		return nil, fault(err)

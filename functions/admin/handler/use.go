@@ -47,9 +47,9 @@ func (h *Handler) usesOf(ctx context.Context, cards []card) []CardUse {
 			}
 		}
 		u.LastRotated = instant(newest)
-		switch standing := standingOf(c, now); {
-		case standing != "":
-			u.Health = standing
+		switch stopped := stoppedBy(c, now); {
+		case stopped != "":
+			u.Health = stopped
 		case err != nil:
 			u.Health = "unknown"
 		default:
@@ -90,16 +90,15 @@ func (h *Handler) useRows(ctx context.Context, cards []card) (usages map[string]
 	return usages, rotations, nil
 }
 
-// standingOf is why a card refuses every call by itself, or nothing.
-func standingOf(c card, now time.Time) string {
+// stoppedBy is why a card refuses every call by itself, or nothing.
+func stoppedBy(c card, now time.Time) string {
 	b := c.binding
-	origin, err := broker.OriginDigest(c.server.URL)
 	switch {
 	case b.State != broker.Active && b.State != broker.Pending, c.server.State != broker.Active && c.server.State != broker.Pending:
 		return "stopped"
-	case !b.Expires.IsZero() && !now.Before(b.Expires):
+	case ended(b, now):
 		return "expired"
-	case b.State == broker.Pending, c.server.State == broker.Pending, err != nil, b.Origin != origin:
+	case b.State == broker.Pending, c.server.State == broker.Pending, !madeFor(b, c.server):
 		return "pending"
 	}
 	return ""

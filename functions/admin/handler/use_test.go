@@ -110,7 +110,7 @@ func TestHealth(t *testing.T) {
 	} {
 		one := card{server, broker.Binding{State: broker.Active, Origin: origin}}
 		c.change(&one)
-		got := standingOf(one, now)
+		got := stoppedBy(one, now)
 		if got == "" {
 			got = healthOf(c.usage)
 		}

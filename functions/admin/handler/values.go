@@ -40,11 +40,13 @@ func (h *Handler) valueOperations() {
 	huma.Register(h.api, operation("delete-value", http.MethodDelete, "/values/{value}", "Delete a value with its earlier versions; its name is never used again", 404, 409, 412, 413), h.deleteValue)
 }
 
-func (h *Handler) putValue(ctx context.Context, in *struct {
+type putValueInput struct {
 	ValuePath
 	DryRun bool `query:"dry_run" doc:"Judge and record the request, store nothing"`
 	Body   ValueBody
-}) (*one[ValueView], error) {
+}
+
+func (h *Handler) putValue(ctx context.Context, in *putValueInput) (*one[ValueView], error) {
 	reference, err := broker.ParseReference("sealed:" + in.Value)
 	if err != nil {
 		return nil, fault(err)

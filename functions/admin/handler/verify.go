@@ -88,18 +88,17 @@ func (h *Handler) journeyOf(ctx context.Context, in BindingPath) (*journey, erro
 	if j.binding.State == broker.Deleted {
 		return j, broker.ErrNotFound
 	}
-	origin, err := broker.OriginDigest(j.server.URL)
 	refused := func(reason broker.Reason) (*journey, error) { return j, &broker.Refusal{Reason: reason} }
 	switch b := j.binding; {
 	case s.Environment == nil || s.Environment.State != broker.Active:
 		return refused(broker.EnvironmentClosed)
 	case j.server.State != broker.Active:
 		return refused(broker.ServerClosed)
-	case err != nil || b.Origin != origin || b.State == broker.Pending:
+	case !madeFor(b, j.server) || b.State == broker.Pending:
 		return refused(broker.BindingPending)
 	case b.State != broker.Active:
 		return refused(broker.BindingClosed)
-	case !b.Expires.IsZero() && !h.now().Before(b.Expires):
+	case ended(b, h.now()):
 		return refused(broker.BindingExpired)
 	}
 	return j, nil
