@@ -93,7 +93,7 @@ func (g *Grants) pause(ctx context.Context, w *wanted, n *waiting, works bool) e
 	if n.total >= limit {
 		return broker.ErrUnavailable
 	}
-	d := scatter(min(100*time.Millisecond<<n.pauses, time.Second), g.parts.Holder())
+	d := min(scatter(min(100*time.Millisecond<<n.pauses, time.Second), g.parts.Holder()), limit-n.total)
 	n.pauses++
 	n.total += d
 	return g.parts.Pause(ctx, d)

@@ -60,7 +60,10 @@ func (s *Issued) Obtain(ctx context.Context, a broker.Ask) (broker.Credential, e
 		Fields: map[string]secret.Value{fields[0]: t.set.Access},
 		Access: []broker.Access{{Reference: "token:" + provider.Name, Version: t.at.UTC().Format(time.RFC3339Nano)}},
 	}
-	return c, maskable(c.Fields, s.parts.Check)
+	if err := maskable(c.Fields, s.parts.Check); err != nil {
+		return broker.Credential{}, err
+	}
+	return c, nil
 }
 
 // request is the token call that a cache without the token makes.
