@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"errors"
 	"net/url"
 
 	"golang.org/x/oauth2"
@@ -105,7 +106,7 @@ func ReadCallback(p Provider, query url.Values) (secret.Value, error) {
 	}
 	if query.Has("error") {
 		f := refusal(doing, answer{}, query.Get("error"), p.Quirks)
-		if f.Kind == ErrInvalidGrant { // no grant was shown
+		if errors.Is(f.Kind, ErrInvalidGrant) { // no grant was shown
 			f.Kind = ErrRefused
 		}
 		return secret.Value{}, f
