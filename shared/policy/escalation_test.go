@@ -54,6 +54,7 @@ func TestEscalationIsRefused(t *testing.T) {
 		"owner opens a private network":   {team, role(SuperAdmin), OpenNetworks, object(ServerKind), object(ServerKind), ""},
 		"mcp_admin opens one":             {role(MCPAdmin), role(SuperAdmin), OpenNetworks, object(ServerKind), object(ServerKind), ""},
 		"owner moves the origin":          {team, role(MCPAdmin), SetOrigin, object(ServerKind), object(ServerKind), ""},
+		"mcp_admin moves a store":         {role(MCPAdmin), role(SuperAdmin), SetOrigin, object(StoreKind), object(StoreKind), ""},
 		"owner resumes in production":     {team, role(MCPAdmin), Resume, object(ServerKind), object(ServerKind), ""},
 		"owner approves":                  {team, role(Approver), Approve, object(ServerKind), object(ServerKind), ""},
 		"mcp_admin edits a policy":        {role(MCPAdmin), role(SuperAdmin), Put, object(PolicyKind), object(PolicyKind), ""},

@@ -100,18 +100,27 @@ func TestOnlyASuperAdminOpensAndClosesTheEnvironment(t *testing.T) {
 const vaultBody = `{"kind":"vault","paths":["secret/data/prod/*"],"address":"https://vault.example.com","auth":{"method":"token","credential":"aws-sm:prod/vault#token"},"state":"active"}`
 
 // TestAStoreOfItsOwnAddress: where Bindery signs in and which private networks
-// it opens there need permissions of their own.
+// it opens there need permissions of their own. Nobody approves an address, so
+// that in production no administrator of the catalogue alone has Bindery sign in
+// at a host of their own, with whatever they refer to.
 func TestAStoreOfItsOwnAddress(t *testing.T) {
 	f := newFixture(t)
 	f.seed(t)
 	f.call(t, "owner", "PUT", "/stores/vault", vaultBody, "If-None-Match", "*").want(t, 403, "forbidden")
-	got := f.call(t, "admin", "PUT", "/stores/vault", vaultBody, "If-None-Match", "*").want(t, 200, "")
+	f.call(t, "admin", "PUT", "/stores/vault", vaultBody, "If-None-Match", "*").want(t, 403, "forbidden")
+	if a := f.call(t, "admin", "POST", "/apply", `{"stores":{"vault":`+vaultBody+`}}`).want(t, 200, ""); !strings.Contains(a.Body.String(), "urn:bindery:problem:forbidden") {
+		t.Errorf("%s", a.Body)
+	}
+	got := f.call(t, "root", "PUT", "/stores/vault", vaultBody, "If-None-Match", "*").want(t, 200, "")
 	if !strings.Contains(got.Body.String(), `"auth":{"method":"token","credential":"aws-sm:prod/vault#token"}`) {
 		t.Errorf("%s", got.Body)
 	}
+	f.call(t, "admin", "PUT", "/stores/vault", strings.Replace(vaultBody, "vault.example", "evil.example", 1), "If-Match", `"v1"`).want(t, 403, "forbidden")
+	f.call(t, "admin", "PUT", "/stores/vault", suspended(vaultBody), "If-Match", `"v1"`).want(t, 200, "")
+	f.call(t, "admin", "PUT", "/stores/vault", vaultBody, "If-Match", `"v2"`).want(t, 200, "")
 	opened := strings.Replace(vaultBody, `"auth"`, `"networks":["10.0.0.0/8"],"auth"`, 1)
-	f.call(t, "admin", "PUT", "/stores/vault", opened, "If-Match", `"v1"`).want(t, 403, "forbidden")
-	f.call(t, "root", "PUT", "/stores/vault", opened, "If-Match", `"v1"`).want(t, 200, "")
-	f.call(t, "admin", "PUT", "/stores/vault", strings.Replace(opened, "aws-sm:prod/vault#token", canary, 1), "If-Match", `"v2"`).want(t, 422, "literal_secret")
+	f.call(t, "admin", "PUT", "/stores/vault", opened, "If-Match", `"v3"`).want(t, 403, "forbidden")
+	f.call(t, "root", "PUT", "/stores/vault", opened, "If-Match", `"v3"`).want(t, 200, "")
+	f.call(t, "admin", "PUT", "/stores/vault", strings.Replace(opened, "aws-sm:prod/vault#token", canary, 1), "If-Match", `"v4"`).want(t, 422, "literal_secret")
 	f.clean(t)
 }

@@ -130,7 +130,7 @@ func (h *Handler) putStore(ctx context.Context, in *putStoreInput) (*one[StoreVi
 func storeNeeds(current, next broker.Store) []admin.Need {
 	on := storeObject(next.Name)
 	needs := append([]admin.Need{put(current.Version > 0, on)}, stateNeeds(string(current.State), string(next.State), on)...)
-	if current.Version > 0 && current.Address != next.Address {
+	if current.Address != next.Address { // also of a new store: the first address gets a credential as any other does
 		needs = append(needs, need(policy.SetOrigin, on))
 	}
 	if credential := next.Auth.Credential; !credential.IsZero() && credential != current.Auth.Credential {
