@@ -79,20 +79,20 @@ func TestAnAssignmentDoesNotWidenAStore(t *testing.T) {
 
 // TestGroupsThatLookAlikeAreAssignedNothing: one form of a name is not the other.
 func TestGroupsThatLookAlikeAreAssignedNothing(t *testing.T) {
-	rows := []broker.Assignment{{State: broker.Active, Store: "aws-sm", Paths: broker.Scope{"*"}, Groups: []string{composed, ""}, Servers: []string{"notes", ""}}}
+	row := broker.Assignment{State: broker.Active, Store: "aws-sm", Paths: broker.Scope{"*"}, Groups: []string{composed, ""}, Servers: []string{"notes", ""}}
 	r, err := broker.ParseReference("aws-sm:prod/notes#token")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, groups := range [][]string{{decomposed}, {"CAF\u00c9"}, {""}, nil} {
-		if got := assignee(rows, r, groups, broker.Server{}, ""); got != "" {
+		if got := assignee(row, r, groups, broker.Server{}); got != "" {
 			t.Errorf("%q are given what is assigned to %q", groups, got)
 		}
-		if got := assignee(rows, r, groups, broker.Server{Name: "notes", Owner: composed}, ""); got != "" {
+		if got := assignee(row, r, groups, broker.Server{Name: "notes", Owner: composed}); got != "" {
 			t.Errorf("%q are given what is assigned to a server of %q", groups, got)
 		}
 	}
-	if got := assignee(rows, r, []string{composed}, broker.Server{}, ""); got != composed {
+	if got := assignee(row, r, []string{composed}, broker.Server{}); got != composed {
 		t.Errorf("the group itself is given %q", got)
 	}
 }

@@ -19,8 +19,7 @@ func (h *Handler) bindingNeeds(ctx context.Context, in BindingPath, server broke
 	if reopens(current, next) {
 		needs = append(needs, need(policy.Resume, on))
 	}
-	origin, err := broker.OriginDigest(server.URL)
-	moved := err != nil || current.Origin != origin
+	moved := !madeFor(current, server)
 	var references []broker.Reference
 	var binds []admin.Need
 	for _, f := range next.Fields {
@@ -32,7 +31,7 @@ func (h *Handler) bindingNeeds(ctx context.Context, in BindingPath, server broke
 	if !h.permits(ctx, needs) {
 		return append(needs, binds...), nil
 	}
-	binds, err = h.claimed(ctx, binds, references, server)
+	binds, err := h.claimed(ctx, binds, references, server)
 	return append(needs, binds...), err
 }
 
@@ -56,36 +55,29 @@ func (h *Handler) claimed(ctx context.Context, needs []admin.Need, of []broker.R
 		return needs, nil
 	}
 	groups := callerOf(ctx).Principal.Groups
-	for page := (broker.Page{Limit: broker.MaxPage}); ; {
-		rows, err := h.assignments.Assignments(ctx, h.environment, page)
+	for a, err := range h.assignmentList(ctx).after("") {
 		if err != nil {
 			return nil, err
 		}
 		for i, r := range of {
-			needs[i].On.Owner = assignee(rows, r, groups, at, needs[i].On.Owner)
-		}
-		if len(rows) < page.Limit {
-			return needs, nil
-		}
-		page.After = rows[len(rows)-1].Name
-	}
-}
-
-// assignee is the group for which a reference may be bound at a server: the one
-// that is known already, or the one that an assignment gives.
-func assignee(rows []broker.Assignment, r broker.Reference, groups []string, at broker.Server, known string) string {
-	for _, a := range rows {
-		if known != "" {
-			return known
-		}
-		for _, group := range groups {
-			if a.Assigns(r, group, "") {
-				known = group
+			if on := &needs[i].On; on.Owner == "" {
+				on.Owner = assignee(a, r, groups, at)
 			}
 		}
-		if at.Owner != "" && a.Assigns(r, "", at.Name) && slices.Contains(groups, at.Owner) {
-			known = at.Owner
+	}
+	return needs, nil
+}
+
+// assignee is the group for which an assignment lets a reference be bound at a
+// server, or nothing.
+func assignee(a broker.Assignment, r broker.Reference, groups []string, at broker.Server) string {
+	if at.Owner != "" && a.Assigns(r, "", at.Name) && slices.Contains(groups, at.Owner) {
+		return at.Owner
+	}
+	for _, group := range groups {
+		if a.Assigns(r, group, "") {
+			return group
 		}
 	}
-	return known
+	return ""
 }
