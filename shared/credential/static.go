@@ -1,10 +1,14 @@
 // Package credential obtains credentials and puts them into the upstream call:
-// one file per way of obtaining (static.go), one for attaching (attach.go),
-// one for the identity that travels beside it (propagate.go).
+// references (static.go), what is each person's own (grant.go and the files
+// beside it), tokens that a provider issues to Bindery or in exchange
+// (issued.go); then attaching (attach.go), and the identity that travels beside
+// it (propagate.go).
 //
-// Attach is where a secret leaves the process. The package never logs, never
-// puts a value into an error, never attaches part of a credential, and never
-// keeps one.
+// Attach is where a secret leaves the process; refresh tokens and callers' own
+// tokens leave it to their provider alone. The package never logs, never puts a
+// value into an error, never attaches part of a credential, never takes one
+// account for another, and keeps nothing but issued tokens, in memory, while they
+// live.
 package credential
 
 import (
