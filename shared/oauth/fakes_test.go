@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/oauth2"
 
 	"bindery/shared/secret"
 )
@@ -113,12 +116,15 @@ func wantKind(t *testing.T, err, kind error) *Fault {
 	if !errors.As(err, &f) || !errors.Is(err, kind) {
 		t.Fatalf("got %v, want %v", err, kind)
 	}
-	for e := error(f); e != nil; e = errors.Unwrap(e) {
-		for _, canary := range []string{planted, madeUpSecret, madeUpRefresh, madeUpCode, "127.0.0.1", "http://", url.QueryEscape(madeUpSecret)} {
-			if strings.Contains(e.Error(), canary) {
-				t.Errorf("an error holds %q: %v", canary, e)
-			}
+	for _, canary := range []string{planted, madeUpSecret, madeUpRefresh, madeUpCode, "127.0.0.1", "http://", url.QueryEscape(madeUpSecret)} {
+		if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, f), canary) {
+			t.Errorf("an error holds %q: %+v", canary, err)
 		}
+	}
+	var library *oauth2.RetrieveError
+	var address *url.Error
+	if errors.As(err, &library) || errors.As(err, &address) {
+		t.Errorf("the library's own error is inside: %T %T", library, address)
 	}
 	return f
 }

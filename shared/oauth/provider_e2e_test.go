@@ -4,11 +4,14 @@ package oauth
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"net/url"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"bindery/infra/local/parts"
 	"bindery/shared/egress"
@@ -141,6 +144,34 @@ func TestAClientRegistersItselfConsentsAndLeaves(t *testing.T) {
 		if _, err := r.Refresh(t.Context(), r.at, made.Client, token.Refresh, upstream, token.Scopes); !errors.Is(err, ErrInvalidClient) {
 			t.Errorf("%s: a client that is gone: %v", method, err)
 		}
+	}
+}
+
+// TestAClientWithAKeyRegisters: the provider takes an assertion whose only
+// audience is its issuer, and none that another key signed.
+func TestAClientWithAKeyRegisters(t *testing.T) {
+	r := startReal(t)
+	signer := newSigner(t)
+	jwks, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: signer.Public(), KeyID: "key-1", Algorithm: "ES256", Use: "sig"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := r.Register(t.Context(), r.at, Metadata{RedirectURIs: []string{callback}, Auth: PrivateKeyJWT, ApplicationType: "native", JWKS: jwks,
+		GrantTypes: []string{"authorization_code", "refresh_token"}, ResponseTypes: []string{"code"}}, Key{"key-1", "ES256", signer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := r.consent(t, made.Client)
+	if err := r.Revoke(t.Context(), r.at, made.Client, token.Access, AccessToken); err != nil && !errors.Is(err, ErrRefused) { // JWTs cannot be revoked there
+		t.Error(err)
+	}
+	stranger := made.Client
+	stranger.Key.Signer = newSigner(t)
+	if _, err := r.Refresh(t.Context(), r.at, stranger, token.Refresh, upstream, token.Scopes); !errors.Is(err, ErrInvalidClient) {
+		t.Errorf("another key: %v", err)
+	}
+	if _, err := r.Refresh(t.Context(), r.at, made.Client, token.Refresh, upstream, token.Scopes); err != nil {
+		t.Error(err)
 	}
 }
 
