@@ -42,8 +42,10 @@ func TestTemplateRights(t *testing.T) {
 		"ProxyRole": {
 			"ReadCatalogue":    {"dynamodb:BatchGetItem", "dynamodb:Query"},
 			"ReadPolicies":     {"dynamodb:GetItem"},
+			"ReadProviders":    {"dynamodb:GetItem"},
 			"ReadRevocations":  {"dynamodb:BatchGetItem"},
 			"ReadSealedValues": {"dynamodb:GetItem"},
+			"RefreshGrants":    {"dynamodb:Query", "dynamodb:UpdateItem"},
 			"ShareIssuerKeys":  {"dynamodb:GetItem", "dynamodb:PutItem"},
 			"RollSessionKeys":  {"dynamodb:GetItem", "dynamodb:PutItem"},
 			"CountUse":         {"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"},
@@ -130,12 +132,22 @@ func leading(operator string, partitions ...string) any {
 	return object{operator: object{"dynamodb:LeadingKeys": list}, "Null": object{"dynamodb:LeadingKeys": "false"}}
 }
 
-// TestTemplateBoundsTheProxysPolicies: of the catalogue it can get no other row
-// by itself than policies of its own environment.
-func TestTemplateBoundsTheProxysPolicies(t *testing.T) {
-	read := rights(t, "ProxyRole")["ReadPolicies"]
-	same(t, "policies", read["Condition"], leading("ForAllValues:StringEquals", "policies/${Environment}"))
-	same(t, "their table", read["Resource"], any(object{"Fn::GetAtt": []any{"CatalogueTable", "Arn"}}))
+// TestTemplateBoundsTheProxysReads: of the catalogue it can get no other row
+// by itself than policies and providers of its own environment.
+func TestTemplateBoundsTheProxysReads(t *testing.T) {
+	for sid, partition := range map[string]string{"ReadPolicies": "policies/${Environment}", "ReadProviders": "provider/${Environment}"} {
+		read := rights(t, "ProxyRole")[sid]
+		same(t, sid, read["Condition"], leading("ForAllValues:StringEquals", partition))
+		same(t, "its table", read["Resource"], any(object{"Fn::GetAtt": []any{"CatalogueTable", "Arn"}}))
+	}
+}
+
+// TestTemplateBoundsTheProxysGrants: it changes grants of its own environment and
+// no other sealed text, and deletes none.
+func TestTemplateBoundsTheProxysGrants(t *testing.T) {
+	refresh := rights(t, "ProxyRole")["RefreshGrants"]
+	same(t, "grants", refresh["Condition"], leading("ForAllValues:StringLike", "grants/${Environment}/*"))
+	same(t, "their table", refresh["Resource"], any(object{"Fn::GetAtt": []any{"GrantsTable", "Arn"}}))
 }
 
 // TestTemplateBoundsTheAdminFunction: the only rows that it can delete are those
@@ -235,52 +247,4 @@ func TestTemplateKeyIsUsedByTheFunctionsAlone(t *testing.T) {
 		}
 	}
 	same(t, "use of the key", got, want)
-}
-
-// TestTemplateTables: what every table has, and what only one has.
-func TestTemplateTables(t *testing.T) {
-	template := readTemplate(t)
-	same(t, "expiry", template.resource(t, "TransientTable").get(t, "Properties")["TimeToLiveSpecification"],
-		any(object{"AttributeName": "expires", "Enabled": true}))
-	attribute := func(name, key, value string) object { return object{"AttributeName": name, key: value} }
-	only := map[string]string{"TimeToLiveSpecification": "TransientTable", "ResourcePolicy": "AuditTable", "StreamSpecification": "AuditTable"}
-	names := []string{"CatalogueTable", "RevocationsTable", "GrantsTable", "TransientTable", "AuditTable", "AuditIndexTable"}
-	for name := range template.get(t, "Resources") {
-		if table := template.resource(t, name); table["Type"] == "AWS::DynamoDB::Table" && !slices.Contains(names, name) {
-			t.Errorf("nothing knows of %s", name)
-		}
-	}
-	for _, name := range names {
-		table := template.resource(t, name)
-		same(t, name, table["DeletionPolicy"].(string)+table["UpdateReplacePolicy"].(string), any("RetainRetain"))
-		want := object{
-			"TableName":                        object{"Fn::Sub": "${AWS::StackName}-" + strings.ReplaceAll(strings.ToLower(strings.TrimSuffix(name, "Table")), "auditindex", "audit-index")},
-			"AttributeDefinitions":             []any{attribute("pk", "AttributeType", "S"), attribute("sk", "AttributeType", "S")},
-			"KeySchema":                        []any{attribute("pk", "KeyType", "HASH"), attribute("sk", "KeyType", "RANGE")},
-			"BillingMode":                      "PAY_PER_REQUEST",
-			"OnDemandThroughput":               object{"MaxReadRequestUnits": object{"Ref": "MaxReadUnits"}, "MaxWriteRequestUnits": object{"Ref": "MaxWriteUnits"}},
-			"PointInTimeRecoverySpecification": object{"PointInTimeRecoveryEnabled": true, "RecoveryPeriodInDays": 35},
-			"DeletionProtectionEnabled":        object{"Fn::If": []any{"IsProtected", true, false}},
-			"SSESpecification":                 object{"SSEEnabled": true, "SSEType": "KMS"},
-		}
-		got := table.get(t, "Properties")
-		for property, owner := range only {
-			if (got[property] != nil) != (owner == name) {
-				t.Errorf("%s: %s belongs to %s alone", name, property, owner)
-			}
-			delete(got, property)
-		}
-		same(t, name, got, want)
-	}
-}
-
-// TestTemplateAuditIsAppendOnly: nobody changes or removes a record, by any verb.
-func TestTemplateAuditIsAppendOnly(t *testing.T) {
-	policy := readTemplate(t).resource(t, "AuditTable").get(t, "Properties", "ResourcePolicy", "PolicyDocument")
-	same(t, "audit", statements(policy), []object{{
-		"Sid": "AppendOnly", "Effect": "Deny", "Principal": "*",
-		"Action": []any{"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PartiQLDelete", "dynamodb:PartiQLInsert",
-			"dynamodb:PartiQLUpdate", "dynamodb:UpdateItem", "dynamodb:UpdateTimeToLive"},
-		"Resource": object{"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${AWS::StackName}-audit"},
-	}})
 }
