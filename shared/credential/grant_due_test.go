@@ -20,7 +20,23 @@ func catalogued(t *testing.T, life time.Duration) *granted {
 	if err := f.db.PutServer(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
+	b := f.ask.Binding
+	b.Version, b.State, b.Owner, b.Actor = 0, broker.Active, "platform", broker.Actor{Anyone: true}
+	if err := f.db.PutBinding(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
 	return f
+}
+
+// rebind changes the one binding.
+func (f *granted) rebind(t *testing.T, change func(*broker.Binding)) error {
+	t.Helper()
+	b, err := f.db.BindingVersion(t.Context(), broker.Route{Environment: "prod", Server: "files"}, "mine", 1)
+	if err != nil {
+		return err
+	}
+	change(&b)
+	return f.db.PutBinding(t.Context(), b)
 }
 
 func (f *granted) refreshDue(t *testing.T, want Prefetched) {
@@ -59,6 +75,18 @@ func TestDueGrantsThatMayNotBeUsedAreLeftAlone(t *testing.T) {
 		},
 		"the person is revoked": func(t *testing.T, f *granted) error {
 			return f.db.PutMarker(t.Context(), broker.Marker{Environment: "prod", Kind: broker.PrincipalMarker, ID: "p-alice", Epoch: 1, Revoked: true, At: f.now})
+		},
+		"no binding uses it": func(t *testing.T, f *granted) error {
+			return f.rebind(t, func(b *broker.Binding) { b.State = broker.Suspended })
+		},
+		"the binding has expired": func(t *testing.T, f *granted) error {
+			return f.rebind(t, func(b *broker.Binding) { b.Expires = epoch })
+		},
+		"the bindings ask another provider": func(t *testing.T, f *granted) error {
+			return f.rebind(t, func(b *broker.Binding) { b.Provider = "other" })
+		},
+		"the bindings are of another kind": func(t *testing.T, f *granted) error {
+			return f.rebind(t, func(b *broker.Binding) { b.Source = broker.TokenExchange })
 		},
 		"somebody else refreshes": func(t *testing.T, f *granted) error {
 			_, err := f.db.LeaseGrant(t.Context(), f.row(t).Grant, "somebody", f.now, f.now.Add(leaseTime))

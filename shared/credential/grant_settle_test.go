@@ -154,3 +154,42 @@ func TestGrantWithoutARefreshTokenEndsWithItsToken(t *testing.T) {
 		t.Error("asked")
 	}
 }
+
+// A process that was stopped for longer than its lease lasts has lost it, and
+// what it got is still the grant's.
+func TestTokenOfALostLeaseIsKeptForItsNextHolder(t *testing.T) {
+	f := newGranted(t, -time.Minute)
+	f.provider.after = func() error {
+		f.now = f.now.Add(leaseTime + broker.ClockSkew + time.Second)
+		_, err := f.db.LeaseGrant(t.Context(), f.row(t).Grant, "somebody", f.now, f.now.Add(leaseTime))
+		return err
+	}
+	c, err := f.obtain(t)
+	wantToken(t, c, err, 1)
+	if row := f.row(t); row.Grant.Version != 1 || row.Spare == nil || !holds(row.Spare.Sealed, refreshToken(1)) {
+		t.Errorf("version %d, spare %t", row.Grant.Version, row.Spare != nil)
+	}
+}
+
+// The provider's no may come from somebody else's use of the token: if they left
+// what they got for it, the grant lives.
+func TestSpareThatComesUpMeanwhileIsTriedBeforeTheGrantIsCalledDead(t *testing.T) {
+	f := newGranted(t, -time.Minute)
+	f.provider.before = func(ctx context.Context) error {
+		set, err := f.provider.redeem(refreshToken(0))
+		if err != nil {
+			return err
+		}
+		row := f.row(t).Grant
+		sealed, err := SealTokens(ctx, f.sealer, grantKey(), set, row.Scopes)
+		if err == nil {
+			err = f.db.KeepSpare(ctx, row, sealed)
+		}
+		return err
+	}
+	c, err := f.obtain(t)
+	wantToken(t, c, err, 1)
+	if row := f.row(t); row.Grant.Version != 2 || row.Spare != nil || len(f.events.died) != 0 {
+		t.Errorf("version %d, told %v", row.Grant.Version, f.events.died)
+	}
+}

@@ -18,7 +18,7 @@ type Prefetched struct {
 // RefreshDue refreshes, by the same protocol as calls do, up to limit grants
 // whose access token expires before a time, so that no call has to. What it has
 // begun when ctx ends is brought to its end. A grant whose server, environment
-// or person is not alive is left alone.
+// or person is not alive, or that no binding uses, is left alone.
 func (g *Grants) RefreshDue(ctx context.Context, environment string, before time.Time, limit int) (Prefetched, error) {
 	due, err := g.parts.Grants.DueGrants(ctx, environment, before, limit)
 	if err != nil {
@@ -64,6 +64,14 @@ func (g *Grants) dueNow(ctx context.Context, environment string, listed *broker.
 	origin, err := broker.OriginDigest(s.Server.URL)
 	if err != nil || origin != listed.Origin {
 		return nil, nil //nolint:nilerr // a server without an origin has no grants
+	}
+	now := g.parts.Now()
+	uses := func(b broker.Binding) bool {
+		return b.State == broker.Active && b.Source == broker.AuthorizationCode && b.Provider == listed.Provider &&
+			b.Origin == origin && (b.Expires.IsZero() || now.Before(b.Expires))
+	}
+	if !slices.ContainsFunc(s.Shared, uses) && !slices.ContainsFunc(s.Personal, uses) {
+		return nil, nil // and a refresh token goes to no provider that only its row names
 	}
 	return &wanted{
 		key:      broker.GrantKey{Environment: environment, Principal: listed.Principal, Server: s.Server.Name, Origin: origin},
