@@ -23,7 +23,8 @@ type Sees struct {
 var (
 	resultKeys = []string{"tools", "prompts", "resources", "resourceTemplates", "cacheScope", "resultType"}
 
-	errNotList = errors.New("a list with an element that has no readable name")
+	errNotList  = errors.New("a list with an element that has no readable name")
+	errReserved = errors.New("mcp: answer refused: it asks in a name that is Bindery's own")
 )
 
 // EditResult gives the caller's version of one JSON message that the upstream
@@ -43,8 +44,12 @@ var (
 //
 // An error means that two readers could see two different lists: a judged key
 // stands twice or in another case, an element has no readable name, or the
-// message is not one JSON object. Then the answer must be replaced.
+// message is not one JSON object; or that the upstream asks for input in a name
+// that Bindery keeps for its own questions. Then the answer must be replaced.
 func (m *Message) EditResult(answer []byte, see *Sees) (edited []byte, changed bool, err error) {
+	if m.Asks() && reserved(answer) {
+		return nil, false, errReserved
+	}
 	cacheable := m.Action == broker.List || m.Method == "server/discover" || m.Method == "resources/read"
 	if !cacheable && !m.Lasting || len(bytes.TrimSpace(answer)) == 0 {
 		return answer, false, nil

@@ -84,6 +84,10 @@ func (e *envelope) param(s *scanner, key []byte, depth int) (err error) {
 		e.protocol, err = s.raw(depth)
 	case "capabilities":
 		_, err = s.nested(depth, e.proposed.member)
+	case "requestState":
+		e.state, err = s.raw(depth)
+	case "inputResponses":
+		e.responses, err = s.nested(depth, e.response)
 	case "ref":
 		_, err = s.nested(depth, e.reference)
 	case "_meta":

@@ -59,6 +59,14 @@ type Message struct {
 	// tasks.
 	Capabilities []string
 
+	// State is the request state that Bindery gave out with a question of its own,
+	// as it came back in a modern request, and Reply what the client says to the
+	// question: accept, decline, cancel, or nothing that can be read. A state
+	// proves nothing by itself. Both are cut out by WithoutReply.
+	State, Reply string
+	// Continues: the request answers a question of the upstream's own.
+	Continues bool
+
 	declared bool // the caller sent MCP-Protocol-Version
 	mirrored bool // the caller's Mcp-Name was checked against the body
 }
@@ -69,6 +77,8 @@ type envelope struct {
 
 	name, uri, task, protocol []byte       // of params
 	arguments                 []byte       // of params
+	state, responses          []byte       // of params
+	reaction                  []byte       // action of Bindery's own in params.inputResponses
 	metaVersion, capabilities []byte       // of params._meta
 	proposed, declared        capabilities // of params (initialize) and of params._meta
 	refType, refName, refURI  []byte       // of params.ref
@@ -135,6 +145,7 @@ func (e *envelope) judge(h http.Header) (*Message, *Error) {
 	switch {
 	case m.Modern:
 		m.Capabilities = e.declared.names()
+		e.reply(m)
 	case m.Method == "initialize":
 		m.Capabilities = e.proposed.names()
 	}
