@@ -61,7 +61,11 @@ func (s *Sessions) boundSize(o Owner) int {
 
 // appendBound writes boundSize bytes: what the box is bound to.
 func (s *Sessions) appendBound(b []byte, o Owner, day int64) []byte {
-	b = appendDay(append(b, prefix...), day)
+	return s.appendBoundTo(b, prefix, o, day)
+}
+
+func (s *Sessions) appendBoundTo(b []byte, format string, o Owner, day int64) []byte {
+	b = appendDay(append(b, format...), day)
 	for _, part := range [...]string{s.environment, o.Server, o.Origin, o.Principal, o.Agent} {
 		b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
 		b = append(b, part...)

@@ -12,6 +12,9 @@
 // An id has exactly one spelling: what is revoked by the digest of an id cannot
 // come back in other letters.
 //
+// The same keys seal what a question of Bindery's own carries through a client of
+// 2026-07-28 until its answer comes back (state.go).
+//
 // The package never stores a session, never takes an id for proof of who calls
 // (the owner comes from the verified token), never says why an id is unknown,
 // and cannot tell whether the upstream has ended the session meanwhile.
@@ -147,8 +150,8 @@ func (s *Sessions) Unwrap(ctx context.Context, o Owner, id string) (Session, err
 // check refuses what an id cannot carry, and an owner that would bind it to
 // too little.
 func check(o Owner, v Session) error {
-	if o.Server == "" || o.Origin == "" || o.Principal == "" {
-		return fmt.Errorf("%w session: its owner needs a server, an origin and a principal", broker.ErrInvalid)
+	if err := o.check(); err != nil {
+		return err
 	}
 	if !visible(v.Upstream, 0, maxUpstream) {
 		return fmt.Errorf("%w session: the upstream's id must have at most %d characters of visible ASCII", broker.ErrInvalid, maxUpstream)
@@ -166,6 +169,13 @@ func check(o Owner, v Session) error {
 		if !visible(c, 1, maxCapability) {
 			return fmt.Errorf("%w session: a capability must have 1 to %d characters of visible ASCII", broker.ErrInvalid, maxCapability)
 		}
+	}
+	return nil
+}
+
+func (o Owner) check() error {
+	if o.Server == "" || o.Origin == "" || o.Principal == "" {
+		return fmt.Errorf("%w session: its owner needs a server, an origin and a principal", broker.ErrInvalid)
 	}
 	return nil
 }
