@@ -52,5 +52,10 @@ func (b *Broker) obtain(ctx context.Context, d *Decision, r *recording) (Credent
 	if source == nil {
 		return Credential{}, refuse(ModeUnknown)
 	}
-	return source.Obtain(ctx, d.ask(r))
+	credential, err := source.Obtain(ctx, d.ask(r))
+	var needed *ConsentNeeded
+	if errors.As(err, &needed) {
+		needed.Silent = d.Call.MessageID == "" || d.Call.Action == Respond
+	}
+	return credential, err
 }

@@ -32,6 +32,7 @@ type ConsentNeeded struct {
 	Grant    GrantKey
 	Provider string   // empty: the person types in a key
 	Scopes   []string // that the binding needs
+	Silent   bool     // the call gets no answer in which anybody could be asked
 }
 
 // Error names what is missing; it is for records and logs.

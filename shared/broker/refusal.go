@@ -69,6 +69,7 @@ const (
 	GrantDead          Reason = "grant_dead"
 	ScopesNotGranted   Reason = "scopes_not_granted"
 	AgentNotConsented  Reason = "agent_without_consent"
+	ConsentDeclined    Reason = "consent_declined"
 	ProviderRefused    Reason = "provider_refused"
 	ProviderUnavail    Reason = "provider_unavailable"
 	OutcomeUnknown     Reason = "outcome_unknown"
