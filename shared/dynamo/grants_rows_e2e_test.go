@@ -213,3 +213,29 @@ func testEndsBetween(t *testing.T, e endpoint) {
 		}
 	}
 }
+
+// testRowsBeforeProviders reads cards that were made before there were providers.
+func testRowsBeforeProviders(t *testing.T, e endpoint) {
+	s, _, tables := e.behind(t, at(noon))
+	env, c := environment(), client(e.url, patient)
+	want := binding(env, "card", broker.Actor{Anyone: true})
+	full := want
+	full.Provider, full.Scopes, full.Audience = "okta", []string{"repo"}, "https://api.example.com"
+	must(t, s.PutBinding(t.Context(), full))
+	stripped := 0
+	for _, r := range dump(t, c, tables.Catalogue, env) {
+		for _, name := range []string{"provider", "scopes", "audience"} {
+			if _, ok := r[name]; ok {
+				delete(r, name)
+				stripped++
+			}
+		}
+		putRaw(t, c, tables.Catalogue, r)
+	}
+	got, err := s.Binding(t.Context(), route(env), "card")
+	must(t, err)
+	want.Version = 1
+	if stripped != 2*3 || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+		t.Fatalf("%d attributes were taken away, and %+v is left", stripped, got)
+	}
+}

@@ -100,6 +100,7 @@ func runAll(t *testing.T, e endpoint) {
 		"index of due":       testIndexOfDue,
 		"faults of grants":   testFaultsOfGrants,
 		"ends between":       testEndsBetween,
+		"before providers":   testRowsBeforeProviders,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, e) })
 	}
