@@ -221,7 +221,7 @@ func TestWhyWasThisRefused(t *testing.T) {
 	}
 	f.call(t, "auditor", "GET", "/audit/"+foreign.Receipt, nil).want(t, 404, "not_found")
 	f.call(t, "auditor", "GET", "/audit/01ARZ3NDEKTSV4RRFFQ69G5FAX", nil).want(t, 404, "not_found")
-	f.call(t, "auditor", "GET", "/audit/"+canary, nil).want(t, 422, "invalid")
+	f.call(t, "auditor", "GET", "/audit/none", nil).want(t, 422, "invalid")
 }
 
 // TestTheIndexSaysHowFarBehindItIs.

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
+	"regexp"
 	"strings"
 	"time"
 
@@ -99,15 +100,22 @@ func prefersCSV(accept string) bool {
 }
 
 // harmless marks cells that a spreadsheet would run as a formula. Names and ids
-// come from tokens and callers: none of them may act where an auditor opens them.
+// come from tokens and callers: none of them may act where an auditor opens
+// them, also where a spreadsheet takes semicolons or tabs for borders of cells.
 func harmless(row []string) []string {
 	for i, cell := range row {
+		cell = within.ReplaceAllString(cell, "$1'$2")
 		if strings.IndexAny(strings.TrimLeft(cell, " "), "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20") == 0 {
-			row[i] = "'" + cell
+			cell = "'" + cell
 		}
+		row[i] = cell
 	}
 	return row
 }
+
+// within finds what such a spreadsheet takes for the beginning of a formula in
+// the middle of a cell. It does not know the quotes of a cell that it cuts.
+var within = regexp.MustCompile("([;\t\r\n])([ \"]*[=+\\-@\uff1d\uff0b\uff0d\uff20])")
 
 // several joins what stands in one cell.
 func several(list []string) string { return strings.Join(list, "; ") }

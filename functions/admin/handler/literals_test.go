@@ -6,6 +6,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"bindery/shared/broker"
 	"bindery/shared/brokertest/leak"
 )
 
@@ -65,6 +66,7 @@ func TestNoDigestOfALiteralSecretIsKept(t *testing.T) {
 		"as the name of a member":             {"/servers/notes/tools/c", strings.Replace(toolBody, `"owner"`, `"`+strings.ToLower(githubCanary)+`":1,"owner"`, 1), "literal_secret"},
 		"in the address":                      {"/servers/notes/tools/" + githubCanary, toolBody, "literal_secret"},
 		"in the query":                        {"/servers/notes/tools/d?api_key=canary", toolBody, "literal_secret"},
+		"in the query, in other letters":      {"/servers/notes/tools/h?x=gh%70" + githubCanary[3:], toolBody, "literal_secret"},
 		"in a body that cannot be read":       {"/servers/notes/tools/e", tool + "}", "malformed"},
 		"in a member that stands twice":       {"/servers/notes/tools/f", `{"owner":"` + githubCanary + `",` + toolBody[1:], "malformed"},
 		"in a member that is spelled another": {"/servers/notes/tools/g", strings.Replace(tool, "password", "Password", 1), "malformed"},
@@ -77,7 +79,30 @@ func TestNoDigestOfALiteralSecretIsKept(t *testing.T) {
 			put("/servers/notes/tools/good-"+c.path[len("/servers/notes/tools/"):][:1], toolBody).want(t, 200, "")
 		})
 	}
+	f.call(t, "admin", "GET", "/agents/"+githubCanary, nil).want(t, 422, "literal_secret")
 	f.keepsNothing(t)
+}
+
+// TestAnAuditorAsksAboutAnyName: software may call itself as a secret looks, and
+// is found by that name.
+func TestAnAuditorAsksAboutAnyName(t *testing.T) {
+	f := newFixture(t)
+	for _, path := range []string{"/audit?agent=", "/exposure/people?agent=", "/exposure/bindings?agent="} {
+		f.call(t, "auditor", "GET", path+"issuer:"+githubCanary, nil).want(t, 200, "")
+	}
+}
+
+// TestAnIdempotencyKeyIsNotKept, which may be anything, but its digest.
+func TestAnIdempotencyKeyIsNotKept(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	for range 2 {
+		f.call(t, "admin", "PUT", "/servers/notes", serverBody, "If-Match", `"v1"`, "Idempotency-Key", canary).want(t, 200, "")
+	}
+	free := broker.Attempt{Environment: "prod", Principal: "p-admin", Key: canary, Request: "another", Receipt: "another", Begun: f.now().UTC()}
+	if counts, err := f.attempts.BeginAttempt(t.Context(), free); err != nil || counts.Receipt != "another" {
+		t.Errorf("an attempt is kept under the key itself: %+v %v", counts, err)
+	}
 }
 
 // TestNothingIsRememberedOfWhatMayHoldASecret, whatever is asked at its address.

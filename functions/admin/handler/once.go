@@ -16,6 +16,8 @@ import (
 // once takes a request to the operations, and remembers how it ended where the
 // client gave it a key: sent again it changes nothing and is answered alike. It
 // gets no request that may hold a secret: a digest of one could be guessed at.
+// The key itself is kept as a digest: it is random, and nobody can tell whether
+// it is a secret that was put into the wrong header.
 func (h *Handler) once(w http.ResponseWriter, r *http.Request, c admin.Caller) {
 	key := r.Header.Get("Idempotency-Key")
 	approval := r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/approve")
@@ -28,7 +30,7 @@ func (h *Handler) once(w http.ResponseWriter, r *http.Request, c admin.Caller) {
 		writeProblem(w, problem(tooLarge, ""))
 		return
 	}
-	a := broker.Attempt{Environment: h.environment, Principal: c.Principal.ID, Key: key, Receipt: c.Receipt, Begun: h.now().UTC(),
+	a := broker.Attempt{Environment: h.environment, Principal: c.Principal.ID, Key: digest([]byte(key)), Receipt: c.Receipt, Begun: h.now().UTC(),
 		Request: broker.Digest("attempt", r.Method, r.URL.RequestURI(), r.Header.Get("If-Match"), r.Header.Get("If-None-Match"), digest(body))}
 	counts, err := h.attempts.BeginAttempt(r.Context(), a)
 	switch {
