@@ -49,6 +49,7 @@ func (c *ConsentNeeded) reason() Reason {
 		return ScopesNotGranted
 	case ConsentAgent:
 		return AgentNotConsented
+	default:
+		return ConsentRequired
 	}
-	return ConsentRequired
 }

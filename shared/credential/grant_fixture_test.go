@@ -25,6 +25,7 @@ type plainSealer struct {
 	mu     sync.Mutex
 	faults int // so many calls fail first
 	opens  int
+	onOpen func()
 }
 
 func (s *plainSealer) failing() bool {
@@ -43,6 +44,9 @@ func (s *plainSealer) Seal(_ context.Context, c broker.SealContext, v secret.Val
 
 func (s *plainSealer) Open(_ context.Context, c broker.SealContext, sealed []byte) (secret.Value, error) {
 	s.opens++
+	if s.onOpen != nil {
+		s.onOpen()
+	}
 	if s.failing() {
 		return secret.Value{}, broker.ErrUnavailable
 	}
@@ -103,6 +107,10 @@ func (p *rotating) redeem(refresh string) (TokenSet, error) {
 }
 
 func (p *rotating) Refresh(ctx context.Context, a TokenAsk, refresh secret.Value) (TokenSet, error) {
+	deadline, bounded := ctx.Deadline()
+	if left := time.Until(deadline); !bounded || left <= 0 || left > callTime {
+		return TokenSet{}, &TokenFault{Kind: Transient, Err: fmt.Errorf("%s are left for the call", left)}
+	}
 	if p.before != nil {
 		if err := p.before(ctx); err != nil {
 			return TokenSet{}, err

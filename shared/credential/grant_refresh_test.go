@@ -176,6 +176,21 @@ func TestUnknownOutcomeIsCountedAndTheLeaseRunsOut(t *testing.T) {
 	}
 }
 
+// Opening may take so long that somebody else has the lease by the time the
+// provider answers.
+func TestHolderThatIsLateDoesNotAsk(t *testing.T) {
+	f := newGranted(t, -time.Minute)
+	f.sealer.onOpen = func() {
+		f.now = f.now.Add(callTime)
+		f.sealer.onOpen = nil
+	}
+	c, err := f.obtain(t)
+	wantToken(t, c, err, 1)
+	if len(f.provider.asks) != 1 || f.holders != 2 {
+		t.Errorf("asked %d times, %d holders", len(f.provider.asks), f.holders)
+	}
+}
+
 func TestWaitingIsShortWhileTheTokenWorks(t *testing.T) {
 	f := newGranted(t, 50*time.Second)
 	if _, err := f.db.LeaseGrant(t.Context(), f.row(t).Grant, "somebody", f.now, f.now.Add(leaseTime)); err != nil {

@@ -136,10 +136,11 @@ func (l *lease) displaced(ctx context.Context, t tokens, sealed broker.Tokens) (
 func (l *lease) invalid(ctx context.Context) (turn, error) {
 	for range storeTries { // a spare may come up at the last moment
 		view, err := l.reread(ctx)
-		switch now := &view.Grant; {
-		case err != nil && !errors.Is(err, broker.ErrNotFound):
+		if err != nil { // one that is gone is no reason to tell of a death either
 			return turn{}, err
-		case err != nil || now.State != broker.Active || now.Generation != l.grant.Generation || now.Version != l.grant.Version:
+		}
+		switch now := &view.Grant; {
+		case now.State != broker.Active || now.Generation != l.grant.Generation || now.Version != l.grant.Version:
 			return turn{again: true}, nil
 		case view.Spare != nil:
 			l.spare = view.Spare

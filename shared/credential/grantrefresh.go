@@ -197,11 +197,12 @@ func (l *lease) failed(ctx context.Context, old tokens, set TokenSet, fault *Tok
 	case Refused:
 		l.cool(ctx, coolTime(l.grant.Failures, time.Minute, l.holder), string(Refused))
 		return l.useOld(old, fmt.Errorf("%w: %w", broker.ErrProviderRefused, fault))
+	default:
+		// The lease is left to run out, and the attempt stays marked: whoever finds
+		// the refresh token used up will know why.
+		l.parts.Events.OutcomeUnknown(ctx, l.key, l.provider)
+		return l.useOld(old, fmt.Errorf("%w: %w", broker.ErrOutcomeUnknown, fault))
 	}
-	// The lease is left to run out, and the attempt stays marked: whoever finds
-	// the refresh token used up will know why.
-	l.parts.Events.OutcomeUnknown(ctx, l.key, l.provider)
-	return l.useOld(old, fmt.Errorf("%w: %w", broker.ErrOutcomeUnknown, fault))
 }
 
 func (l *lease) useOld(old tokens, fault error) (turn, error) {

@@ -161,6 +161,7 @@ func wordOf(k FaultKind) error {
 		return broker.ErrProviderUnavailable
 	case InvalidGrant, Refused, WiderScope:
 		return broker.ErrProviderRefused
+	default:
+		return broker.ErrOutcomeUnknown
 	}
-	return broker.ErrOutcomeUnknown
 }
