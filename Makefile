@@ -2,7 +2,7 @@
 
 GO      ?= go
 BUILD   := build
-FUNCTIONS := proxy authorizer admin ledger
+FUNCTIONS := proxy authorizer admin callback ledger
 LDFLAGS := -s -w
 LAMBDA  := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -tags lambda.norpc -ldflags="$(LDFLAGS)"
 BENCH   ?= .
@@ -14,7 +14,7 @@ RUNS    ?= 1
 RECORDS ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance contract check bench bench-audit build build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-LedgerFunction clean
+.PHONY: help run demo test conformance contract check bench bench-audit build build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -54,8 +54,9 @@ build: ## the functions for AWS Lambda, arm64 and x86-64, into build/
 build-ProxyFunction: FUNCTION := proxy
 build-AuthorizerFunction: FUNCTION := authorizer
 build-AdminFunction: FUNCTION := admin
+build-CallbackFunction: FUNCTION := callback
 build-LedgerFunction: FUNCTION := ledger
-build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-LedgerFunction: # called by `sam build`
+build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction: # called by `sam build`
 	GOARCH=$(if $(filter x86_64,$(LAMBDA_ARCH)),amd64,arm64) $(LAMBDA) -o $(ARTIFACTS_DIR)/bootstrap ./functions/$(FUNCTION)
 	@if [ -f issuers.json ]; then cp issuers.json $(ARTIFACTS_DIR)/; else echo "issuers.json is missing: the function starts only if BINDERY_ISSUERS holds the document itself" >&2; fi
 

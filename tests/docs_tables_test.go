@@ -125,9 +125,9 @@ func TestMaskingDocumentListsWhatThePackageDoes(t *testing.T) {
 // types, and "required" with what Parse does when the field is left out.
 func TestIssuerDocumentFieldsAreTheParsers(t *testing.T) {
 	const least = `{"issuers":[{"name":"a","issuer":"https://a.example","kind":"user","environments":["prod"],"algorithms":["RS256"],` +
-		`"audiences":[{"audience":"x","servers":["*"]}],"claims":{}}]}`
+		`"audiences":[{"audience":"x","servers":["*"]}],"claims":{},"login":{"client_id":"c"}}]}`
 	var want [][]string
-	for _, of := range []any{identity.Document{}, identity.Issuer{}, identity.Audience{}, identity.Claims{}} {
+	for _, of := range []any{identity.Document{}, identity.Issuer{}, identity.Audience{}, identity.Claims{}, identity.Login{}} {
 		of := reflect.TypeOf(of)
 		for i := range of.NumField() {
 			name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")

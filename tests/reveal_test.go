@@ -14,11 +14,13 @@ var mayReveal = map[string]string{
 	"shared/mask":                   "needs the bytes to find them in what flows back",
 	"shared/seal":                   "encrypts the bytes",
 	"shared/credential":             "writes the bytes into the upstream request",
-	"shared/identity":               "opens a shared key set, which is sealed for its integrity and holds public keys",
+	"shared/identity":               "opens a shared key set, which is sealed for its integrity and holds public keys; reads an ID token",
 	"shared/session":                "puts the opened key of a day into AES",
 	"shared/stores/vault":           "sends Vault its own client token, and the JWT that signing in needs",
 	"shared/oauth":                  "sends a provider what it issued: codes, tokens, client secrets; and the PKCE verifier",
 	"infra/conformance/oauthclient": "hands the official SDK the token of the suite's provider; ships nowhere",
+	"functions/callback/handler":    "sets a browser's cookie, and puts what is derived from it into a form and a login",
+	"shared/connect":                "derives from a browser's cookie what a login needs",
 	"infra/local/parts":             "logs in at the local identity provider as a browser would; ships nowhere",
 }
 

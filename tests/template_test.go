@@ -19,13 +19,15 @@ import (
 func TestTemplateSetsEverySetting(t *testing.T) {
 	template := readTemplate(t)
 	parameters := template.get(t, "Parameters")
+	unrelayed := func(s config.Setting) bool {
+		return !slices.Contains([]string{config.ResponseMode, config.CallTimeout, config.StreamTimeout, config.MaxAnswerBytes, config.UseLimits, config.Origins}, s.Name)
+	}
 	for function, reads := range map[string]func(config.Setting) bool{
 		"ProxyFunction":      func(config.Setting) bool { return true },
 		"AuthorizerFunction": func(s config.Setting) bool { return s.Authorizer },
 		"LedgerFunction":     func(s config.Setting) bool { return s.Ledger },
-		"AdminFunction": func(s config.Setting) bool {
-			return !slices.Contains([]string{config.ResponseMode, config.CallTimeout, config.StreamTimeout, config.MaxAnswerBytes, config.UseLimits, config.Origins}, s.Name)
-		},
+		"AdminFunction":      unrelayed,
+		"CallbackFunction":   unrelayed,
 	} {
 		variables := template.resource(t, function).get(t, "Properties", "Environment", "Variables")
 		want := []string{"AWS_ENDPOINT_URL"} // the AWS SDK's own
@@ -50,7 +52,7 @@ func TestTemplateSetsEverySetting(t *testing.T) {
 func TestTemplateFunctionsJudgeTokensAlike(t *testing.T) {
 	template := readTemplate(t)
 	proxy := template.resource(t, "ProxyFunction").get(t, "Properties", "Environment", "Variables")
-	for _, function := range []string{"AuthorizerFunction", "AdminFunction", "LedgerFunction"} {
+	for _, function := range []string{"AuthorizerFunction", "AdminFunction", "CallbackFunction", "LedgerFunction"} {
 		for name, value := range template.resource(t, function).get(t, "Properties", "Environment", "Variables") {
 			same(t, function+" "+name, value, proxy[name])
 		}
@@ -116,6 +118,26 @@ func TestTemplateAdminRoutes(t *testing.T) {
 	same(t, "timeout", readTemplate(t).resource(t, "AdminFunction").get(t, "Properties")["Timeout"], any(29))
 }
 
+// TestTemplateConnectRoutes: as with the admin API, each method by name and none
+// that streams.
+func TestTemplateConnectRoutes(t *testing.T) {
+	var routes []string
+	for name, event := range readTemplate(t).events(t, "CallbackFunction") {
+		routes = append(routes, event.text("Method")+" "+event.text("Path"))
+		if event["ResponseTransferMode"] != nil || event["TimeoutInMillis"] != nil || event["Auth"] != nil {
+			t.Errorf("%s is no plain route: %v", name, event)
+		}
+	}
+	same(t, "routes", sorted(routes), []string{
+		"DELETE /connections/{server}",
+		"GET /.well-known/oauth-protected-resource/connections",
+		"GET /connect/{proxy+}",
+		"GET /connections",
+		"POST /connect/{proxy+}",
+	})
+	same(t, "timeout", readTemplate(t).resource(t, "CallbackFunction").get(t, "Properties")["Timeout"], any(29))
+}
+
 // TestTemplateApiKeepsSecretsOutOfLogs also holds what else the API must be.
 func TestTemplateApiKeepsSecretsOutOfLogs(t *testing.T) {
 	template := readTemplate(t)
@@ -150,7 +172,7 @@ func TestTemplateApiKeepsSecretsOutOfLogs(t *testing.T) {
 
 func TestTemplateFunctions(t *testing.T) {
 	template := readTemplate(t)
-	for _, name := range []string{"Proxy", "Authorizer", "Admin", "Ledger"} {
+	for _, name := range []string{"Proxy", "Authorizer", "Admin", "Callback", "Ledger"} {
 		function := template.resource(t, name+"Function")
 		same(t, "build", function.get(t, "Metadata")["BuildMethod"], any("makefile"))
 		properties := function.get(t, "Properties")
@@ -165,12 +187,12 @@ func TestTemplateFunctions(t *testing.T) {
 			same(t, name+" "+property, properties[property], want)
 		}
 	}
-	for _, name := range []string{"ProxyFunction", "AdminFunction"} {
+	for _, name := range []string{"ProxyFunction", "AdminFunction", "CallbackFunction"} {
 		properties := template.resource(t, name).get(t, "Properties")
 		same(t, name+" alias", properties["AutoPublishAlias"], any("live"))
 		same(t, name+" a setting is a version", properties["AutoPublishAliasAllProperties"], any(true))
 	}
-	for _, log := range []string{"ProxyLog", "AuthorizerLog", "AdminLog", "LedgerLog", "AccessLog"} {
+	for _, log := range []string{"ProxyLog", "AuthorizerLog", "AdminLog", "CallbackLog", "LedgerLog", "AccessLog"} {
 		same(t, log, template.resource(t, log).get(t, "Properties")["RetentionInDays"], any(object{"Ref": "LogRetentionDays"}))
 	}
 }
