@@ -46,6 +46,7 @@ type provider struct {
 
 type asked struct {
 	method, path string
+	closes       bool
 	header       http.Header
 	form         url.Values
 	body         string
@@ -58,7 +59,7 @@ func newProvider(t testing.TB, handle func(w http.ResponseWriter, r *http.Reques
 		body, _ := io.ReadAll(r.Body)
 		form, _ := url.ParseQuery(string(body))
 		p.mu.Lock()
-		p.asked = append(p.asked, asked{method: r.Method, path: r.URL.Path, header: r.Header, form: form, body: string(body)})
+		p.asked = append(p.asked, asked{method: r.Method, path: r.URL.Path, closes: r.Close, header: r.Header, form: form, body: string(body)})
 		p.mu.Unlock()
 		p.handle(w, r)
 	}))

@@ -40,6 +40,8 @@ func TestAnswersThatCannotBeReadLeaveTheOutcomeUnknown(t *testing.T) {
 		"lone surrogate":            `{"access_token":"a\ud800","token_type":"Bearer"}`,
 		"token too long":            `{"access_token":"` + strings.Repeat("a", maxToken+1) + `","token_type":"Bearer"}`,
 		"answer too long":           `{` + fine + `,"more":"` + strings.Repeat("a", maxAnswer) + `"}`,
+		"spaces too long":           `{` + fine + `}` + strings.Repeat(" ", maxAnswer),
+		"not UTF-8":                 `{` + fine + `,"more":"` + "\xff" + `"}`,
 		"ten megabytes":             strings.Repeat(`{"a":`, 2<<20),
 		"deep":                      strings.Repeat(`[`, maxAnswer-1),
 		"no type":                   `{"access_token":"a"}`,

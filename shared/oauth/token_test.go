@@ -63,6 +63,9 @@ func TestEveryTokenRequest(t *testing.T) {
 			if diff := cmp.Diff(c.want, p.requests()[0].form); diff != "" {
 				t.Errorf("the request (-want +got):\n%s", diff)
 			}
+			if !p.requests()[0].closes {
+				t.Error("the connection is kept, and a stale one looks like a lost answer")
+			}
 		})
 	}
 }
