@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"bindery/shared/brokertest/idp"
+	"bindery/shared/identity"
 )
 
 // op is an authorization server: the company's issuer, or a provider. Its pages
@@ -228,3 +229,8 @@ func (f *fixture) look(p page) {
 		}
 	}
 }
+
+// strangers is a verifier none of whose issuers has a login.
+type strangers struct{ Verifier }
+
+func (strangers) LoginOf(string) (identity.Issuer, bool) { return identity.Issuer{}, false }
