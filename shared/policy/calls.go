@@ -32,6 +32,7 @@ type CallSet struct {
 	heads    inOrder // of arguing: which calls they concern
 	demands  map[string]bool
 	mentions spellings // names of members that arguing policies mention
+	reach    int // what the patterns of all policies may compare with one byte of text, at worst
 }
 
 // CompileCalls reads a text of policies on calls. Compile says what holds for
@@ -80,6 +81,7 @@ func (s *CallSet) add(p named, schema *Schema) (broken string) {
 	if broken := schema.broken(outline(tree)); broken != "" {
 		return broken
 	}
+	s.reach += patternReach(tree)
 	if s.demands[p.id] = demands; !arguing {
 		s.plain = append(s.plain, p)
 		return ""
@@ -98,7 +100,7 @@ func (s *CallSet) Judge(q broker.Question) broker.Judgement {
 		return broker.Judgement{}
 	}
 	a, ok := ask(q)
-	if !ok {
+	if !ok || s.tooLong(len(q.Call.Target)) {
 		return ordered(broker.Judgement{Forbidding: slices.Concat(s.plain.ids(), s.arguing.ids())})
 	}
 	var j broker.Judgement
@@ -114,7 +116,7 @@ func (s *CallSet) Judge(q broker.Question) broker.Judgement {
 func (s *CallSet) judgeArguments(j *broker.Judgement, a asked, raw []byte, concerned []string) {
 	for _, folds := range []bool{false, true} {
 		args, other, err := readArguments(raw, s.mentions, folds)
-		if err != nil {
+		if err != nil || s.tooLong(len(raw)) {
 			j.Forbidding = append(j.Forbidding, concerned...)
 			return
 		}
