@@ -43,7 +43,9 @@ func (s *plainSealer) Seal(_ context.Context, c broker.SealContext, v secret.Val
 }
 
 func (s *plainSealer) Open(_ context.Context, c broker.SealContext, sealed []byte) (secret.Value, error) {
+	s.mu.Lock()
 	s.opens++
+	s.mu.Unlock()
 	if s.onOpen != nil {
 		s.onOpen()
 	}
@@ -163,12 +165,15 @@ func (e *told) RevocationFailed(context.Context, broker.GrantKey, string) {
 
 // acme is the provider of the fixture's grants.
 type acme struct {
+	mu    sync.Mutex
 	state broker.State
 	err   error
 	reads int
 }
 
 func (a *acme) Provider(context.Context, string, string) (broker.Provider, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.reads++
 	return broker.Provider{Environment: "prod", Name: "acme", Version: 2, State: a.state, Issuer: "https://idp.example.com"}, a.err
 }

@@ -122,13 +122,13 @@ func TestNothingIsBegunAtTheEndOfAnInvocation(t *testing.T) {
 }
 
 func TestProviderThatIsNotOpenIsNotAsked(t *testing.T) {
-	for _, a := range []acme{{state: broker.Suspended}, {state: broker.Deleted}, {err: broker.ErrNotFound}} {
+	for _, a := range []*acme{{state: broker.Suspended}, {state: broker.Deleted}, {err: broker.ErrNotFound}} {
 		f := newGranted(t, -time.Minute)
-		*f.acme = a
+		f.parts.Providers = a
 		c, err := f.obtain(t)
 		wantNone(t, c, err, broker.ErrProviderRefused)
 		if f.provider.n != 0 || f.row(t).Grant.Lease != "" {
-			t.Errorf("%+v: asked", a)
+			t.Errorf("%s: asked", a.state)
 		}
 	}
 }
