@@ -63,7 +63,7 @@ func (s *DB) KeepSpare(ctx context.Context, leased broker.Grant, t broker.Tokens
 	mine := broker.Digest(string(t.Sealed))
 	u := set(expression.Set(expression.Name("spared"), expression.Value(mine)), "spare", newSpareRow(leased, t))
 	g, err := s.alter(ctx, doing, leased.GrantKey, u, asSeen(leased))
-	kept := g.Generation == leased.Generation && g.State == broker.Active && g.Dead.IsZero() && g.spareID == mine
+	kept := g.Generation == leased.Generation && g.State == broker.Active && g.spareID == mine
 	if errors.Is(err, broker.ErrConflict) && kept {
 		return nil
 	}

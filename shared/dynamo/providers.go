@@ -29,8 +29,13 @@ type providerRow struct {
 	SigningKey     string            `dynamodbav:"signing_key,omitempty"`
 	Parameters     map[string]string `dynamodbav:"authorization_parameters,omitempty"`
 	ScopeSeparator string            `dynamodbav:"scope_separator,omitempty"`
+	GrantedSep     string            `dynamodbav:"granted_separator,omitempty"`
+	ImpliedScopes  []string          `dynamodbav:"implied_scopes,omitempty"`
 	NoResource     bool              `dynamodbav:"no_resource,omitempty"`
+	NoRefreshScope bool              `dynamodbav:"no_scope_on_refresh,omitempty"`
 	NoTokenType    bool              `dynamodbav:"no_token_type,omitempty"`
+	DeadCodes      []string          `dynamodbav:"dead_codes,omitempty"`
+	Audience       string            `dynamodbav:"assertion_audience,omitempty"`
 	TokenLife      time.Duration     `dynamodbav:"access_token_life_ns,omitempty"`
 	Networks       []string          `dynamodbav:"networks,omitempty"`
 }
@@ -39,7 +44,8 @@ func newProviderRow(p broker.Provider) providerRow {
 	return providerRow{providerKey(p.Environment, p.Name).item(), p.Environment, p.Name, p.Version, string(p.State), p.Issuer,
 		p.Endpoints.Authorization, p.Endpoints.Token, p.Endpoints.Revocation,
 		string(p.Registration), p.ClientID, p.ClientSecret.String(), string(p.ClientAuth), p.SigningKey,
-		p.Quirks.AuthorizationParameters, p.Quirks.ScopeSeparator, p.Quirks.NoResource, p.Quirks.NoTokenType, p.Quirks.AccessTokenLife,
+		p.Quirks.AuthorizationParameters, p.Quirks.ScopeSeparator, p.Quirks.GrantedSeparator, p.Quirks.ImpliedScopes,
+		p.Quirks.NoResource, p.Quirks.NoScopeOnRefresh, p.Quirks.NoTokenType, p.Quirks.DeadCodes, p.Quirks.AssertionAudience, p.Quirks.AccessTokenLife,
 		networkTexts(p.Networks)}
 }
 
@@ -47,8 +53,9 @@ func (r providerRow) value() (broker.Provider, error) {
 	p := broker.Provider{Environment: r.Environment, Name: r.Name, Version: r.Version, State: broker.State(r.State), Issuer: r.Issuer,
 		Endpoints:    broker.Endpoints{Authorization: r.Authorization, Token: r.Token, Revocation: r.Revocation},
 		Registration: broker.RegistrationKind(r.Registration), ClientID: r.ClientID, ClientAuth: broker.ClientAuth(r.ClientAuth), SigningKey: r.SigningKey,
-		Quirks: broker.Quirks{AuthorizationParameters: r.Parameters, ScopeSeparator: r.ScopeSeparator, NoResource: r.NoResource,
-			NoTokenType: r.NoTokenType, AccessTokenLife: r.TokenLife}}
+		Quirks: broker.Quirks{AuthorizationParameters: r.Parameters, ScopeSeparator: r.ScopeSeparator, GrantedSeparator: r.GrantedSep,
+			ImpliedScopes: r.ImpliedScopes, NoResource: r.NoResource, NoScopeOnRefresh: r.NoRefreshScope, NoTokenType: r.NoTokenType,
+			DeadCodes: r.DeadCodes, AssertionAudience: r.Audience, AccessTokenLife: r.TokenLife}}
 	var err error
 	if p.Networks, err = parseNetworks(r.Networks); err != nil {
 		return p, err

@@ -130,7 +130,6 @@ func (s *DB) EndGrant(ctx context.Context, k broker.GrantKey, to broker.State, a
 		case now.State == broker.Active:
 			next.release()
 			next.State, next.Ended, next.Sealed, next.spare = to, plain(at), nil, nil
-			next.Unsettled, next.Attempted = time.Time{}, time.Time{}
 		case to == broker.Deleted:
 			next.State = to
 		}

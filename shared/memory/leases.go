@@ -86,7 +86,7 @@ func (s *DB) KeepSpare(ctx context.Context, leased broker.Grant, t broker.Tokens
 	mine := broker.Digest(string(t.Sealed))
 	return s.alter(ctx, KeepSpare, leased.GrantKey, func(next *grant) error {
 		switch {
-		case next.Generation == leased.Generation && next.State == broker.Active && next.Dead.IsZero() && next.spared == mine:
+		case next.Generation == leased.Generation && next.State == broker.Active && next.spared == mine:
 			return nil // kept by an earlier attempt, and perhaps stored since
 		case !next.living(leased):
 			return broker.ErrConflict

@@ -18,6 +18,7 @@ func (s *DB) PutProvider(ctx context.Context, v broker.Provider) error {
 		expected := v.Version
 		v.Version++
 		v.Networks, v.Quirks.AuthorizationParameters = clone(v.Networks), parameters(v.Quirks.AuthorizationParameters)
+		v.Quirks.ImpliedScopes, v.Quirks.DeadCodes = clone(v.Quirks.ImpliedScopes), clone(v.Quirks.DeadCodes)
 		return replace(s.providers, idKey{v.Environment, v.Name}, v, func(now *broker.Provider) bool {
 			return now == nil && expected == 0 || now != nil && follows(now.Version, now.State, expected)
 		})

@@ -246,6 +246,12 @@ func testStoredLate(b *bench) {
 		b.wants(err, broker.ErrConflict)
 		b.stands(now)
 	}
+	first := b.lease(b.begin(b.generation(), "again"), "h-1").Grant
+	b.clock.Advance(time.Minute + broker.ClockSkew + 1)
+	second := b.lease(first, "h-1").Grant
+	_, err := b.Grants.StoreTokens(b.Context(), first, tokenSet(first, "late"), b.clock.Now())
+	b.wants(err, broker.ErrConflict) // the name alone is not the lease
+	b.stands(second)
 	leased := b.lease(b.begin(b.generation(), "alone"), "h-1").Grant
 	b.clock.Advance(time.Hour)
 	b.store(leased, "late, and nobody minds")

@@ -3,6 +3,7 @@ package storesuite
 import (
 	"context"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,8 @@ func fullProvider(environment, name string) broker.Provider {
 		Endpoints:    broker.Endpoints{Authorization: "https://login.example.com/authorize", Token: "https://api.example.com/token", Revocation: "https://api.example.com/revoke?v=1"},
 		Registration: broker.Preregistered, ClientID: "client é", ClientSecret: reference("aws-sm:prod/okta#secret"), ClientAuth: broker.ClientSecretPost,
 		Quirks: broker.Quirks{AuthorizationParameters: map[string]string{"access_type": "offline", "prompt": "consent é"}, ScopeSeparator: ",",
-			NoResource: true, NoTokenType: true, AccessTokenLife: 90*time.Minute + 1},
+			GrantedSeparator: ";", ImpliedScopes: []string{"openid", "profile"}, NoResource: true, NoScopeOnRefresh: true, NoTokenType: true,
+			DeadCodes: []string{"bad_refresh_token"}, AssertionAudience: "https://login.example.com/oauth2 é", AccessTokenLife: 90*time.Minute + 1},
 		Networks: []netip.Prefix{netip.MustParsePrefix("10.3.0.0/16")}}
 }
 
@@ -88,6 +90,7 @@ func testProviderKept(b *bench) {
 	mine := fullProvider(b.environment, "okta")
 	b.must(b.Providers.PutProvider(b.Context(), mine))
 	mine.Quirks.AuthorizationParameters["prompt"], mine.Networks[0] = "none", netip.MustParsePrefix("10.4.0.0/16")
+	mine.Quirks.ImpliedScopes[0], mine.Quirks.DeadCodes[0] = "admin", "other"
 	want := fullProvider(b.environment, "okta")
 	want.Version = 1
 	got, err := b.Providers.Provider(b.Context(), b.environment, "okta")
@@ -95,6 +98,14 @@ func testProviderKept(b *bench) {
 	if d := cmp.Diff(want, got, compare); d != "" {
 		b.Fatal(d)
 	}
+}
+
+func numbered(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = strconv.Itoa(i)
+	}
+	return list
 }
 
 func testProviderRefused(b *bench) {
@@ -132,6 +143,14 @@ func testProviderRefused(b *bench) {
 		"the state as a parameter":    func(p *broker.Provider) { p.Quirks.AuthorizationParameters = map[string]string{"state": "x"} },
 		"a parameter without a name":  func(p *broker.Provider) { p.Quirks.AuthorizationParameters = map[string]string{"": "x"} },
 		"a long separator":            func(p *broker.Provider) { p.Quirks.ScopeSeparator = ", " },
+		"a separator nobody sees":     func(p *broker.Provider) { p.Quirks.GrantedSeparator = "\x00" },
+		"a scope of two words":        func(p *broker.Provider) { p.Quirks.ImpliedScopes = []string{"read write"} },
+		"too many implied scopes":     func(p *broker.Provider) { p.Quirks.ImpliedScopes = numbered(65) },
+		"a dead code of two words":    func(p *broker.Provider) { p.Quirks.DeadCodes = []string{"bad token"} },
+		"too many dead codes":         func(p *broker.Provider) { p.Quirks.DeadCodes = numbered(17) },
+		"a bad hour that ends grants": func(p *broker.Provider) { p.Quirks.DeadCodes = []string{"temporarily_unavailable"} },
+		"a client that ends grants":   func(p *broker.Provider) { p.Quirks.DeadCodes = []string{"invalid_client"} },
+		"a huge audience":             func(p *broker.Provider) { p.Quirks.AssertionAudience = strings.Repeat("x", 2049) },
 		"a negative life":             func(p *broker.Provider) { p.Quirks.AccessTokenLife = -1 },
 		"the loopback opened":         func(p *broker.Provider) { p.Networks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} },
 	} {
