@@ -27,7 +27,7 @@ func (x *exchange) answer(ctx context.Context, response *http.Response) {
 		x.fail(failure{encoded, broker.UpstreamEncoded})
 	case status == http.StatusUnauthorized,
 		status == http.StatusForbidden && strings.Contains(header.Get("WWW-Authenticate"), "insufficient_scope"):
-		x.fail(failure{upstreamAuth, broker.UpstreamAuth})
+		x.refused(ctx, response)
 	case mcp.MediaType(header) == mcp.EventStream && status == http.StatusOK:
 		x.stream(ctx, response)
 	default:

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/oklog/ulid/v2"
 
@@ -13,6 +14,8 @@ import (
 	"bindery/shared/identity"
 	"bindery/shared/lambdahttp"
 	"bindery/shared/mcp"
+	"bindery/shared/secret"
+	"bindery/shared/session"
 )
 
 // bindingHeader is where a caller names which of its own bindings to use.
@@ -22,6 +25,8 @@ const bindingHeader = "Bindery-Binding"
 type inbound struct {
 	message *mcp.Message
 	body    []byte
+	asked   session.State // a question of Bindery's that this request answers; zero: none
+	call    string        // then: the digest of the call
 }
 
 // mcp serves one call: admit, decide, obtain, relay, settle.
@@ -34,6 +39,7 @@ func (h *Handler) mcp(w http.ResponseWriter, r *http.Request, route broker.Route
 	call := broker.Call{
 		Receipt: ulid.MustNew(ulid.Timestamp(h.now()), rand.Reader).String(), RequestID: lambdahttp.RequestID(r.Context()),
 		Route: route, Principal: principal, Issuers: h.issuers, Method: r.Method[:min(len(r.Method), broker.MaxName)],
+		Token: tokenOf(r),
 	}
 	w.Header().Set(credential.ReceiptHeader, call.Receipt)
 	in, ok := h.read(w, r, &call)
@@ -53,17 +59,34 @@ func (h *Handler) mcp(w http.ResponseWriter, r *http.Request, route broker.Route
 		turnAway(broker.LimitReached, errOverSize)
 		return
 	}
-	session, err := h.unwrap(r.Context(), decision, in.message)
+	opened, err := h.unwrap(r.Context(), decision, in.message)
 	if err != nil {
 		turnAway(sessionReason(err), err)
 		return
 	}
+	if h.resume(r.Context(), decision, in) {
+		h.broker.Refuse(r.Context(), call, broker.ConsentDeclined, consentDeclined.Status)
+		h.declined(w, in.message)
+		return
+	}
 	release, err := h.broker.Obtain(r.Context(), decision)
-	if err != nil {
+	var needed *broker.ConsentNeeded
+	switch {
+	case errors.As(err, &needed) && !errors.Is(err, broker.ErrUnrecorded):
+		h.note(call, err)
+		h.ask(r.Context(), w, decision, in, opened, needed, "")
+		return
+	case err != nil:
 		h.fail(w, call, in.message, err)
 		return
 	}
-	h.relay(w, r, release, in, session)
+	h.relay(w, r, release, in, opened)
+}
+
+// tokenOf is the token that was verified, for the one source that exchanges it.
+func tokenOf(r *http.Request) secret.Value {
+	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return secret.New(strings.TrimSpace(token))
 }
 
 // challenge answers a request without an acceptable token. Nothing is written
@@ -170,7 +193,10 @@ func (h *Handler) served() string {
 
 // fail answers a call that was refused or could not get its credential.
 func (h *Handler) fail(w http.ResponseWriter, call broker.Call, message *mcp.Message, err error) {
-	problem := problemOf(err)
-	h.log.Info("call refused", "receipt", call.Receipt, "server", call.Route.Server, "problem", problem.Name, "cause", err.Error())
-	problem.write(w, message.ID)
+	h.note(call, err)
+	problemOf(err).write(w, message.ID)
+}
+
+func (h *Handler) note(call broker.Call, err error) {
+	h.log.Info("call refused", "receipt", call.Receipt, "server", call.Route.Server, "problem", problemOf(err).Name, "cause", err.Error())
 }

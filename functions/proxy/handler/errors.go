@@ -30,49 +30,54 @@ type Problem struct {
 
 // The error table. Unknown, forbidden and revoked are one row on purpose.
 var (
-	notRoute       = Problem{Name: "not_found", Status: 404, Code: 14040, Text: "no such address"}
-	foreignHost    = Problem{Name: "foreign_host", Status: 403, Code: 14034, Text: "this host name is not served here"}
-	foreignOrigin  = Problem{Name: "foreign_origin", Status: 403, Code: 14035, Text: "pages of this origin may not call"}
-	noToken        = Problem{Name: "unauthorized", Status: 401, Code: 14010, Text: "a bearer token is required"}
-	badToken       = Problem{Name: "invalid_token", Status: 401, Code: 14011, Text: "the token was not accepted"}
-	smallScope     = Problem{Name: "insufficient_scope", Status: 403, Code: 14031, Text: "the token lacks a required scope"}
-	noIssuer       = Problem{Name: "issuer_unavailable", Status: 503, Code: 15031, Text: "tokens cannot be checked at the moment", Retry: true}
-	notServed      = Problem{Name: "method_not_allowed", Status: 405, Code: 14050, Text: "this method is not served here"}
-	tooLarge       = Problem{Name: "request_too_large", Status: 413, Code: 14130, Text: "the request body is larger than 4 MiB"}
-	overSize       = Problem{Name: "request_over_limit", Status: 413, Code: 14131, Text: "the request body is larger than this caller, agent or server may use"}
-	brokenBody     = Problem{Name: "request_broken", Status: 400, Code: 14000, Text: "the request body could not be read"}
-	unwantedBody   = Problem{Name: "body_not_allowed", Status: 400, Code: 14001, Text: "GET and DELETE have no body"}
-	resumeAlone    = Problem{Name: "resume_without_session", Status: 400, Code: 14002, Text: "Last-Event-ID needs the session it belongs to"}
-	noSession      = Problem{Name: "session_unknown", Status: 404, Code: 14041, Text: "no such session: begin a new one"}
-	otherSession   = Problem{Name: "session_of_another_binding", Status: 403, Code: 14033, Text: "this session was begun under another binding: begin one of its own for this call"}
-	limited        = Problem{Name: "limit_reached", Status: 429, Code: 14290, Text: "a limit on calls or streams is reached, try again", Retry: true}
-	forbidden      = Problem{Name: "forbidden", Status: 403, Code: 14030, Text: "not allowed, or no such server"}
-	needsApproval  = Problem{Name: "approval_required", Status: 403, Code: 14036, Text: "this call needs an approval, which cannot be given yet"}
-	accessEnded    = Problem{Name: "access_ended", Status: 403, Code: 14032, Text: "access ended while the call was under way"}
-	undecided      = Problem{Name: "decision_unavailable", Status: 503, Code: 15032, Text: "the call could not be decided, try again", Retry: true}
-	unrecorded     = Problem{Name: "audit_unavailable", Status: 503, Code: 15033, Text: "the call could not be recorded, so it was not made", Retry: true}
-	noCredential   = Problem{Name: "credential_unavailable", Status: 503, Code: 15034, Text: "the credential could not be obtained at the moment", Retry: true}
-	badCredential  = Problem{Name: "credential_failed", Status: 502, Code: 15020, Text: "the credential could not be obtained"}
-	unreached      = Problem{Name: "upstream_unreachable", Status: 502, Code: 15021, Text: "the upstream could not be reached", Retry: true}
-	slow           = Problem{Name: "upstream_timeout", Status: 504, Code: 15040, Text: "the upstream did not answer in time", Retry: true}
-	streamOver     = Problem{Name: "stream_time_over", Status: 504, Code: 15041, Text: "the time of this stream is over: open it again", Retry: true}
-	redirected     = Problem{Name: "upstream_redirect", Status: 502, Code: 15022, Text: "the upstream answered with a redirect, which is never followed"}
-	encoded        = Problem{Name: "upstream_encoding", Status: 502, Code: 15023, Text: "the upstream answered in an encoding that was not asked for"}
-	answerLarge    = Problem{Name: "upstream_too_large", Status: 502, Code: 15024, Text: "the upstream's answer is larger than allowed"}
-	upstreamAuth   = Problem{Name: "upstream_refused_credential", Status: 502, Code: 15025, Text: "the upstream did not accept the credential"}
-	upstreamDenied = Problem{Name: "upstream_forbidden", Status: 403, Code: 15030, Text: "the upstream itself refused this call"}
-	upstreamFailed = Problem{Name: "upstream_failed", Status: 502, Code: 15026, Text: "the upstream failed", Retry: true}
-	brokeOff       = Problem{Name: "upstream_broke_off", Status: 502, Code: 15027, Text: "the upstream ended its answer early", Retry: true}
-	notMCP         = Problem{Name: "upstream_malformed", Status: 502, Code: 15029, Text: "the upstream's answer is not MCP"}
-	wouldLeak      = Problem{Name: "answer_withheld", Status: 502, Code: 15028, Text: "the upstream's answer was withheld: it carried a secret where masking would break it"}
-	internal       = Problem{Name: "internal", Status: 500, Code: 15000, Text: "internal error"}
+	notRoute        = Problem{Name: "not_found", Status: 404, Code: 14040, Text: "no such address"}
+	foreignHost     = Problem{Name: "foreign_host", Status: 403, Code: 14034, Text: "this host name is not served here"}
+	foreignOrigin   = Problem{Name: "foreign_origin", Status: 403, Code: 14035, Text: "pages of this origin may not call"}
+	noToken         = Problem{Name: "unauthorized", Status: 401, Code: 14010, Text: "a bearer token is required"}
+	badToken        = Problem{Name: "invalid_token", Status: 401, Code: 14011, Text: "the token was not accepted"}
+	smallScope      = Problem{Name: "insufficient_scope", Status: 403, Code: 14031, Text: "the token lacks a required scope"}
+	noIssuer        = Problem{Name: "issuer_unavailable", Status: 503, Code: 15031, Text: "tokens cannot be checked at the moment", Retry: true}
+	notServed       = Problem{Name: "method_not_allowed", Status: 405, Code: 14050, Text: "this method is not served here"}
+	tooLarge        = Problem{Name: "request_too_large", Status: 413, Code: 14130, Text: "the request body is larger than 4 MiB"}
+	overSize        = Problem{Name: "request_over_limit", Status: 413, Code: 14131, Text: "the request body is larger than this caller, agent or server may use"}
+	brokenBody      = Problem{Name: "request_broken", Status: 400, Code: 14000, Text: "the request body could not be read"}
+	unwantedBody    = Problem{Name: "body_not_allowed", Status: 400, Code: 14001, Text: "GET and DELETE have no body"}
+	resumeAlone     = Problem{Name: "resume_without_session", Status: 400, Code: 14002, Text: "Last-Event-ID needs the session it belongs to"}
+	noSession       = Problem{Name: "session_unknown", Status: 404, Code: 14041, Text: "no such session: begin a new one"}
+	otherSession    = Problem{Name: "session_of_another_binding", Status: 403, Code: 14033, Text: "this session was begun under another binding: begin one of its own for this call"}
+	limited         = Problem{Name: "limit_reached", Status: 429, Code: 14290, Text: "a limit on calls or streams is reached, try again", Retry: true}
+	forbidden       = Problem{Name: "forbidden", Status: 403, Code: 14030, Text: "not allowed, or no such server"}
+	needsApproval   = Problem{Name: "approval_required", Status: 403, Code: 14036, Text: "this call needs an approval, which cannot be given yet"}
+	accessEnded     = Problem{Name: "access_ended", Status: 403, Code: 14032, Text: "access ended while the call was under way"}
+	undecided       = Problem{Name: "decision_unavailable", Status: 503, Code: 15032, Text: "the call could not be decided, try again", Retry: true}
+	unrecorded      = Problem{Name: "audit_unavailable", Status: 503, Code: 15033, Text: "the call could not be recorded, so it was not made", Retry: true}
+	noCredential    = Problem{Name: "credential_unavailable", Status: 503, Code: 15034, Text: "the credential could not be obtained at the moment", Retry: true}
+	badCredential   = Problem{Name: "credential_failed", Status: 502, Code: 15020, Text: "the credential could not be obtained"}
+	consentRequired = Problem{Name: "consent_required", Status: 200, Code: 12000, Text: "your consent is needed first: open this link, and then repeat the call"}
+	consentDeclined = Problem{Name: "consent_declined", Status: 200, Code: 12001, Text: "consent was declined"}
+	notAsked        = Problem{Name: "consent_not_asked", Status: 200, Code: 12002, Text: "your consent is needed first, and could not be asked for", Retry: true}
+	consentMissing  = Problem{Name: "consent_missing", Status: 403, Code: 14037, Text: "a consent is needed first: a request can ask for it"}
+	unreached       = Problem{Name: "upstream_unreachable", Status: 502, Code: 15021, Text: "the upstream could not be reached", Retry: true}
+	slow            = Problem{Name: "upstream_timeout", Status: 504, Code: 15040, Text: "the upstream did not answer in time", Retry: true}
+	streamOver      = Problem{Name: "stream_time_over", Status: 504, Code: 15041, Text: "the time of this stream is over: open it again", Retry: true}
+	redirected      = Problem{Name: "upstream_redirect", Status: 502, Code: 15022, Text: "the upstream answered with a redirect, which is never followed"}
+	encoded         = Problem{Name: "upstream_encoding", Status: 502, Code: 15023, Text: "the upstream answered in an encoding that was not asked for"}
+	answerLarge     = Problem{Name: "upstream_too_large", Status: 502, Code: 15024, Text: "the upstream's answer is larger than allowed"}
+	upstreamAuth    = Problem{Name: "upstream_refused_credential", Status: 502, Code: 15025, Text: "the upstream did not accept the credential"}
+	upstreamDenied  = Problem{Name: "upstream_forbidden", Status: 403, Code: 15030, Text: "the upstream itself refused this call"}
+	upstreamFailed  = Problem{Name: "upstream_failed", Status: 502, Code: 15026, Text: "the upstream failed", Retry: true}
+	brokeOff        = Problem{Name: "upstream_broke_off", Status: 502, Code: 15027, Text: "the upstream ended its answer early", Retry: true}
+	notMCP          = Problem{Name: "upstream_malformed", Status: 502, Code: 15029, Text: "the upstream's answer is not MCP"}
+	wouldLeak       = Problem{Name: "answer_withheld", Status: 502, Code: 15028, Text: "the upstream's answer was withheld: it carried a secret where masking would break it"}
+	internal        = Problem{Name: "internal", Status: 500, Code: 15000, Text: "internal error"}
 )
 
 // Problems lists the table; the copy in docs/errors.md is tested against it.
 func Problems() []Problem {
 	return []Problem{notRoute, foreignHost, foreignOrigin, noToken, badToken, smallScope, noIssuer, notServed, tooLarge, overSize,
 		brokenBody, unwantedBody, resumeAlone, noSession, otherSession, limited, forbidden, needsApproval, accessEnded, undecided,
-		unrecorded, noCredential, badCredential, unreached, slow, streamOver, redirected, encoded, answerLarge, upstreamAuth,
+		unrecorded, noCredential, badCredential,
+		consentRequired, consentDeclined, notAsked, consentMissing, unreached, slow, streamOver, redirected, encoded, answerLarge, upstreamAuth,
 		upstreamDenied, upstreamFailed, brokeOff, notMCP, wouldLeak, internal}
 }
 
@@ -105,11 +110,16 @@ func problemOf(err error) Problem {
 		}
 	}
 	var refusal *broker.Refusal
+	var needed *broker.ConsentNeeded
 	switch {
+	case errors.As(err, &needed) && needed.Silent:
+		return consentMissing
+	case errors.As(err, &needed):
+		return consentRequired
 	case errors.As(err, &refusal):
 		return refused(refusal)
 	case errors.Is(err, broker.ErrSecretMissing), errors.Is(err, broker.ErrSecretMalformed),
-		errors.Is(err, broker.ErrStoreDenied), errors.Is(err, broker.ErrKeyUnavailable):
+		errors.Is(err, broker.ErrStoreDenied), errors.Is(err, broker.ErrKeyUnavailable), errors.Is(err, broker.ErrProviderRefused):
 		return badCredential // also when storing the outcome failed for a passing reason
 	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return noCredential

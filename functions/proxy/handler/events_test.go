@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -32,7 +33,7 @@ func TestEvents(t *testing.T) {
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, echoMethod(), true)
+			f := eventFixture(t)
 			f.govern(t, noUrgentIssues+`@id("four-eyes") @demand("approval") forbid (principal, action == Action::"call_tool", resource)
 				when { context.tool == "merge" };`)
 			answer := invoke(t, f, file)
@@ -53,6 +54,14 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// eventFixture has a server with a shared credential, and one with everybody's
+// own, to which nobody has consented.
+func eventFixture(t *testing.T) *fixture {
+	c := newConsenting(t, echoMethod())
+	c.verifier = c.issued
+	return c.fixture
+}
+
 // invoke gives the answer to one event as indented JSON.
 func invoke(t *testing.T, f *fixture, file string) []byte {
 	t.Helper()
@@ -61,7 +70,8 @@ func invoke(t *testing.T, f *fixture, file string) []byte {
 		t.Fatal(err)
 	}
 	var event events.APIGatewayProxyRequest
-	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(text), "Bearer TOKEN", "Bearer "+f.token(t))), &event); err != nil {
+	tokens := strings.NewReplacer("Bearer TOKEN", "Bearer "+f.token(t), "Bearer FILES-TOKEN", "Bearer "+f.tokenFor(t, filesRoute))
+	if err := json.Unmarshal([]byte(tokens.Replace(string(text))), &event); err != nil {
 		t.Fatal(err)
 	}
 	answer, err := lambdahttp.BufferedHandler(f, slog.New(slog.DiscardHandler))(context.Background(), event)
@@ -77,6 +87,9 @@ func invoke(t *testing.T, f *fixture, file string) []byte {
 	}
 	if session := http.Header(answer.MultiValueHeaders).Get("Mcp-Session-Id"); session != "" {
 		out = []byte(strings.ReplaceAll(string(out), session, "SESSION"))
+	}
+	for pattern, stands := range map[string]string{linkPattern.String(): publicURL + "/connect/TICKET", `brk1\.[A-Za-z0-9_-]{40,}`: "brk1.STATE"} {
+		out = regexp.MustCompile(pattern).ReplaceAll(out, []byte(stands))
 	}
 	return append([]byte(strings.ReplaceAll(string(out), f.issuer.Issuer(), "https://login.example.com")), '\n')
 }

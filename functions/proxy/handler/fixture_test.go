@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -34,6 +35,7 @@ const (
 type vault struct {
 	values   map[string]string
 	previous []string
+	version  string // v1 where it is empty
 	err      error
 }
 
@@ -41,7 +43,7 @@ func (v *vault) Fetch(_ context.Context, w broker.Want) (broker.Secret, error) {
 	if v.err != nil {
 		return broker.Secret{}, v.err
 	}
-	s := broker.Secret{Values: map[string]secret.Value{}, Version: "v1", RequestID: "req"}
+	s := broker.Secret{Values: map[string]secret.Value{}, Version: cmp.Or(v.version, "v1"), RequestID: "req"}
 	for _, key := range w.Keys {
 		s.Values[key] = secret.New(v.values[key])
 	}
@@ -140,6 +142,11 @@ func (f *fixture) seed(tb testing.TB) {
 
 // token signs an access token for alice of group dev.
 func (f *fixture) token(tb testing.TB) string {
+	tb.Helper()
+	return f.tokenFor(tb, route)
+}
+
+func (f *fixture) tokenFor(tb testing.TB, route string) string {
 	tb.Helper()
 	now := time.Now()
 	return f.issuer.Sign("rsa", nil, map[string]any{"iss": f.issuer.Issuer(), "sub": "alice", "aud": publicURL + route, "email": "alice@example.com",

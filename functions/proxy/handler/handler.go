@@ -51,6 +51,7 @@ type Handler struct {
 	verifier      Verifier
 	upstreams     Upstreams
 	sessions      *session.Sessions
+	asking        asking
 	door          door
 	timeout       time.Duration
 	streamTimeout time.Duration // 0: no lasting streams

@@ -26,8 +26,11 @@ const (
 type exchange struct {
 	*Handler
 	w         http.ResponseWriter
+	r         *http.Request
+	in        *inbound
 	message   *mcp.Message
 	release   *broker.Release
+	repeated  bool            // with another credential
 	session   session.Session // zero: none
 	masker    *mask.Masker
 	maxAnswer int64
@@ -40,7 +43,7 @@ type exchange struct {
 // relay makes the upstream call with the released credential, streams the
 // masked answer, and settles, whatever happens in between.
 func (h *Handler) relay(w http.ResponseWriter, r *http.Request, release *broker.Release, in *inbound, s session.Session) {
-	x := &exchange{Handler: h, w: w, message: in.message, release: release, session: s, maxAnswer: h.maxAnswer,
+	x := &exchange{Handler: h, w: w, r: r, in: in, message: in.message, release: release, session: s, maxAnswer: h.maxAnswer,
 		result: broker.Result{Reason: broker.Internal, Status: http.StatusInternalServerError}}
 	if _, most := h.broker.Sizes(release.Decision); most > 0 {
 		x.maxAnswer = min(x.maxAnswer, most)
@@ -50,18 +53,24 @@ func (h *Handler) relay(w http.ResponseWriter, r *http.Request, release *broker.
 	defer cancel()
 	defer x.boundWrites(ctx)()
 	defer x.watch(ctx, x.leave)()
-	masker, err := maskerFor(release)
+	x.send(ctx)
+}
+
+// send makes the upstream call and answers it. It may be called again as long as
+// nothing of an answer has been written.
+func (x *exchange) send(ctx context.Context) {
+	masker, err := maskerFor(x.release)
 	if err != nil {
 		x.fail(failure{badCredential, broker.SecretMalformed})
 		return
 	}
 	x.masker = masker
-	request, err := x.upstreamRequest(ctx, r, in.body)
+	request, err := x.upstreamRequest(ctx, x.r, x.in.body)
 	if err != nil {
 		x.fail(attachFailure(err))
 		return
 	}
-	client, err := h.upstreams.For(&release.Decision.Server)
+	client, err := x.upstreams.For(&x.release.Decision.Server)
 	if err != nil {
 		x.fail(failure{unreached, broker.UpstreamAddress})
 		return

@@ -1,15 +1,18 @@
 package handler
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"bindery/shared/broker"
 	"bindery/shared/config"
+	"bindery/shared/connect"
 	"bindery/shared/egress"
 	"bindery/shared/identity"
 	"bindery/shared/lambdahttp"
@@ -31,6 +34,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.Grant(c, log)
 	return &Handler{
 		environment: c.Environment,
 		issuers:     document.Digest(),
@@ -40,10 +44,22 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 		verifier:  verifier,
 		upstreams: upstreams{egress.NewPool(egress.Policy{Loopback: c.Local}, upstreamPools), egress.Policy{Loopback: c.Local}},
 		sessions:  session.New(p.DB, p.Sealer, c.Environment, time.Now),
-		door:      door{c.Hosts, c.Origins, c.Local},
-		timeout:   c.CallTimeout, streamTimeout: c.StreamTimeout, maxAnswer: maxAnswer(c),
+		asking: asking{handles: p.DB, life: connect.TicketLife - time.Minute,
+			tickets: links{&connect.Desk{Handles: p.DB, Environment: c.Environment, PublicURL: c.PublicURL, Now: time.Now}}},
+		door:    door{c.Hosts, c.Origins, c.Local},
+		timeout: c.CallTimeout, streamTimeout: c.StreamTimeout, maxAnswer: maxAnswer(c),
 		now: time.Now, log: log,
 	}, nil
+}
+
+// links are the tickets of the connect page.
+type links struct{ *connect.Desk }
+
+// Waits implements Tickets. What cannot be read does not wait: another link costs
+// little.
+func (l links) Waits(ctx context.Context, link string) bool {
+	_, err := l.Ticket(ctx, link[strings.LastIndexByte(link, '/')+1:])
+	return err == nil
 }
 
 // maxAnswer is the configured limit, or what a buffered answer can hold.

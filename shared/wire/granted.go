@@ -1,0 +1,129 @@
+package wire
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"time"
+
+	"bindery/shared/broker"
+	"bindery/shared/config"
+	"bindery/shared/credential"
+	"bindery/shared/mask"
+	"bindery/shared/oauth"
+	"bindery/shared/secret"
+)
+
+// Grant adds the sources that ask providers: for people, out of what they
+// consented to, and in Bindery's own name.
+func (p Parts) Grant(c config.Config, log *slog.Logger) *credential.Grants {
+	tokens := asker{known: p.Known(c), now: time.Now}
+	grants := credential.NewGrants(credential.GrantParts{
+		Grants: p.DB, Providers: p.DB, Catalogue: p.DB, Sealer: p.Sealer, Tokens: tokens, Events: grantLog{log},
+		Check: mask.Check, Now: time.Now, Holder: rand.Text, Pause: pause,
+	})
+	p.Sources[broker.AuthorizationCode], p.Sources[broker.PersonalKey] = grants, grants
+	p.Sources[broker.ClientCredentials] = credential.NewIssued(credential.IssuedParts{
+		Providers: p.DB, Tokens: tokens, Check: mask.Check, Now: time.Now})
+	return grants
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// asker asks providers in the words of the credential package.
+type asker struct {
+	known *oauth.Known
+	now   func() time.Time
+}
+
+// Refresh implements credential.Refresher.
+func (t asker) Refresh(ctx context.Context, a credential.TokenAsk, refresh secret.Value) (credential.TokenSet, error) {
+	party, err := t.known.Find(ctx, a.Provider, a.Server, a.Stores, false)
+	if err != nil {
+		return credential.TokenSet{}, faultOf(err, true)
+	}
+	got, err := party.Refresh(ctx, party.Provider, party.Client, refresh, party.Resource, a.Scopes)
+	return t.set(party, got), faultOf(err, false)
+}
+
+// Revoke implements credential.Refresher.
+func (t asker) Revoke(ctx context.Context, a credential.TokenAsk, s credential.TokenSet) error {
+	party, err := t.known.Find(ctx, a.Provider, a.Server, a.Stores, false)
+	if err == nil {
+		err = party.RevokeAll(ctx, s.Access, s.Refresh)
+	}
+	return faultOf(err, false)
+}
+
+// ClientCredentials implements credential.TokenClient.
+func (t asker) ClientCredentials(ctx context.Context, a credential.TokenAsk) (credential.TokenSet, error) {
+	party, err := t.known.Find(ctx, a.Provider, a.Server, a.Stores, true)
+	if err != nil {
+		return credential.TokenSet{}, faultOf(err, true)
+	}
+	got, err := party.ClientCredentials(ctx, party.Provider, party.Client, party.Resource, a.Audience, a.Scopes)
+	return t.set(party, got), faultOf(err, false)
+}
+
+// Exchange implements credential.TokenClient. No token of an agent is at hand, so
+// an exchange that must name one is refused rather than made without it.
+func (t asker) Exchange(ctx context.Context, a credential.TokenAsk, subject secret.Value, agent string) (credential.TokenSet, error) {
+	return credential.TokenSet{}, &credential.TokenFault{Kind: credential.Refused}
+}
+
+func (t asker) set(p oauth.Party, got oauth.Token) credential.TokenSet {
+	if got.Access.IsZero() {
+		return credential.TokenSet{}
+	}
+	return credential.TokenSet{Access: got.Access, Refresh: got.Refresh, Expires: p.Lives(got, t.now()), Scopes: got.Scopes}
+}
+
+// faultOf translates a fault. Before a token request was made nothing of it can
+// be of unknown outcome.
+func faultOf(err error, before bool) error {
+	if err == nil {
+		return nil
+	}
+	out := &credential.TokenFault{Kind: credential.Refused, Err: err}
+	var fault *oauth.Fault
+	switch {
+	case errors.Is(err, oauth.ErrInvalidGrant):
+		out.Kind = credential.InvalidGrant
+	case errors.Is(err, oauth.ErrWiderScope):
+		out.Kind = credential.WiderScope
+	case errors.Is(err, oauth.ErrOutcomeUnknown) && !before:
+		out.Kind = credential.OutcomeUnknown
+	case errors.Is(err, oauth.ErrTransient), errors.Is(err, oauth.ErrOutcomeUnknown), errors.Is(err, broker.ErrUnavailable), !errors.As(err, &fault):
+		out.Kind = credential.Transient
+	}
+	if errors.As(err, &fault) {
+		out.RetryAfter = fault.RetryAfter
+	}
+	return out
+}
+
+// grantLog says in the log what befell a grant: whose is a digest.
+type grantLog struct{ log *slog.Logger }
+
+// GrantDied implements credential.Events.
+func (l grantLog) GrantDied(_ context.Context, g broker.Grant) {
+	l.log.Warn("a grant died", "principal", g.Principal, "server", g.Server, "provider", g.Provider, "generation", g.Generation, "fault", g.Fault)
+}
+
+// OutcomeUnknown implements credential.Events.
+func (l grantLog) OutcomeUnknown(_ context.Context, k broker.GrantKey, provider string) {
+	l.log.Error("outcome of a token request unknown", "principal", k.Principal, "server", k.Server, "provider", provider)
+}
+
+// RevocationFailed implements credential.Events.
+func (l grantLog) RevocationFailed(_ context.Context, k broker.GrantKey, provider string) {
+	l.log.Warn("a token was not revoked", "principal", k.Principal, "server", k.Server, "provider", provider)
+}
