@@ -57,9 +57,14 @@ const (
 // Quirks say where a provider differs from the specifications.
 type Quirks struct {
 	AuthorizationParameters map[string]string // added to the authorization request, as in access_type=offline
-	ScopeSeparator          string            // empty: a space
+	ScopeSeparator          string            // between scopes in requests; empty: a space
+	GrantedSeparator        string            // between scopes in answers; empty: as in requests
+	ImpliedScopes           []string          // granted besides those asked for, or by another name
 	NoResource              bool              // it refuses the resource parameter (RFC 8707)
+	NoScopeOnRefresh        bool              // it refuses scopes in a refresh
 	NoTokenType             bool              // its answers have no token_type
+	DeadCodes               []string          // further error codes that mean invalid_grant
+	AssertionAudience       string            // of private_key_jwt; empty: the issuer, or the token endpoint if there is none
 	AccessTokenLife         time.Duration     // where its answers have no expires_in; 0: an hour
 }
 

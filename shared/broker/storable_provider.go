@@ -6,8 +6,11 @@ import (
 	"strings"
 )
 
-// maxParameters is how many parameters a provider's quirks may add.
-const maxParameters = 32
+// How many parameters a provider's quirks may add, and error codes.
+const (
+	maxParameters = 32
+	maxDeadCodes  = 16
+)
 
 // Check refuses what no backend may keep, and registrations that contradict
 // themselves.
@@ -78,14 +81,31 @@ var protocol = []string{"client_id", "client_secret", "redirect_uri", "response_
 	"code_challenge", "code_challenge_method", "resource", "request", "request_uri"}
 
 func (c *rowCheck) quirks(q Quirks) {
-	c.text("scope separator", q.ScopeSeparator)
-	c.require("scope separator", len(q.ScopeSeparator) <= 1, "it must be one character")
+	for _, s := range []string{q.ScopeSeparator, q.GrantedSeparator} {
+		c.require("scope separator", len(s) <= 1 && (s == "" || s[0] >= ' ' && s[0] <= '~'), "it must be one visible character or a space")
+	}
+	c.keep(CheckScopes(q.ImpliedScopes))
+	c.require("dead codes", len(q.DeadCodes) <= maxDeadCodes, "they must be at most 16")
+	for _, code := range q.DeadCodes {
+		c.require("dead code", isErrorCode(code) && !slices.Contains(ofOthers, code), "it must be an error code that does not blame the client or the moment")
+	}
+	c.text("audience of assertions", q.AssertionAudience)
 	c.require("life of access tokens", q.AccessTokenLife >= 0, "it must not be negative")
 	c.require("parameters", len(q.AuthorizationParameters) <= maxParameters, "they must be at most 32")
 	for name, value := range q.AuthorizationParameters {
 		c.text("parameter", name, value)
 		c.require("parameter", name != "" && !slices.Contains(protocol, strings.ToLower(name)), "it must have a name that the protocol does not use itself")
 	}
+}
+
+// ofOthers are error codes (RFC 6749, section 5.2, and what providers add) that
+// say nothing of a grant. If one of them counted as the grant's end, one wrong
+// client secret, or one bad hour of the provider, would end everybody's.
+var ofOthers = []string{"invalid_client", "unauthorized_client", "server_error", "temporarily_unavailable", "slow_down"}
+
+// isErrorCode accepts what an error code may be.
+func isErrorCode(code string) bool {
+	return code != "" && len(code) <= MaxID && !strings.ContainsFunc(code, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
 // Check refuses what no backend may keep.

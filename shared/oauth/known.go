@@ -74,7 +74,8 @@ func (k *Known) provider(ctx context.Context, p *Party, row broker.Provider, ser
 }
 
 func quirksOf(q broker.Quirks) Quirks {
-	return Quirks{Authorize: q.AuthorizationParameters, ScopeSeparator: q.ScopeSeparator, NoResource: q.NoResource, NoTokenType: q.NoTokenType}
+	return Quirks{Authorize: q.AuthorizationParameters, ScopeSeparator: q.ScopeSeparator, GrantedSeparator: q.GrantedSeparator, ImpliedScopes: q.ImpliedScopes,
+		NoResource: q.NoResource, NoScopeOnRefresh: q.NoScopeOnRefresh, NoTokenType: q.NoTokenType, DeadCodes: q.DeadCodes, AssertionAudience: q.AssertionAudience}
 }
 
 func (k *Known) client(ctx context.Context, p Party, row broker.Provider, stores []broker.Store, register bool) (Client, error) {
