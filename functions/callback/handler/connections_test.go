@@ -1,0 +1,151 @@
+package handler
+
+import (
+	"encoding/json"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bindery/shared/broker"
+)
+
+// token is a person's own for the API of connections, or for what aud says.
+func (f *fixture) token(subject, aud string) string {
+	now := f.now().Unix()
+	return f.corp.keys.Sign("k1", nil, map[string]any{"iss": f.corp.URL(), "aud": aud, "sub": subject, "client_id": "console", "iat": now, "exp": now + 60})
+}
+
+const ownAudience = publicURL + connectionsPath
+
+// asks sends a request with a bearer token.
+func (f *fixture) asks(method, path, token string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, publicURL+path, nil)
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, r)
+	return w
+}
+
+func TestAPersonListsAndEndsTheirOwnConnections(t *testing.T) {
+	f := newFixture(t)
+	f.browser().consent("acme", "alice")
+	f.browser().consent("other", "alice")
+	f.browser().consent("acme", "bob")
+	token := f.token("alice", ownAudience)
+	var listed connections
+	w := f.asks("GET", "/connections", token)
+	f.must(json.Unmarshal(w.Body.Bytes(), &listed))
+	if w.Code != 200 || len(listed.Connections) != 2 || listed.Connections[0].Server != "acme" || listed.Connections[0].State != "active" {
+		t.Fatalf("listed %d %s", w.Code, w.Body)
+	}
+	w = f.asks("DELETE", "/connections/acme", token)
+	if w.Code != 200 || strings.TrimSpace(w.Body.String()) != `{"server":"acme","provider":"revoked"}` {
+		t.Errorf("ended %d %s", w.Code, w.Body)
+	}
+	if got := f.acme.ended(); !slices.Equal(got, []string{f.acme.refresh}) {
+		t.Errorf("revoked at the provider: %v", got)
+	}
+	if view, _ := f.grant("acme", "alice"); view.Grant.State != broker.Deleted || len(view.Grant.Sealed) != 0 {
+		t.Errorf("the grant is %+v", view.Grant)
+	}
+	if view, _ := f.grant("acme", "bob"); view.Grant.State != broker.Active {
+		t.Error("Bob's connection ended with Alice's")
+	}
+	records := f.tables.Records(w.Header().Get("Bindery-Receipt"))
+	if len(records) != 2 || records[0].Method != "end-connection" || records[0].Principal != f.principal("alice") {
+		t.Errorf("records %+v", records)
+	}
+	if w := f.asks("DELETE", "/connections/acme", token); w.Code != 404 {
+		t.Errorf("once more: %d", w.Code)
+	}
+	if w := f.asks("DELETE", "/connections/never", token); w.Code != 404 {
+		t.Errorf("a server that was never connected: %d", w.Code)
+	}
+}
+
+func TestDisconnectThatCannotBeRevokedAtTheProvider(t *testing.T) {
+	f := newFixture(t)
+	f.browser().consent("acme", "alice")
+	f.acme.server.Close()
+	w := f.asks("DELETE", "/connections/acme", f.token("alice", ownAudience))
+	if w.Code != 200 || !strings.Contains(w.Body.String(), "not_revoked") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if view, _ := f.grant("acme", "alice"); view.Grant.State != broker.Deleted {
+		t.Error("the grant lives on here")
+	}
+}
+
+// The tokens of a grant go to nobody whom the metadata of another origin names.
+func TestDisconnectAfterTheServerMoved(t *testing.T) {
+	f := newFixture(t)
+	f.browser().consent("acme", "alice")
+	row, err := f.tables.Provider(t.Context(), "prod", "acme")
+	f.must(err)
+	row.Issuer = ""
+	f.must(f.tables.PutProvider(t.Context(), row))
+	s, err := f.tables.Server(t.Context(), broker.Route{Environment: "prod", Server: "acme"})
+	f.must(err)
+	s.URL = f.other.URL() + "/mcp"
+	f.must(f.tables.PutServer(t.Context(), s))
+	w := f.asks("DELETE", "/connections/acme", f.token("alice", ownAudience))
+	if w.Code != 200 || !strings.Contains(w.Body.String(), "not_revoked") || len(f.other.ended()) != 0 {
+		t.Errorf("%d %s, the other provider got %v", w.Code, w.Body, f.other.ended())
+	}
+}
+
+// CSRF on disconnect: what a browser adds by itself opens nothing here.
+func TestWhoMayNotTouchConnections(t *testing.T) {
+	f := newFixture(t)
+	b := f.browser()
+	b.consent("acme", "alice")
+	cookie := sessionCookie + "=" + b.cookies[sessionCookie]
+	good := f.token("alice", ownAudience)
+	for name, w := range map[string]*httptest.ResponseRecorder{
+		"nobody":                  f.asks("DELETE", "/connections/acme", ""),
+		"a cookie":                f.asks("DELETE", "/connections/acme", "", "Cookie", cookie),
+		"a cookie beside":         f.asks("DELETE", "/connections/acme", good, "Cookie", cookie),
+		"a token for a server":    f.asks("DELETE", "/connections/acme", f.token("alice", publicURL+"/mcp/prod/acme")),
+		"a token for admins":      f.asks("DELETE", "/connections/acme", f.token("alice", publicURL+"/admin/v1")),
+		"a token in the query":    f.asks("DELETE", "/connections/acme?access_token="+good, ""),
+		"a client of its own":     f.asks("DELETE", "/connections/acme", f.token("console", ownAudience)),
+		"somebody else's name":    f.asks("DELETE", "/connections/acme", f.token("bob", ownAudience)),
+		"another method":          f.asks("POST", "/connections/acme", good),
+		"a name that is none":     f.asks("DELETE", "/connections/A_B", good),
+		"a list that is too long": f.asks("GET", "/connections?limit=100000", good),
+		"an ID token":             f.asks("DELETE", "/connections/acme", f.corp.sign(map[string]any{"aud": ownAudience, "sub": "alice", "nonce": "n"})),
+	} {
+		if w.Code < 400 || w.Code >= 500 {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+	if view, _ := f.grant("acme", "alice"); view.Grant.State != broker.Active || len(f.acme.ended()) != 0 {
+		t.Error("the connection was ended")
+	}
+	if w := f.asks("GET", "/connections", ""); w.Code != 401 || !strings.Contains(w.Header().Get("WWW-Authenticate"), `resource_metadata="`+publicURL+metadataPath+`"`) {
+		t.Errorf("the challenge is %q", w.Header().Get("WWW-Authenticate"))
+	}
+	if w := f.asks("GET", metadataPath, ""); w.Code != 200 || !strings.Contains(w.Body.String(), `"resource":"`+ownAudience+`"`) {
+		t.Errorf("the metadata are %s", w.Body)
+	}
+}
+
+func TestConnectionsSayHowTheyAre(t *testing.T) {
+	f := newFixture(t)
+	now := f.now()
+	for want, g := range map[string]broker.Grant{
+		"active": {State: broker.Active, Until: now.Add(time.Hour)}, "expired": {State: broker.Active, Until: now.Add(-time.Hour)},
+		"dead": {State: broker.Active, Dead: now}, "revoked": {State: broker.Revoked, Dead: now},
+	} {
+		if got := f.stateOf(&g); got != want {
+			t.Errorf("%s is %s", want, got)
+		}
+	}
+}
