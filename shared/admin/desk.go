@@ -26,7 +26,7 @@ type Caller struct {
 	Roles     []string
 	Receipt   string
 	RequestID string
-	Recorded  *bool // set when something of the request has been recorded
+	Recorded  *bool // set when something of the request has been recorded, or its refusal counted
 }
 
 // Object is what is asked about.
@@ -79,6 +79,8 @@ type Desk struct {
 	Journal     *broker.Journal
 	Now         func() time.Time
 	Status      func(error) int // the HTTP status that the caller gets for a fault, for the record
+
+	refusals broker.Budget
 }
 
 // Sees reports whether a row may be shown in a list that has been recorded.
@@ -118,7 +120,7 @@ func (d *Desk) Change(ctx context.Context, c Caller, o Operation, change Change)
 	if change.Fault != nil {
 		r := d.record(c, o, broker.Refused)
 		r.Reason, r.Status = reasonOf(change.Fault), d.Status(change.Fault)
-		return errors.Join(change.Fault, d.store(ctx, c, r))
+		return errors.Join(change.Fault, d.refuse(ctx, c, r))
 	}
 	r := d.record(c, o, broker.Intent)
 	var err error
@@ -155,7 +157,7 @@ func (d *Desk) Replayed(ctx context.Context, c Caller, method string, a broker.A
 func (d *Desk) Refuse(ctx context.Context, c Caller, method string, status int) error {
 	r := d.record(c, Operation{ID: method, Needs: []Need{{}}}, broker.Refused)
 	r.Object, r.Reason, r.Status = "", broker.MessageRefused, status
-	return d.store(ctx, c, r)
+	return d.refuse(ctx, c, r)
 }
 
 func (d *Desk) permit(ctx context.Context, c Caller, o Operation) error {
@@ -165,7 +167,7 @@ func (d *Desk) permit(ctx context.Context, c Caller, o Operation) error {
 		}
 		r := d.record(c, o, broker.Refused)
 		r.Target, r.Reason, r.Status = n.Do, broker.NotPermitted, d.Status(ErrForbidden)
-		return errors.Join(ErrForbidden, d.store(ctx, c, r))
+		return errors.Join(ErrForbidden, d.refuse(ctx, c, r))
 	}
 	return nil
 }
@@ -179,6 +181,22 @@ func (d *Desk) record(c Caller, o Operation, phase broker.Phase) broker.Record {
 	}
 }
 
+// refuse records a refusal, or counts it into a later record of the same
+// principal: nobody fills the table by asking for what they may not have.
+func (d *Desk) refuse(ctx context.Context, c Caller, r broker.Record) error {
+	suppressed, ok := d.refusals.Take(c.Principal.ID, d.Now())
+	if !ok {
+		c.noted()
+		return nil
+	}
+	r.Suppressed = suppressed
+	err := d.store(ctx, c, r)
+	if err != nil {
+		d.refusals.GiveBack(c.Principal.ID, suppressed)
+	}
+	return err
+}
+
 // store appends within a time of its own: a record does not end with its caller.
 func (d *Desk) store(ctx context.Context, c Caller, r broker.Record) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), broker.SettleTime)
@@ -186,10 +204,15 @@ func (d *Desk) store(ctx context.Context, c Caller, r broker.Record) error {
 	if err := d.Journal.Append(ctx, r); err != nil {
 		return errors.Join(ErrUnrecorded, err)
 	}
+	c.noted()
+	return nil
+}
+
+// noted says that the request has been recorded, or counted.
+func (c Caller) noted() {
 	if c.Recorded != nil {
 		*c.Recorded = true
 	}
-	return nil
 }
 
 // maxSide is the longest side of a change that is recorded as it is, in bytes.

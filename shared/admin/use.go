@@ -38,7 +38,7 @@ func (d *Desk) Use(ctx context.Context, c Caller, o Operation, use Use) error {
 	}
 	if use.Fault != nil {
 		r.Phase, r.Reason, r.Status = broker.Refused, useReason(use.Fault), d.Status(use.Fault)
-		return errors.Join(use.Fault, d.store(ctx, c, r))
+		return errors.Join(use.Fault, d.refuse(ctx, c, r))
 	}
 	if err := d.store(ctx, c, r); err != nil {
 		return err

@@ -31,7 +31,7 @@ type Broker struct {
 	rules     Rules
 	now       func() time.Time
 	journal   *Journal
-	budget    *budget
+	budget    *Budget
 	status    func(error) int
 
 	quotas     Quotas
@@ -48,7 +48,7 @@ func New(p Parts) *Broker {
 		rules:     p.Rules,
 		now:       p.Now,
 		journal:   NewJournal(p.Audit, p.Nonce),
-		budget:    newBudget(),
+		budget:    &Budget{},
 		status:    p.Status,
 
 		quotas:     p.Quotas,
@@ -240,13 +240,13 @@ func (b *Broker) Refuse(ctx context.Context, c Call, reason Reason, status int) 
 }
 
 func (b *Broker) recordRefusal(ctx context.Context, d *Decision, reason Reason, status int) {
-	suppressed, ok := b.budget.take(d.Call.Principal.ID, b.now())
+	suppressed, ok := b.budget.Take(d.Call.Principal.ID, b.now())
 	if !ok {
 		return
 	}
 	record := b.record(d, Refused)
 	record.Reason, record.Suppressed, record.Status = reason, suppressed, status
 	if err := b.store(ctx, SettleTime, record); err != nil {
-		b.budget.giveBack(d.Call.Principal.ID, suppressed)
+		b.budget.GiveBack(d.Call.Principal.ID, suppressed)
 	}
 }

@@ -14,7 +14,8 @@ const (
 	refusalMembers = 4096             // principals remembered; beyond that half of them, any half, are forgotten
 )
 
-type budget struct {
+// Budget counts the refusals of each principal. Its zero value is a full one.
+type Budget struct {
 	mu      sync.Mutex
 	buckets map[string]*bucket
 }
@@ -25,12 +26,13 @@ type bucket struct {
 	suppressed int
 }
 
-func newBudget() *budget { return &budget{buckets: make(map[string]*bucket)} }
-
-// take asks for one record; it says how many were held back before this one.
-func (b *budget) take(principal string, now time.Time) (suppressed int, ok bool) {
+// Take asks for one record; it says how many were held back before this one.
+func (b *Budget) Take(principal string, now time.Time) (suppressed int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.buckets == nil {
+		b.buckets = map[string]*bucket{}
+	}
 	k := b.buckets[principal]
 	if k == nil {
 		b.makeRoom()
@@ -49,8 +51,8 @@ func (b *budget) take(principal string, now time.Time) (suppressed int, ok bool)
 	return suppressed, true
 }
 
-// giveBack returns the count of a record that could not be stored.
-func (b *budget) giveBack(principal string, suppressed int) {
+// GiveBack returns the count of a record that could not be stored.
+func (b *Budget) GiveBack(principal string, suppressed int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if k := b.buckets[principal]; k != nil {
@@ -60,7 +62,7 @@ func (b *budget) giveBack(principal string, suppressed int) {
 
 // makeRoom keeps the map bounded. A forgotten principal starts with a full
 // bucket: an attacker with thousands of valid identities is another problem.
-func (b *budget) makeRoom() {
+func (b *Budget) makeRoom() {
 	if len(b.buckets) < refusalMembers {
 		return
 	}

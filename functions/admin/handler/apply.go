@@ -133,6 +133,7 @@ func (h *Handler) step(ctx context.Context, p piece, dry, waits bool) Step {
 	}
 	if err != nil {
 		s.Action, s.Fields, s.Problem = stepRefused, nil, problemOf(err)
+		h.logFailure(ctx, s.Problem)
 	}
 	return s
 }

@@ -159,9 +159,6 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Bindery-Receipt", c.Receipt)
 	seen := &status{ResponseWriter: w, code: http.StatusOK}
 	h.admitText(seen, r.WithContext(withCaller(r.Context(), c)), c)
-	if seen.code >= http.StatusInternalServerError {
-		h.log.Error("request failed", "receipt", c.Receipt, "status", seen.code)
-	}
 	if recorded {
 		return
 	}

@@ -35,14 +35,14 @@ func (h *Handler) once(w http.ResponseWriter, r *http.Request, c admin.Caller) {
 	counts, err := h.attempts.BeginAttempt(r.Context(), a)
 	switch {
 	case err != nil:
-		writeProblem(w, problem(kindOf(err), ""))
+		h.fail(w, r, err)
 	case counts.Request != a.Request:
 		writeProblem(w, problem(keyReused, ""))
 	case counts.Receipt != a.Receipt && counts.Status == 0:
 		writeProblem(w, problem(underWay, ""))
 	case counts.Receipt != a.Receipt:
 		if err := h.desk.Replayed(r.Context(), c, r.Method, counts); err != nil {
-			writeProblem(w, problem(kindOf(err), ""))
+			h.fail(w, r, err)
 			return
 		}
 		replay(w, counts)

@@ -62,7 +62,8 @@ type Problem struct {
 	Detail string  `json:"detail,omitempty" doc:"Which rule was broken; nothing of the request is repeated"`
 	Errors []Wrong `json:"errors,omitempty" doc:"Each place of the request that was wrong"`
 
-	retry bool // of its Kind
+	retry bool  // of its Kind
+	cause error // for the log alone
 }
 
 // Wrong is one place of a request that was wrong.
@@ -139,7 +140,9 @@ func fault(err error) error {
 	case k.Name == unresolved.Name:
 		detail = causeOf(err)
 	}
-	return problem(k, detail)
+	p := problem(k, detail)
+	p.cause = err
+	return p
 }
 
 // causeOf says in a word why a reference does not resolve.
@@ -156,8 +159,11 @@ func causeOf(err error) string {
 // foreign turns huma's own errors into this API's: without the values that were
 // sent. What may succeed later says when.
 func (h *Handler) foreign(ctx huma.Context, _ string, v any) (any, error) {
-	if p, ok := v.(*Problem); ok && p.retry {
-		ctx.SetHeader("Retry-After", "1")
+	if p, ok := v.(*Problem); ok {
+		h.logFailure(ctx.Context(), p)
+		if p.retry {
+			ctx.SetHeader("Retry-After", "1")
+		}
 	}
 	m, ok := v.(*huma.ErrorModel)
 	if !ok {
@@ -171,7 +177,8 @@ func (h *Handler) foreign(ctx huma.Context, _ string, v any) (any, error) {
 		}
 	}
 	p := problem(k, "")
-	p.Status = m.Status
+	p.Status, p.cause = m.Status, m
+	h.logFailure(ctx.Context(), p)
 	for _, e := range m.Errors {
 		p.Errors = append(p.Errors, Wrong{Location: h.location(e.Location), Message: said(e.Message)})
 	}

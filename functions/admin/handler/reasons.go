@@ -71,6 +71,7 @@ func sentences() map[broker.Reason]string {
 		broker.GrantDead:          "The provider no longer honours what the person consented to: they have to connect again.",
 		broker.ScopesNotGranted:   "The binding needs scopes that the person did not grant.",
 		broker.AgentNotConsented:  "The person connected an account, and has not agreed that this agent uses it.",
+		broker.ConsentDeclined:    "The person was asked to connect an account of their own, and declined or broke it off.",
 		broker.ProviderRefused:    "The provider refused Bindery or what it asked for: see how Bindery is registered there.",
 		broker.ProviderUnavail:    "The provider did not issue a token in time, or is left alone for a while after such a failure.",
 		broker.OutcomeUnknown:     "A token was asked for and the answer was lost: the provider may or may not have issued one.",
