@@ -48,6 +48,7 @@ func TestTemplateRights(t *testing.T) {
 			"RefreshGrants":    {"dynamodb:Query", "dynamodb:UpdateItem"},
 			"ShareIssuerKeys":  {"dynamodb:GetItem", "dynamodb:PutItem"},
 			"RollSessionKeys":  {"dynamodb:GetItem", "dynamodb:PutItem"},
+			"AskForConsent":    {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"},
 			"CountUse":         {"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"},
 			"AppendAudit":      {"dynamodb:PutItem"},
 			"ReadSecrets":      {"secretsmanager:GetSecretValue"},
@@ -123,17 +124,18 @@ func TestTemplateBoundsTransientRows(t *testing.T) {
 				continue
 			}
 			seen++
-			bound := map[string][2]string{
-				"ShareIssuerKeys":  {"ForAllValues:StringLike", "issuer-keys/${Environment}/*"},
-				"RollSessionKeys":  {"ForAllValues:StringEquals", "rolling-key/${Environment}"},
-				"CountUse":         {"ForAllValues:StringLike", "quota/${Environment}/*"},
-				"TakeHandles":      {"ForAllValues:StringLike", "handle/${Environment}/*"},
-				"RememberAttempts": {"ForAllValues:StringLike", "attempt/${Environment}/*"},
+			bound := map[string]any{
+				"ShareIssuerKeys":  leading("ForAllValues:StringLike", "issuer-keys/${Environment}/*"),
+				"RollSessionKeys":  leading("ForAllValues:StringEquals", "rolling-key/${Environment}"),
+				"CountUse":         leading("ForAllValues:StringLike", "quota/${Environment}/*"),
+				"AskForConsent":    leading("ForAllValues:StringEquals", "handle/${Environment}/asked", "handle/${Environment}/ticket"),
+				"TakeHandles":      leading("ForAllValues:StringLike", "handle/${Environment}/*"),
+				"RememberAttempts": leading("ForAllValues:StringLike", "attempt/${Environment}/*"),
 			}[sid]
-			same(t, role+" "+sid, s["Condition"], leading(bound[0], bound[1]))
+			same(t, role+" "+sid, s["Condition"], bound)
 		}
 	}
-	same(t, "statements about transient rows", seen, 8)
+	same(t, "statements about transient rows", seen, 9)
 }
 
 // leading is a condition on the partitions that a statement reaches. The second
@@ -236,8 +238,8 @@ func TestTemplateKeyIsUsedByTheFunctionsAlone(t *testing.T) {
 	same(t, "kept", key["DeletionPolicy"].(string)+key["UpdateReplacePolicy"].(string), any("RetainRetain"))
 	same(t, "rotation", key.get(t, "Properties")["EnableKeyRotation"], any(true))
 	want := map[string]any{
-		"ProxyRole kms:Decrypt":              []any{"issuer-keys", "session-key", "value"},
-		"ProxyRole kms:GenerateDataKey":      []any{"issuer-keys", "session-key"},
+		"ProxyRole kms:Decrypt":              []any{"grant", "issuer-keys", "registration", "session-key", "value"},
+		"ProxyRole kms:GenerateDataKey":      []any{"grant", "issuer-keys", "session-key"},
 		"AuthorizerRole kms:Decrypt":         "issuer-keys",
 		"AuthorizerRole kms:GenerateDataKey": "issuer-keys",
 		"CallbackRole kms:Decrypt":           []any{"grant", "issuer-keys", "registration"},

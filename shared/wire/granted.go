@@ -65,7 +65,7 @@ func (t asker) Revoke(ctx context.Context, a credential.TokenAsk, s credential.T
 
 // ClientCredentials implements credential.TokenClient.
 func (t asker) ClientCredentials(ctx context.Context, a credential.TokenAsk) (credential.TokenSet, error) {
-	party, err := t.known.Find(ctx, a.Provider, a.Server, a.Stores, true)
+	party, err := t.known.Find(ctx, a.Provider, a.Server, a.Stores, false)
 	if err != nil {
 		return credential.TokenSet{}, faultOf(err, true)
 	}
