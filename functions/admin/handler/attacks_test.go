@@ -115,3 +115,17 @@ func TestALongRowCanAlwaysBeStopped(t *testing.T) {
 		t.Errorf("recorded %d", len(r))
 	}
 }
+
+// TestNoAddressIsMadeAnother: whoever asks at one that another reader might take
+// for another is not sent there with what they sent.
+func TestNoAddressIsMadeAnother(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	for _, path := range []string{"//servers/notes", "/servers/../servers/notes", "/servers/./notes", "/servers/notes/", "/servers%2Fnotes", "/..//evil.example.com"} {
+		for _, method := range []string{"GET", "PUT", "POST", "DELETE"} {
+			if a := f.call(t, "root", method, path, nil).want(t, 404, "not_found"); a.Header().Get("Location") != "" {
+				t.Errorf("%s %s leads to %s", method, path, a.Header().Get("Location"))
+			}
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -115,16 +116,16 @@ func (h *Handler) Document() ([]byte, error) { return h.document() }
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
-	path := r.URL.EscapedPath()
+	address := r.URL.EscapedPath()
 	switch {
 	case !h.knowsHost(r):
 		writeProblem(w, problem(foreignHost, ""))
-	case path == metadataPath && r.Method == http.MethodGet:
+	case address == metadataPath && r.Method == http.MethodGet:
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(h.verifier.AdminMetadata())
-	case path == base+"/openapi.json" && r.Method == http.MethodGet:
+	case address == base+"/openapi.json" && r.Method == http.MethodGet:
 		h.writeDocument(w)
-	case !strings.HasPrefix(path, base+"/"):
+	case !strings.HasPrefix(address, base+"/"), path.Clean(address) != strings.TrimSuffix(address, "/"): // the router would redirect to the clean one
 		writeProblem(w, problem(notFound, ""))
 	default:
 		h.admit(w, r)

@@ -19,6 +19,7 @@ const (
 	leftStdio    = "it is started by a command; Bindery relays to servers that have a URL"
 	leftKind     = "its transport is not streamable HTTP"
 	leftURL      = "it has no URL, or one that is not plain: https, without user or fragment"
+	leftPath     = "a part of its path is long and random: put it by hand if that is no secret"
 	leftName     = "no name can be made of its name, or its name looks like a secret"
 	leftTwice    = "another entry of the file has the same name, as names are spelled here"
 	leftExists   = "a server of this name exists and is another"
@@ -117,6 +118,10 @@ func (u *clientFile) read(name string, entry any) {
 	parsed.RawQuery, parsed.ForceQuery = "", false
 	if _, looks := literal.Find(parsed.String()); looks || strings.ContainsAny(parsed.String(), "{}$") {
 		u.leave(name, "", leftURL)
+		return
+	}
+	if randomPath(parsed.Path) {
+		u.leave(name, "", leftPath)
 		return
 	}
 	u.servers[name] = ServerBody{URL: parsed.String(), Attach: []Attachment{}, State: string(broker.Active)}
