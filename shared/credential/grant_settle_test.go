@@ -193,3 +193,29 @@ func TestSpareThatComesUpMeanwhileIsTriedBeforeTheGrantIsCalledDead(t *testing.T
 		t.Errorf("version %d, told %v", row.Grant.Version, f.events.died)
 	}
 }
+
+// toldBefore is a store where somebody else has latched the death.
+type toldBefore struct{ broker.Grants }
+
+func (toldBefore) KillGrant(context.Context, broker.Grant, time.Time, string) (bool, error) {
+	return false, nil
+}
+
+func TestDeathThatSomebodyElseLatchedIsNotToldAgain(t *testing.T) {
+	f := newGranted(t, -time.Minute)
+	f.provider.ended, f.parts.Grants = true, toldBefore{f.db}
+	c, err := f.obtain(t)
+	wantWhy(t, c, err, broker.ConsentDead)
+	if len(f.events.died) != 0 {
+		t.Errorf("told %v", f.events.died)
+	}
+}
+
+func TestConsentOfAnotherGenerationCountsForNothing(t *testing.T) {
+	f := newGranted(t, time.Hour)
+	view := f.row(t)
+	view.Consents[0].Generation++
+	if err := wantOf(&f.ask).permits(&view, f.now); broker.ReasonOf(err) != broker.AgentNotConsented {
+		t.Error(err)
+	}
+}

@@ -90,6 +90,11 @@ func TestExchangedTokenDoesNotOutliveTheCallersOwn(t *testing.T) {
 		if i.subjects[0] != canary+"-inbound-1" || i.agents[0] != "idp:agent" {
 			t.Errorf("exchanged %q for %q", i.subjects[0], i.agents[0])
 		}
+		for _, e := range s.cache.entries {
+			if e.until.After(a.Principal.Expires) {
+				t.Error("it is kept for longer than it can be used")
+			}
+		}
 		time.Sleep(30*time.Minute - time.Second)
 		c, err = s.Obtain(t.Context(), a)
 		wantToken(t, c, err, 1)
