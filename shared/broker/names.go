@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"unicode"
 )
 
 // ErrInvalid marks input that does not parse: a name, reference, URL or card.
@@ -83,6 +84,8 @@ func OriginDigest(raw string) (string, error) {
 	}
 	port := u.Port()
 	switch {
+	case strings.ContainsFunc(u.Host, func(r rune) bool { return r > unicode.MaxASCII }): // in lower case it could be another's
+		return "", fmt.Errorf("%w upstream URL: an internationalised name is written in its ASCII form", ErrInvalid)
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "", fmt.Errorf("%w upstream URL: the scheme must be https", ErrInvalid)
 	case port == "" && u.Scheme == "https":
