@@ -61,8 +61,9 @@ type BindingView struct {
 	Version     int64  `json:"version"`
 	Pending     bool   `json:"pending,omitempty" doc:"The server's origin is another than the card was made for: put the card again to approve it"`
 	BindingBody
-	Use      *CardUse  `json:"use,omitempty" doc:"Said when a card is read: how its calls went"`
-	Overlaps []Overlap `json:"overlaps,omitempty" doc:"Said when a card is put: other bindings that can cover the same call"`
+	PolicySet string    `json:"policy_set,omitempty" doc:"Said when a card is read: id of the policies in force over its calls; absent: none"`
+	Use       *CardUse  `json:"use,omitempty" doc:"Said when a card is read: how its calls went"`
+	Overlaps  []Overlap `json:"overlaps,omitempty" doc:"Said when a card is put: other bindings that can cover the same call"`
 }
 
 // Overlap is another binding that can cover the same call.
@@ -122,8 +123,12 @@ func (h *Handler) getBinding(ctx context.Context, in *BindingPath) (*one[Binding
 	if err != nil {
 		return nil, err
 	}
+	e, err := h.reader.Environment(ctx, h.environment)
+	if err != nil && !isMissing(err) {
+		return nil, fault(err)
+	}
 	view := viewBinding(c.binding, c.server)
-	view.Use = &h.usesOf(ctx, []card{c})[0]
+	view.PolicySet, view.Use = e.Policies, &h.usesOf(ctx, []card{c})[0]
 	return &one[BindingView]{tag(view.Version), view}, nil
 }
 

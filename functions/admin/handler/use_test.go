@@ -119,3 +119,20 @@ func TestHealth(t *testing.T) {
 		}
 	}
 }
+
+// TestACardNamesThePoliciesInForce: a reviewer sees what else decides over its calls.
+func TestACardNamesThePoliciesInForce(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	named := func() any {
+		return f.call(t, "owner", "GET", "/servers/notes/bindings/dev-notes", nil).want(t, 200, "").body["policy_set"]
+	}
+	if got := named(); got != nil {
+		t.Errorf("without policies the card names %v", got)
+	}
+	id := f.stored(t, noDeletion, deletionTests)
+	f.inForce(t, id, "").want(t, 200, "")
+	if got := named(); got != id {
+		t.Errorf("the card names %v, in force is %s", got, id)
+	}
+}

@@ -231,6 +231,28 @@ func TestFaultsFailClosed(t *testing.T) {
 	}
 }
 
+// TestALostKeyIsStartedOver: what it sealed is lost; entered again under the same
+// name, the value is there again.
+func TestALostKeyIsStartedOver(t *testing.T) {
+	sealer := newSealer()
+	s := New(newValues(), sealer, time.Now)
+	put(t, s, "token", "made-up-value-one")
+	sealer.fault = func(_ context.Context, handle string) error {
+		if handle == "handle-0" { // sealed under the key that is lost
+			return broker.ErrKeyUnavailable
+		}
+		return nil
+	}
+	if found, err := s.Fetch(t.Context(), want(t, "token")); !errors.Is(err, broker.ErrKeyUnavailable) || found.Values != nil {
+		t.Errorf("%v, want ErrKeyUnavailable and no value", err)
+	}
+	put(t, s, "token", "made-up-value-two")
+	found, err := s.Fetch(t.Context(), want(t, "token"))
+	if err != nil || !found.Values[""].Equal(secret.New("made-up-value-two")) || found.Version != "2" {
+		t.Errorf("entered again it is version %s, %v", found.Version, err)
+	}
+}
+
 func TestBothVersionsAreOpenedSideBySide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sealer := newSealer()
