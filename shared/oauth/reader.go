@@ -105,6 +105,13 @@ func (t *reader) read(o object) *Fault {
 	if len(scopes) == 0 {
 		scopes = slices.Clone(t.want.scopes) // RFC 6749, 5.1: none named means those asked for
 	}
+	// These ask for a token and not for access (OpenID Connect Core, 3.1.2.1 and 11):
+	// many providers leave them out of what they say they granted.
+	for _, scope := range []string{"openid", "offline_access"} {
+		if slices.Contains(t.want.scopes, scope) && !slices.Contains(scopes, scope) {
+			scopes = append(scopes, scope)
+		}
+	}
 	id, ok := o.text("id_token")
 	if !ok || len(id) > maxToken || !printable(id) {
 		id = "" // a grant is not lost for it; who wants an ID token finds none

@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	admin "bindery/functions/admin/handler"
+	callback "bindery/functions/callback/handler"
 	"bindery/functions/proxy/handler"
 	"bindery/shared/broker"
 	"bindery/shared/config"
@@ -112,8 +113,13 @@ func (d *Deployment) Admin(log *slog.Logger) (*admin.Handler, error) {
 	return admin.New(d.Config, d.AWS, log)
 }
 
-// Front is the proxy and the admin function at one address, as API Gateway puts
-// them: each path has one of them.
+// Callback is the callback function of the deployment.
+func (d *Deployment) Callback(log *slog.Logger) (*callback.Handler, error) {
+	return callback.New(d.Config, d.AWS, log)
+}
+
+// Front is the proxy, the admin and the callback function at one address, as API
+// Gateway puts them: each path has one of them.
 func (d *Deployment) Front(log *slog.Logger) (http.Handler, error) {
 	proxy, err := d.Handler(log)
 	if err != nil {
@@ -123,13 +129,21 @@ func (d *Deployment) Front(log *slog.Logger) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	pages, err := d.Callback(log)
+	if err != nil {
+		return nil, err
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
-		if strings.HasPrefix(path, "/admin/v1/") || path == "/.well-known/oauth-protected-resource/admin/v1" {
+		switch {
+		case strings.HasPrefix(path, "/admin/v1/"), path == "/.well-known/oauth-protected-resource/admin/v1":
 			api.ServeHTTP(w, r)
-			return
+		case strings.HasPrefix(path, "/connect/"), path == "/connections", strings.HasPrefix(path, "/connections/"),
+			path == "/.well-known/oauth-protected-resource/connections":
+			pages.ServeHTTP(w, r)
+		default:
+			proxy.ServeHTTP(w, r)
 		}
-		proxy.ServeHTTP(w, r)
 	}), nil
 }
 
