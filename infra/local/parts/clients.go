@@ -81,6 +81,9 @@ type Script struct {
 	// revision that it insists on. SDK 1 knows one era.
 	Negotiation string
 	Steps       []string // names that client.mjs knows
+	// Browser is where links are posted that the client's person shall open. A
+	// client without one opens none, and says so.
+	Browser string
 }
 
 // TypeScript starts a client of the TypeScript SDK for each script, all of them
@@ -93,10 +96,12 @@ func (c *Clients) TypeScript(ctx context.Context, scripts ...Script) ([]map[stri
 		SDK   int      `json:"sdk"`
 		Mode  any      `json:"mode,omitempty"`
 		Steps []string `json:"steps"`
+
+		Browser string `json:"browser,omitempty"`
 	}
 	list := make([]instruction, len(scripts))
 	for i, s := range scripts {
-		list[i] = instruction{URL: s.URL, Token: s.Token.Reveal(), SDK: s.SDK, Steps: s.Steps}
+		list[i] = instruction{URL: s.URL, Token: s.Token.Reveal(), SDK: s.SDK, Steps: s.Steps, Browser: s.Browser}
 		switch s.Negotiation {
 		case "":
 		case "legacy", "auto":

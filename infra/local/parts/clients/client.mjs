@@ -1,5 +1,5 @@
 // The official TypeScript clients at MCP servers. Standard input says what to
-// do, as a JSON list of {url, token, sdk: 1|2, mode, steps: [name, ...]}; each
+// do, as a JSON list of {url, token, sdk: 1|2, mode, browser, steps: [name, ...]}; each
 // entry is one client. Printed is, as one line of JSON, what each of them saw.
 import { text } from 'node:stream/consumers';
 
@@ -40,21 +40,25 @@ function watching(saw, streamOpen) {
 }
 
 // answering makes the client answer what servers ask, and notice what they tell.
-function answering(client, { named }, saw, changed) {
+function answering(client, { named }, saw, changed, open) {
   client.setRequestHandler(named('CreateMessageRequestSchema', 'sampling/createMessage'), ({ params }) => ({
     role: 'assistant', model: 'none', content: { type: 'text', text: `to "${params.messages[0].content.text}": yes` },
   }));
   const answer = (name, { type }) => [name, type === 'boolean' ? true : `my ${name}`];
-  client.setRequestHandler(named('ElicitRequestSchema', 'elicitation/create'), ({ params }) => ({
-    action: 'accept', content: Object.fromEntries(Object.entries(params.requestedSchema.properties).map(([name, schema]) => answer(name, schema))),
-  }));
+  client.setRequestHandler(named('ElicitRequestSchema', 'elicitation/create'), async ({ params }) => {
+    if (params.mode === 'url') {
+      await open(params.url);
+      return { action: 'accept' };
+    }
+    return { action: 'accept', content: Object.fromEntries(Object.entries(params.requestedSchema.properties).map(([name, schema]) => answer(name, schema))) };
+  });
   client.setRequestHandler(named('ListRootsRequestSchema', 'roots/list'), () => ({ roots: [{ uri: 'file:///work', name: 'work' }] }));
   client.setNotificationHandler(named('ToolListChangedNotificationSchema', 'notifications/tools/list_changed'), changed.given);
   client.setNotificationHandler(named('LoggingMessageNotificationSchema', 'notifications/message'), ({ params }) => { saw.log.push(params.data); });
 }
 
 // The steps, each giving what the client saw.
-function stepsOf({ client, transport, url, token, saw, options, streamOpen, changed }) {
+function stepsOf({ client, transport, url, token, saw, options, streamOpen, changed, open }) {
   const tool = async (name, args = {}, more = {}) => {
     try {
       const { isError = false, content } = await client.callTool({ name, arguments: args }, ...options(more));
@@ -107,6 +111,13 @@ function stepsOf({ client, transport, url, token, saw, options, streamOpen, chan
       await subscription.close();
       return { honored: subscription.honoredFilter, closed: await subscription.closed };
     },
+    consent: async () => { // was given, ends, and is asked for by the next call
+      await open('disconnect');
+      const first = await tool('whoami');
+      if (!first.data?.elicitations) return first;
+      await open(first.data.elicitations[0].url, '/wait');
+      return { first: first.code, ...await tool('whoami') };
+    },
     reconnect: () => tool('test_reconnection'),
     terminate: async () => {
       const session = transport.sessionId;
@@ -124,7 +135,7 @@ function stepsOf({ client, transport, url, token, saw, options, streamOpen, chan
   };
 }
 
-async function attend({ url, token, sdk, mode, steps }, saw) {
+async function attend({ url, token, sdk, mode, browser, steps }, saw) {
   const [streamOpen, changed] = [signal(), signal()];
   const modules = await sdks[sdk]();
   const transport = new modules.StreamableHTTPClientTransport(new URL(url), {
@@ -133,13 +144,14 @@ async function attend({ url, token, sdk, mode, steps }, saw) {
     reconnectionOptions: { initialReconnectionDelay: 10, maxReconnectionDelay: 100, reconnectionDelayGrowFactor: 1.5, maxRetries: 5 },
   });
   const client = new modules.Client({ name: 'desktop', version: '1' },
-    { capabilities: { sampling: {}, elicitation: {}, roots: {} }, versionNegotiation: mode && { mode } });
-  answering(client, modules, saw, changed);
+    { capabilities: { sampling: {}, elicitation: browser ? { form: {}, url: {} } : {}, roots: {} }, versionNegotiation: mode && { mode } });
+  const open = (link, path = '') => fetch(browser + path, { method: 'POST', body: link });
+  answering(client, modules, saw, changed, open);
   try {
     await client.connect(transport);
     saw.version = client.getNegotiatedProtocolVersion?.() ?? transport.protocolVersion;
     Object.assign(saw, { session: Boolean(transport.sessionId), server: client.getServerVersion(), capabilities: client.getServerCapabilities() });
-    const can = stepsOf({ client, transport, url, token, saw, options: modules.options, streamOpen, changed });
+    const can = stepsOf({ client, transport, url, token, saw, options: modules.options, streamOpen, changed, open });
     for (const step of steps) {
       saw.at = step;
       saw[step] = await can[step]();
