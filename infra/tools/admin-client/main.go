@@ -81,7 +81,7 @@ func prepare(ctx context.Context, c *ClientWithResponses) error {
 // and deletes it.
 func card(ctx context.Context, c *ClientWithResponses) error {
 	body := BindingBody{Actor: Actor{Group: of("dev")}, Allow: Allow{Tools: of([]string{"*"})}, Mode: BindingBodyModeServiceAccount, Source: BindingBodySourceStatic,
-		Fields: of([]Field{{Name: "token", Reference: "sealed:life"}}), Owner: "dev", State: of(BindingBodyStateActive)}
+		Fields: of([]Field{{Name: "token", Reference: "sealed:life"}}), Owner: "dev", State: BindingBodyStateActive}
 	made, err := c.PutBindingWithResponse(ctx, "notes", "life", &PutBindingParams{IfNoneMatch: of(PutBindingParamsIfNoneMatch("*"))}, body)
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func card(ctx context.Context, c *ClientWithResponses) error {
 		return err
 	}
 	for _, state := range []BindingBodyState{BindingBodyStateSuspended, BindingBodyStateActive} {
-		body.State = of(state)
+		body.State = state
 		changed, err := c.PutBindingWithResponse(ctx, "notes", "life", &PutBindingParams{IfMatch: &tag}, body)
 		if err != nil {
 			return err
@@ -132,7 +132,7 @@ func read(ctx context.Context, c *ClientWithResponses, tag string) error {
 	if got, err := step("get-binding", 200, now.HTTPResponse, now.Body, nil); err != nil || got != tag {
 		return fmt.Errorf("the binding has the tag %s, want %s: %w", got, tag, err)
 	}
-	if now.JSON200 == nil || now.JSON200.State == nil || *now.JSON200.State != BindingViewStateActive || now.JSON200.Version != 3 || bytes.Contains(now.Body, []byte(os.Getenv("VALUE"))) {
+	if now.JSON200 == nil || now.JSON200.State != BindingViewStateActive || now.JSON200.Version != 3 || bytes.Contains(now.Body, []byte(os.Getenv("VALUE"))) {
 		return fmt.Errorf("the binding is not what was made: %.300s", now.Body)
 	}
 	before, err := c.GetBindingVersionWithResponse(ctx, "notes", "life", 2)
@@ -142,7 +142,7 @@ func read(ctx context.Context, c *ClientWithResponses, tag string) error {
 	if _, err := step("get-binding-version", 200, before.HTTPResponse, before.Body, nil); err != nil {
 		return err
 	}
-	if before.JSON200 == nil || before.JSON200.State == nil || *before.JSON200.State != BindingViewStateSuspended {
+	if before.JSON200 == nil || before.JSON200.State != BindingViewStateSuspended {
 		return fmt.Errorf("the old version is not what was made: %.300s", before.Body)
 	}
 	return nil
