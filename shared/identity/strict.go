@@ -70,6 +70,9 @@ func decodeStrict(raw []byte, v any, f *faults) {
 }
 
 func unknownKeys(at string, value any, t reflect.Type, f *faults) {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	switch value := value.(type) {
 	case []any:
 		for n, element := range value {

@@ -27,7 +27,7 @@ type pages struct {
 
 func newPages() pages {
 	sum := sha256.Sum256([]byte(styleText))
-	style := template.HTML("<style>" + styleText + "</style>") //nolint:gosec // our own text, and the policy's digest is of it
+	style := template.HTML("<style>" + styleText + "</style>") // our own text, and the policy's digest is of it
 	return pages{
 		templates: template.Must(template.New("pages").Funcs(template.FuncMap{"style": func() template.HTML { return style }}).Parse(pagesText)),
 		// A form can be sent to this host and nowhere else, redirects included: the way

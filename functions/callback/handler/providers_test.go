@@ -1,0 +1,77 @@
+package handler
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"bindery/shared/broker"
+	"bindery/shared/brokertest/idp"
+)
+
+// TestAProviderThatTheUpstreamNames: with neither issuer nor endpoints, the
+// upstream's own metadata say where to ask (RFC 9728), and the client is the
+// document that Bindery serves. What the upstream names another time, while a
+// consent is under way, gets no code.
+func TestAProviderThatTheUpstreamNames(t *testing.T) {
+	for name, moves := range map[string]bool{"the same": false, "another meanwhile": true} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			issuer := f.acme.URL()
+			var upstream *httptest.Server
+			upstream = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				idp.WriteJSON(w, f.acme.marshal(map[string]any{"resource": upstream.URL + "/mcp", "authorization_servers": []string{issuer}}))
+			}))
+			defer upstream.Close()
+			s, err := f.tables.Server(t.Context(), broker.Route{Environment: "prod", Server: "acme"})
+			f.must(err)
+			s.URL = upstream.URL + "/mcp"
+			f.must(f.tables.PutServer(t.Context(), s))
+			row, err := f.tables.Provider(t.Context(), "prod", "acme")
+			f.must(err)
+			row.Issuer, row.Registration, row.ClientID = "", broker.MetadataDocument, ""
+			f.must(f.tables.PutProvider(t.Context(), row))
+			card, err := f.tables.Binding(t.Context(), broker.Route{Environment: "prod", Server: "acme"}, "own")
+			f.must(err)
+			card.Origin, err = broker.OriginDigest(s.URL)
+			f.must(err)
+			f.must(f.tables.PutBinding(t.Context(), card))
+
+			b := f.browser()
+			link := f.link("acme", "alice")
+			address := b.post(link, b.logIn(link, "alice").yes()).onward()
+			asked, err := url.Parse(address)
+			f.must(err)
+			if q := asked.Query(); q.Get("client_id") != publicURL+"/connect/client/acme.json" || q.Get("resource") != s.URL {
+				t.Errorf("asked as %s for %s", q.Get("client_id"), q.Get("resource"))
+			}
+			back := f.acme.agree(address, "me-at-acme")
+			if !moves {
+				b.get(back).want(200, "")
+				return
+			}
+			issuer = f.other.URL()
+			b.get(back).want(403, "mixed_up")
+			if f.other.asked()+f.acme.asked() != 0 {
+				t.Error("somebody got the code")
+			}
+			f.nothingStored()
+		})
+	}
+}
+
+// TestAProviderThatCannotBeAskedCostsNobodyTheirLink: the person may try again.
+func TestAProviderThatCannotBeAskedCostsNobodyTheirLink(t *testing.T) {
+	f := newFixture(t)
+	b := f.browser()
+	link := f.link("acme", "alice")
+	form := b.logIn(link, "alice").yes()
+	f.acme.server.Close()
+	if p := b.post(link, form); p.Code < 500 || strings.Contains(p.Body.String(), f.acme.URL()) {
+		t.Errorf("%d %s", p.Code, p.Body)
+	}
+	b.get(link).want(200, "")
+	f.nothingStored()
+}
