@@ -129,3 +129,28 @@ func TestNoAddressIsMadeAnother(t *testing.T) {
 		}
 	}
 }
+
+// TestWrongPlacesDoNotMultiply: a body that is wrong in every place, or below a
+// long name, is answered with a few of them.
+func TestWrongPlacesDoNotMultiply(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	long, many := strings.Repeat("a", 100_000), strings.Repeat("0,", 5_000)
+	for name, body := range map[string]string{
+		"wrong everywhere":                `{"attach":[` + many + `0]}`,
+		"secrets below a long name":       `{"` + long + `":[` + strings.Repeat(`"`+githubCanary+`",`, 1_000) + `0]}`,
+		"a secret where one belongs, but": `{"x":{"value":"` + githubCanary + `"},"server":"notes","value":"` + canary + `"}`,
+	} {
+		path := map[bool]string{true: "/values/a", false: "/servers/notes"}[strings.Contains(body, `"server"`)]
+		a := f.call(t, "root", "PUT", path, body, "If-Match", `"v1"`).want(t, 422, "")
+		if wrong := a.body["errors"].([]any); len(wrong) > maxFindings || a.Body.Len() > 4096 {
+			t.Errorf("%s: %d places in %d bytes", name, len(wrong), a.Body.Len())
+		}
+	}
+	s := scan{h: f.Handler}
+	s.value(map[string]any{long: []any{[]any{githubCanary}}}, "body", false)
+	if len(s.found) != 1 || s.found[0].Location != "body" {
+		t.Errorf("found %+v", s.found)
+	}
+	f.keepsNothing(t)
+}

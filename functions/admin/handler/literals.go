@@ -91,7 +91,10 @@ func (s *scan) value(v any, at string, names bool) {
 		s.text(v, at, names)
 	case []any:
 		for i, item := range v {
-			s.value(item, fmt.Sprintf("%s[%d]", at, i), names)
+			switch item.(type) {
+			case string, []any, map[string]any:
+				s.value(item, fmt.Sprintf("%s[%d]", at, i), names)
+			}
 		}
 	case map[string]any:
 		for _, name := range sortedKeys(v) {
@@ -120,6 +123,9 @@ func (s *scan) member(name string, v any, at string) {
 	here := at + "." + name
 	if here == s.meant {
 		return
+	}
+	if known := s.h.location(here); known != here {
+		here = known + ".?" // what is below is not named either, however deep and long it is
 	}
 	s.text(name, at, true)
 	if text, ok := v.(string); ok && !s.h.names[name] {

@@ -179,7 +179,7 @@ func (h *Handler) foreign(ctx huma.Context, _ string, v any) (any, error) {
 	p := problem(k, "")
 	p.Status, p.cause = m.Status, m
 	h.logFailure(ctx.Context(), p)
-	for _, e := range m.Errors {
+	for _, e := range m.Errors[:min(len(m.Errors), maxFindings)] { // a body may be wrong at every byte
 		p.Errors = append(p.Errors, Wrong{Location: h.location(e.Location), Message: said(e.Message)})
 	}
 	return p, nil
