@@ -32,6 +32,7 @@ type op struct {
 	scope   string           // in place of the scopes asked for
 	refresh string
 	idToken bool
+	silent  bool     // it does not name itself in its answers
 	spoken  []string // forms that reached token and revocation endpoint
 	revoked []string
 	access  string
@@ -52,7 +53,7 @@ func newOP(t testing.TB) *op {
 		idp.WriteJSON(w, o.marshal(map[string]any{
 			"issuer": o.URL(), "authorization_endpoint": o.URL() + "/auth", "token_endpoint": o.URL() + "/token",
 			"revocation_endpoint": o.URL() + "/revoke", "jwks_uri": o.URL() + "/keys", "code_challenge_methods_supported": []string{"S256"},
-			"authorization_response_iss_parameter_supported": true, "token_endpoint_auth_methods_supported": []string{"none"},
+			"authorization_response_iss_parameter_supported": !o.silent, "token_endpoint_auth_methods_supported": []string{"none"},
 		}))
 	}
 	mux.HandleFunc("GET "+idp.DiscoveryPath, discovery)

@@ -20,6 +20,7 @@ func TestAProviderThatTheUpstreamNames(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			issuer := f.acme.URL()
+			f.acme.silent, f.other.silent = moves, moves
 			var upstream *httptest.Server
 			upstream = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				idp.WriteJSON(w, f.acme.marshal(map[string]any{"resource": upstream.URL + "/mcp", "authorization_servers": []string{issuer}}))
@@ -53,6 +54,7 @@ func TestAProviderThatTheUpstreamNames(t *testing.T) {
 				return
 			}
 			issuer = f.other.URL()
+			back = strings.Replace(back, "iss="+url.QueryEscape(f.acme.URL())+"&", "", 1) // all that is left to tell them apart is what was asked
 			b.get(back).want(403, "mixed_up")
 			if f.other.asked()+f.acme.asked() != 0 {
 				t.Error("somebody got the code")
