@@ -2,7 +2,7 @@
 
 GO      ?= go
 BUILD   := build
-FUNCTIONS := proxy authorizer admin callback ledger
+FUNCTIONS := proxy authorizer admin callback ledger rotation
 LDFLAGS := -s -w
 LAMBDA  := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -tags lambda.norpc -ldflags="$(LDFLAGS)"
 BENCH   ?= .
@@ -11,10 +11,11 @@ PROGRAM  = test -x .local/bin/$(1) || echo "  compiling (a minute or two the fir
 	$(GO) build -o .local/bin/$(1) ./infra/$(1) && exec .local/bin/$(1)
 COUNT   ?= 3
 RUNS    ?= 1
+ROUNDS  ?= 20
 RECORDS ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance contract check bench bench-audit build build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction clean
+.PHONY: help run demo test conformance contract race check bench bench-audit build build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +34,10 @@ conformance: ## the official MCP suite, directly and through Bindery: every chec
 
 contract: ## the admin API against its own document: every operation, every error, every limit
 	@out=$$($(GO) test -count=1 -v -run '^TestContract' ./functions/admin/handler) || { echo "$$out"; exit 1; }; echo "$$out" | grep '^contract: '
+
+race: ## fifty processes refresh one grant, answers are lost, processes killed; ends with one line (ROUNDS=20)
+	@mkdir -p .local/bin && $(GO) test -c -tags e2e -o .local/bin/race ./tests/race
+	@out=$$(cd tests/race && ../../.local/bin/race -test.timeout 4h -test.run '^$$' -test.bench . -test.benchtime $(ROUNDS)x) || { echo "$$out"; exit 1; }; echo "$$out" | grep '^race: '
 
 check: ## formatting, linters, vulnerabilities, secrets in the tree, the template
 	@infra/check.sh
@@ -56,7 +61,8 @@ build-AuthorizerFunction: FUNCTION := authorizer
 build-AdminFunction: FUNCTION := admin
 build-CallbackFunction: FUNCTION := callback
 build-LedgerFunction: FUNCTION := ledger
-build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction: # called by `sam build`
+build-RotationFunction: FUNCTION := rotation
+build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction: # called by `sam build`
 	GOARCH=$(if $(filter x86_64,$(LAMBDA_ARCH)),amd64,arm64) $(LAMBDA) -o $(ARTIFACTS_DIR)/bootstrap ./functions/$(FUNCTION)
 	@if [ -f issuers.json ]; then cp issuers.json $(ARTIFACTS_DIR)/; else echo "issuers.json is missing: the function starts only if BINDERY_ISSUERS holds the document itself" >&2; fi
 

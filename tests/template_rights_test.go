@@ -100,18 +100,24 @@ func TestTemplateRights(t *testing.T) {
 			"WriteTrace":     {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
 		},
 	} {
-		got := map[string][]string{}
-		for sid, s := range rights(t, role) {
-			got[sid] = s.texts("Action")
-			if s["Effect"] != "Allow" || s["NotAction"] != nil || s["NotResource"] != nil {
-				t.Errorf("%s is not a plain permission", sid)
-			}
-			if slices.Contains(s.list("Resource"), any("*")) && sid != "WriteTrace" && sid != "ListSecretNames" { // AWS has no narrower resource for these
-				t.Errorf("%s names every resource", sid)
-			}
-		}
-		same(t, "rights of "+role, got, want)
+		allowed(t, role, want)
 	}
+}
+
+// allowed holds a role to the list of what it may do.
+func allowed(t *testing.T, role string, want map[string][]string) {
+	t.Helper()
+	got := map[string][]string{}
+	for sid, s := range rights(t, role) {
+		got[sid] = s.texts("Action")
+		if s["Effect"] != "Allow" || s["NotAction"] != nil || s["NotResource"] != nil {
+			t.Errorf("%s is not a plain permission", sid)
+		}
+		if slices.Contains(s.list("Resource"), any("*")) && sid != "WriteTrace" && sid != "ListSecretNames" { // AWS has no narrower resource for these
+			t.Errorf("%s names every resource", sid)
+		}
+	}
+	same(t, "rights of "+role, got, want)
 }
 
 // TestTemplateBoundsTransientRows: each statement reaches rows of one kind, of
@@ -198,7 +204,7 @@ func TestTemplateGrantsNoUnusedVerb(t *testing.T) {
 			return true
 		})
 	}
-	for _, role := range []string{"ProxyRole", "AdminRole", "CallbackRole", "LedgerRole"} {
+	for _, role := range []string{"ProxyRole", "AdminRole", "CallbackRole", "RotationRole", "LedgerRole"} {
 		for sid, s := range rights(t, role) {
 			for _, action := range s.texts("Action") {
 				service, verb, _ := strings.Cut(action, ":")
@@ -242,6 +248,8 @@ func TestTemplateKeyIsUsedByTheFunctionsAlone(t *testing.T) {
 		"ProxyRole kms:GenerateDataKey":      []any{"grant", "issuer-keys", "session-key"},
 		"AuthorizerRole kms:Decrypt":         "issuer-keys",
 		"AuthorizerRole kms:GenerateDataKey": "issuer-keys",
+		"RotationRole kms:Decrypt":           []any{"grant", "registration"},
+		"RotationRole kms:GenerateDataKey":   "grant",
 		"CallbackRole kms:Decrypt":           []any{"grant", "issuer-keys", "registration"},
 		"CallbackRole kms:GenerateDataKey":   []any{"grant", "issuer-keys", "registration"},
 		"AdminRole kms:Decrypt":              []any{"issuer-keys", "value"},

@@ -26,6 +26,7 @@ func TestTemplateSetsEverySetting(t *testing.T) {
 		"ProxyFunction":      func(config.Setting) bool { return true },
 		"AuthorizerFunction": func(s config.Setting) bool { return s.Authorizer },
 		"LedgerFunction":     func(s config.Setting) bool { return s.Ledger },
+		"RotationFunction":   func(s config.Setting) bool { return s.Rotation },
 		"AdminFunction":      unrelayed,
 		"CallbackFunction":   unrelayed,
 	} {
@@ -52,7 +53,7 @@ func TestTemplateSetsEverySetting(t *testing.T) {
 func TestTemplateFunctionsJudgeTokensAlike(t *testing.T) {
 	template := readTemplate(t)
 	proxy := template.resource(t, "ProxyFunction").get(t, "Properties", "Environment", "Variables")
-	for _, function := range []string{"AuthorizerFunction", "AdminFunction", "CallbackFunction", "LedgerFunction"} {
+	for _, function := range []string{"AuthorizerFunction", "AdminFunction", "CallbackFunction", "LedgerFunction", "RotationFunction"} {
 		for name, value := range template.resource(t, function).get(t, "Properties", "Environment", "Variables") {
 			same(t, function+" "+name, value, proxy[name])
 		}
@@ -172,7 +173,7 @@ func TestTemplateApiKeepsSecretsOutOfLogs(t *testing.T) {
 
 func TestTemplateFunctions(t *testing.T) {
 	template := readTemplate(t)
-	for _, name := range []string{"Proxy", "Authorizer", "Admin", "Callback", "Ledger"} {
+	for _, name := range []string{"Proxy", "Authorizer", "Admin", "Callback", "Ledger", "Rotation"} {
 		function := template.resource(t, name+"Function")
 		same(t, "build", function.get(t, "Metadata")["BuildMethod"], any("makefile"))
 		properties := function.get(t, "Properties")
@@ -192,7 +193,7 @@ func TestTemplateFunctions(t *testing.T) {
 		same(t, name+" alias", properties["AutoPublishAlias"], any("live"))
 		same(t, name+" a setting is a version", properties["AutoPublishAliasAllProperties"], any(true))
 	}
-	for _, log := range []string{"ProxyLog", "AuthorizerLog", "AdminLog", "CallbackLog", "LedgerLog", "AccessLog"} {
+	for _, log := range []string{"ProxyLog", "AuthorizerLog", "AdminLog", "CallbackLog", "LedgerLog", "RotationLog", "AccessLog"} {
 		same(t, log, template.resource(t, log).get(t, "Properties")["RetentionInDays"], any(object{"Ref": "LogRetentionDays"}))
 	}
 }

@@ -23,6 +23,7 @@ type Setting struct {
 	Default    string
 	Authorizer bool // functions/authorizer reads it too
 	Ledger     bool // functions/ledger reads it too
+	Rotation   bool // functions/rotation reads it too
 	Help       string
 }
 
@@ -51,29 +52,29 @@ const (
 )
 
 // Settings lists every variable that Load reads, in the order of the docs;
-// LoadAuthorizer and LoadLedger read those that say so.
+// LoadAuthorizer, LoadLedger and LoadRotation read those that say so.
 func Settings() []Setting {
 	return []Setting{
-		{Environment, true, "", true, false, "name of the one environment this deployment serves"},
-		{PublicURL, true, "", true, false, "https://host under which clients reach Bindery; base of every resource URL"},
-		{Issuers, true, "", true, false, "issuer document: inline JSON, or the absolute path of a file"},
-		{CatalogueTable, true, "", false, false, "DynamoDB table of servers, bindings, agents, tools, stores"},
-		{RevocationsTable, true, "", false, false, "DynamoDB table of revocation markers"},
-		{GrantsTable, true, "", false, false, "DynamoDB table of sealed values"},
-		{TransientTable, true, "", true, false, "DynamoDB table of short-lived rows"},
-		{AuditTable, true, "", false, true, "DynamoDB table of audit records"},
-		{AuditIndexTable, true, "", false, true, "DynamoDB table of the audit index"},
-		{ValuesKey, true, "", true, false, "KMS key of sealed values, shared issuer keys, session keys: id, ARN or alias ARN"},
-		{ResponseMode, false, "stream", false, false, "stream, or buffered where the platform cannot stream"},
-		{CallTimeout, false, "60s", false, false, "longest upstream call, 1s to 14m"},
-		{StreamTimeout, false, "5m", false, false, "longest lasting stream (GET, subscriptions/listen), 10s to 14m; 0: none"},
-		{MaxAnswerBytes, false, "10485760", false, false, "largest JSON answer or single event from an upstream, in bytes"},
-		{UseLimits, false, "principal:streams=20;agent:streams=200;server:streams=500", false, false, "what one principal, agent or server may use"},
-		{Hosts, false, "", false, false, "comma-separated further names (host or host:port) in the Host header of requests"},
-		{Origins, false, "", false, false, "comma-separated web origins whose pages may call, such as https://app.example.com"},
-		{PrivateNetworks, false, "", true, false, "comma-separated private CIDRs in which issuers may live"},
-		{Production, false, "", false, false, "true or false: whether administration is judged as production; empty: true, but on one machine"},
-		{Local, false, "false", true, true, "true allows plain http to loopback; refused inside Lambda, except under sam local"},
+		{Environment, true, "", true, false, true, "name of the one environment this deployment serves"},
+		{PublicURL, true, "", true, false, true, "https://host under which clients reach Bindery; base of every resource URL"},
+		{Issuers, true, "", true, false, false, "issuer document: inline JSON, or the absolute path of a file"},
+		{CatalogueTable, true, "", false, false, true, "DynamoDB table of servers, bindings, agents, tools, stores"},
+		{RevocationsTable, true, "", false, false, true, "DynamoDB table of revocation markers"},
+		{GrantsTable, true, "", false, false, true, "DynamoDB table of sealed values"},
+		{TransientTable, true, "", true, false, false, "DynamoDB table of short-lived rows"},
+		{AuditTable, true, "", false, true, false, "DynamoDB table of audit records"},
+		{AuditIndexTable, true, "", false, true, false, "DynamoDB table of the audit index"},
+		{ValuesKey, true, "", true, false, true, "KMS key of sealed values, shared issuer keys, session keys: id, ARN or alias ARN"},
+		{ResponseMode, false, "stream", false, false, false, "stream, or buffered where the platform cannot stream"},
+		{CallTimeout, false, "60s", false, false, false, "longest upstream call, 1s to 14m"},
+		{StreamTimeout, false, "5m", false, false, false, "longest lasting stream (GET, subscriptions/listen), 10s to 14m; 0: none"},
+		{MaxAnswerBytes, false, "10485760", false, false, false, "largest JSON answer or single event from an upstream, in bytes"},
+		{UseLimits, false, "principal:streams=20;agent:streams=200;server:streams=500", false, false, false, "what one principal, agent or server may use"},
+		{Hosts, false, "", false, false, false, "comma-separated further names (host or host:port) in the Host header of requests"},
+		{Origins, false, "", false, false, false, "comma-separated web origins whose pages may call, such as https://app.example.com"},
+		{PrivateNetworks, false, "", true, false, false, "comma-separated private CIDRs in which issuers may live"},
+		{Production, false, "", false, false, false, "true or false: whether administration is judged as production; empty: true, but on one machine"},
+		{Local, false, "false", true, true, true, "true allows plain http to loopback; refused inside Lambda, except under sam local"},
 	}
 }
 
@@ -149,18 +150,33 @@ func LoadLedger(getenv func(string) string) (Config, error) {
 	return c, errors.Join(l.faults...)
 }
 
+// LoadRotation reads those settings that functions/rotation needs; the rest of
+// Config stays empty.
+func LoadRotation(getenv func(string) string) (Config, error) {
+	l := newLoader(getenv)
+	c := l.sealing()
+	c.Tables = Tables{Catalogue: l.text(CatalogueTable), Revocations: l.text(RevocationsTable), Grants: l.text(GrantsTable)}
+	return c, errors.Join(l.faults...)
+}
+
 // shared reads what every function that judges tokens needs.
 func (l *loader) shared() Config {
+	c := l.sealing()
+	c.Issuers = l.document(Issuers)
+	c.Tables = Tables{Transient: l.text(TransientTable)}
+	c.PrivateNetworks = l.networks(PrivateNetworks)
+	return c
+}
+
+// sealing reads what every function needs that seals or opens anything.
+func (l *loader) sealing() Config {
 	c := l.place()
 	c.Environment = l.text(Environment)
 	if c.Environment != "" {
 		l.check(Environment, broker.CheckName("environment", c.Environment))
 	}
 	c.PublicURL = l.publicURL()
-	c.Issuers = l.document(Issuers)
-	c.Tables = Tables{Transient: l.text(TransientTable)}
 	c.ValuesKey = l.text(ValuesKey)
-	c.PrivateNetworks = l.networks(PrivateNetworks)
 	if strings.HasPrefix(c.PublicURL, "http:") && !c.Local {
 		l.fault(PublicURL, "must be https")
 	}

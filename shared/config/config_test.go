@@ -68,7 +68,7 @@ func TestLoopbackIsRefusedInsideLambda(t *testing.T) {
 	delete(env, config.Local)
 	env["AWS_ENDPOINT_URL"] = "https://elsewhere.example"
 	for name, load := range map[string]func(func(string) string) (config.Config, error){
-		"the proxy": config.Load, "the authorizer": config.LoadAuthorizer, "the ledger": config.LoadLedger,
+		"the proxy": config.Load, "the authorizer": config.LoadAuthorizer, "the ledger": config.LoadLedger, "the rotation": config.LoadRotation,
 	} {
 		if _, err := load(func(name string) string { return env[name] }); err == nil || !strings.Contains(err.Error(), "AWS_ENDPOINT_URL") {
 			t.Errorf("%s accepted another endpoint inside Lambda: %v", name, err)
@@ -155,6 +155,7 @@ func TestFunctionsReadWhatTheTableSays(t *testing.T) {
 	}{
 		"authorizer": {config.LoadAuthorizer, func(s config.Setting) bool { return s.Authorizer }},
 		"ledger":     {config.LoadLedger, func(s config.Setting) bool { return s.Ledger }},
+		"rotation":   {config.LoadRotation, func(s config.Setting) bool { return s.Rotation }},
 	} {
 		read := map[string]bool{}
 		env := complete()

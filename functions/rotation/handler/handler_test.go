@@ -1,0 +1,115 @@
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bindery/shared/broker"
+	"bindery/shared/credential"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// due is a list of what each look at the grants finds.
+type due struct {
+	batches []credential.Prefetched
+	fault   error
+	wait    bool // until the time is over
+	asked   []string
+}
+
+func (d *due) RefreshDue(ctx context.Context, environment string, before time.Time, limit int) (credential.Prefetched, error) {
+	d.asked = append(d.asked, environment+" "+before.Format(time.TimeOnly))
+	if limit > broker.MaxPage || len(d.batches) == 0 {
+		return credential.Prefetched{}, errors.New("asked once too often")
+	}
+	batch := d.batches[0]
+	d.batches = d.batches[1:]
+	if d.wait {
+		<-ctx.Done()
+		return batch, ctx.Err()
+	}
+	if len(d.batches) == 0 {
+		return batch, d.fault
+	}
+	return batch, nil
+}
+
+// newHandler is the handler over made-up grants, and its log without times.
+func newHandler(grants Grants) (*Handler, *strings.Builder) {
+	log := &strings.Builder{}
+	plain := &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}
+	return &Handler{grants: grants, environment: "prod", log: slog.New(slog.NewJSONHandler(log, plain)), now: func() time.Time { return noon }}, log
+}
+
+const refresh = `{"task":"refresh"}`
+
+func TestARunGoesOnWhileThereIsSomethingToDo(t *testing.T) {
+	all := broker.MaxPage
+	for name, c := range map[string]struct {
+		batches []credential.Prefetched
+		want    Report
+	}{
+		"nothing is due":                {[]credential.Prefetched{{}}, Report{Done: true}},
+		"one batch":                     {[]credential.Prefetched{{Refreshed: 3, Left: 2}}, Report{3, 2, true}},
+		"several":                       {[]credential.Prefetched{{Refreshed: all}, {Refreshed: all - 5, Left: 5}, {Left: 5}}, Report{2*all - 5, 5, true}},
+		"a batch that nobody can work":  {[]credential.Prefetched{{Left: all}}, Report{0, all, false}},
+		"one that is worked no further": {[]credential.Prefetched{{Refreshed: 1, Left: all - 1}, {Left: all}}, Report{1, all, false}},
+	} {
+		grants := &due{batches: c.batches}
+		h, _ := newHandler(grants)
+		got, err := h.Handle(t.Context(), json.RawMessage(refresh))
+		if diff := cmp.Diff(c.want, got); err != nil || diff != "" || len(grants.batches) > 0 {
+			t.Errorf("%s: %v, %d batches left, %s", name, err, len(grants.batches), diff)
+		}
+		if grants.asked[0] != "prod 12:10:00" {
+			t.Errorf("%s: asked for %s", name, grants.asked[0])
+		}
+	}
+}
+
+func TestTablesThatCannotBeReadFailTheRun(t *testing.T) {
+	h, log := newHandler(&due{batches: []credential.Prefetched{{Refreshed: broker.MaxPage}, {Refreshed: 1}}, fault: broker.ErrUnavailable})
+	if got, err := h.Handle(t.Context(), json.RawMessage(refresh)); !errors.Is(err, broker.ErrUnavailable) || got != (Report{}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if !strings.Contains(log.String(), `"refreshed":201`) {
+		t.Errorf("logged %s", log)
+	}
+}
+
+// TestARunEndsBeforeTheInvocation, and what it did by then counts.
+func TestARunEndsBeforeTheInvocation(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), reserve+50*time.Millisecond)
+	defer cancel()
+	h, _ := newHandler(&due{batches: []credential.Prefetched{{Refreshed: 7}}, wait: true})
+	got, err := h.Handle(ctx, json.RawMessage(refresh))
+	if want := (Report{Refreshed: 7}); err != nil || got != want || ctx.Err() != nil {
+		t.Errorf("%+v, %v, the invocation is over: %v", got, err, ctx.Err())
+	}
+}
+
+type broken struct{}
+
+func (broken) RefreshDue(context.Context, string, time.Time, int) (credential.Prefetched, error) {
+	panic("made-up-secret")
+}
+
+func TestAPanicSaysNothing(t *testing.T) {
+	h, log := newHandler(broken{})
+	if _, err := h.Handle(t.Context(), json.RawMessage(refresh)); !errors.Is(err, errPanic) || strings.Contains(log.String(), "made-up-secret") {
+		t.Errorf("%v, %s", err, log)
+	}
+}

@@ -1,0 +1,26 @@
+package handler
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"bindery/shared/config"
+	"bindery/shared/dynamo"
+	"bindery/shared/wire"
+)
+
+// patience is how long one request to AWS may take. No caller waits for it.
+const patience = 5 * time.Second
+
+// New joins the handler to tables, key, stores and providers.
+func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
+	p := wire.Join(c, a, wire.Limits{Secrets: patience, Keys: patience, Tables: func(o *dynamodb.Options) {
+		dynamo.Configure(o)
+		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(patience)
+	}})
+	return &Handler{grants: p.Grant(c, log), environment: c.Environment, log: log, now: time.Now}
+}

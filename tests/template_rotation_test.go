@@ -1,0 +1,90 @@
+package tests
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+)
+
+// TestTemplateRightsOfTheRotation is the rest of the table of rights.
+func TestTemplateRightsOfTheRotation(t *testing.T) {
+	for role, want := range map[string]map[string][]string{
+		"RotationRole": {
+			"ReadCatalogue":     {"dynamodb:BatchGetItem", "dynamodb:Query"},
+			"ReadProviders":     {"dynamodb:GetItem"},
+			"ReadRevocations":   {"dynamodb:BatchGetItem"},
+			"FindDueGrants":     {"dynamodb:Query"},
+			"RefreshGrants":     {"dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
+			"ReadRegistrations": {"dynamodb:GetItem"},
+			"ReadClientSecrets": {"secretsmanager:GetSecretValue"},
+			"DecryptSecrets":    {"kms:Decrypt"},
+			"NameFailures":      {"sqs:SendMessage"},
+			"WriteLog":          {"logs:CreateLogStream", "logs:PutLogEvents"},
+			"WriteTrace":        {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
+		},
+		"RotationScheduleRole": {
+			"Invoke":       {"lambda:InvokeFunction"},
+			"NameFailures": {"sqs:SendMessage"},
+		},
+	} {
+		allowed(t, role, want)
+	}
+}
+
+// TestTemplateBoundsTheRotationFunction: it finds, reads and refreshes grants of
+// its own environment and deletes none, and reads no secret but those of Bindery
+// as a client.
+func TestTemplateBoundsTheRotationFunction(t *testing.T) {
+	rotation := rights(t, "RotationRole")
+	for sid, bound := range map[string]any{
+		"FindDueGrants":     leading("ForAllValues:StringLike", "due/${Environment}#*"),
+		"RefreshGrants":     leading("ForAllValues:StringLike", "grants/${Environment}/*"),
+		"ReadRegistrations": leading("ForAllValues:StringLike", "registered/${Environment}/*"),
+		"ReadProviders":     leading("ForAllValues:StringEquals", "provider/${Environment}"),
+	} {
+		same(t, sid, rotation[sid]["Condition"], bound)
+	}
+	same(t, "index", rotation["FindDueGrants"]["Resource"], any(object{"Fn::Sub": "${GrantsTable.Arn}/index/due"}))
+	for sid, of := range map[string][]any{"ReadCatalogue": {"CatalogueTable", "Arn"}, "ReadProviders": {"CatalogueTable", "Arn"},
+		"ReadRevocations": {"RevocationsTable", "Arn"}, "RefreshGrants": {"GrantsTable", "Arn"}, "ReadRegistrations": {"GrantsTable", "Arn"},
+		"NameFailures": {"RotationFailures", "Arn"}, "WriteLog": {"RotationLog", "Arn"}} {
+		same(t, sid, rotation[sid]["Resource"], any(object{"Fn::GetAtt": of}))
+	}
+	for _, sid := range []string{"ReadClientSecrets", "DecryptSecrets"} {
+		same(t, sid, rotation[sid], rights(t, "CallbackRole")[sid])
+	}
+}
+
+// TestTemplateSchedulesTheRefresh: the event is the sample that the handler is
+// tested with, who sends it may invoke this function alone, and what fails is
+// named in a queue.
+func TestTemplateSchedulesTheRefresh(t *testing.T) {
+	template := readTemplate(t)
+	schedule := template.events(t, "RotationFunction")["Refresh"]
+	queue := object{"Fn::GetAtt": []any{"RotationFailures", "Arn"}}
+	for property, want := range map[string]any{
+		"ScheduleExpression": "rate(5 minutes)",
+		"RoleArn":            object{"Fn::GetAtt": []any{"RotationScheduleRole", "Arn"}},
+		"DeadLetterConfig":   object{"Arn": queue},
+		"RetryPolicy":        object{"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 300},
+	} {
+		same(t, property, schedule[property], want)
+	}
+	sample, err := os.ReadFile("../events/rotation/refresh.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent, tested any
+	for text, into := range map[string]*any{schedule.text("Input"): &sent, string(sample): &tested} {
+		if err := json.Unmarshal([]byte(text), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, "event", sent, tested)
+	same(t, "after a fault", template.resource(t, "RotationFunction").get(t, "Properties", "EventInvokeConfig"), object{
+		"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 300, "DestinationConfig": object{"OnFailure": object{"Type": "SQS", "Destination": queue}}})
+	role := rights(t, "RotationScheduleRole")
+	same(t, "what it may invoke", role["Invoke"]["Resource"], any(object{"Fn::GetAtt": []any{"RotationFunction", "Arn"}}))
+	same(t, "where it names failures", role["NameFailures"]["Resource"], any(queue))
+	same(t, "queue", template.resource(t, "RotationFailures").get(t, "Properties"), object{"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": true})
+}
