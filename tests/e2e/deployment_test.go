@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,7 @@ type deployment struct {
 	canaries  []string
 	upstreams []*upstream
 	served    *stack.Served
+	pages     bool // the connect page is served too
 }
 
 // plan is what a test may want different.
@@ -43,6 +45,7 @@ type plan struct {
 	issuers  []any               // of the issuer document
 	roles    map[string][]string // and who may administer
 	bare     bool                // nothing is registered
+	pages    bool                // the connect page is served too
 	config   func(*config.Config)
 }
 
@@ -68,7 +71,11 @@ func deploy(t *testing.T, changes ...func(*plan)) *deployment {
 	}
 	document, err := json.Marshal(members)
 	must(t, err)
-	d := &deployment{t: t, env: p.env, url: "http://" + p.listener.Addr().String(), faults: faultproxy.New(t, shared.moto.URL)}
+	endpoint := shared.moto.URL
+	if p.pages {
+		endpoint = isolating(t, endpoint)
+	}
+	d := &deployment{t: t, env: p.env, url: "http://" + p.listener.Addr().String(), pages: p.pages, faults: faultproxy.New(t, endpoint)}
 	d.Deployment, err = stack.Provision(t.Context(), stack.AWS(shared.moto.URL), p.env, d.url, document)
 	must(t, err)
 	d.direct = dynamodb.NewFromConfig(d.AWS)
@@ -88,7 +95,14 @@ func (d *deployment) serve(listener net.Listener) {
 	through.AWS = stack.AWS(d.faults.URL)
 	through.AWS.Retryer = nil
 	through.Config.Hosts = append(slices.Clone(d.Config.Hosts), listener.Addr().String())
-	h, err := through.Handler(slog.New(slog.NewJSONHandler(&d.log, nil)))
+	log := slog.New(slog.NewJSONHandler(&d.log, nil))
+	var h http.Handler
+	var err error
+	if d.pages {
+		h, err = through.Front(log)
+	} else {
+		h, err = through.Handler(log)
+	}
 	must(d.t, err)
 	d.served = stack.Serve(listener, witness(h, &d.answers))
 }

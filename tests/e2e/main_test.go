@@ -31,8 +31,10 @@ const (
 	issuerName    = "oidc"     // of the OpenID provider, in the issuer document
 	shell         = "shell"    // the public client with which people log in
 	reporter      = "reporter" // the confidential client: an agent of its own
+	connectClient = "bindery"  // Bindery itself, as people log in at its connect page
 	audience      = "https://bindery.example.com"
 	adminAudience = "https://bindery.example.com/admin/v1"
+	ownAudience   = "https://bindery.example.com/connections"
 
 	alice, bob, carol = "alice", "bob", "carol"
 )
@@ -49,6 +51,7 @@ var shared struct {
 	reporterSecret   secret.Value
 	front, scoped    net.Listener // where the deployments whose resources the provider knows will listen
 	tokens           sync.Map     // by account, so that each logs in once
+	acme             acme         // another company's provider, for those who ask for it
 }
 
 func TestMain(m *testing.M) {
@@ -98,6 +101,10 @@ func run(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer shared.oidc.Stop()
+	if err := shared.acme.prepare(ctx, say); err != nil {
+		return 0, err
+	}
+	defer shared.acme.stop()
 	return m.Run(), nil
 }
 
@@ -107,9 +114,10 @@ func provider() parts.OIDCConfig {
 		return parts.OIDCUser{Subject: name, Email: name + "@example.com", EmailVerified: true, Groups: groups}
 	}
 	return parts.OIDCConfig{
-		Users:   []parts.OIDCUser{person(alice, "g-dev"), person(bob, "g-ops"), person(carol, "g-dev", "g-ops")},
-		Clients: []parts.OIDCClient{{ID: shell}, {ID: reporter, Secret: shared.reporterSecret}},
-		Resources: []parts.OIDCResource{{Audience: audience}, {Audience: adminAudience}, {Audience: frontResource("notes"), Scope: "mcp"},
+		Users: []parts.OIDCUser{person(alice, "g-dev"), person(bob, "g-ops"), person(carol, "g-dev", "g-ops")},
+		Clients: []parts.OIDCClient{{ID: shell}, {ID: reporter, Secret: shared.reporterSecret},
+			{ID: connectClient, RedirectURI: "http://127.0.0.1:9/connect/login"}}, // and any other port
+		Resources: []parts.OIDCResource{{Audience: audience}, {Audience: adminAudience}, {Audience: ownAudience}, {Audience: frontResource("notes"), Scope: "mcp"},
 			{Audience: frontResource("other"), Scope: "mcp"}, {Audience: scopedResource(), Scope: "mcp mcp:files"}},
 	}
 }

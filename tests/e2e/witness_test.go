@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"bindery/infra/local/stack"
 	"bindery/shared/broker"
 	"bindery/shared/brokertest/leak"
 )
@@ -76,8 +78,15 @@ type arrival struct {
 
 // upstream serves h on loopback until the test ends and remembers what came.
 func (d *deployment) upstream(h http.HandlerFunc) *upstream {
+	d.t.Helper()
+	listener, err := stack.Listen(0)
+	must(d.t, err)
+	return d.upstreamAt(listener, h)
+}
+
+func (d *deployment) upstreamAt(at net.Listener, h http.HandlerFunc) *upstream {
 	u := &upstream{}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		u.mu.Lock()
 		u.seen = append(u.seen, arrival{r.Clone(context.Background()), string(body)})
@@ -85,6 +94,9 @@ func (d *deployment) upstream(h http.HandlerFunc) *upstream {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		h(w, r)
 	}))
+	_ = server.Listener.Close()
+	server.Listener = at
+	server.Start()
 	u.URL = server.URL + "/mcp"
 	d.t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	d.upstreams = append(d.upstreams, u)
