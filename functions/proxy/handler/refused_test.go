@@ -122,7 +122,7 @@ func TestASecretThatWasRotatedIsReadOnceMore(t *testing.T) {
 			f = newFixture(t, transport(func(r *http.Request) (*http.Response, error) {
 				calls++
 				if calls > 1 {
-					return respond(http.StatusOK, "application/json", smallAnswer)(r)
+					return respond(http.StatusOK, "application/json", `{"jsonrpc":"2.0","id":7,"result":{"was":"`+canary+`"}}`)(r)
 				}
 				if rotate {
 					f.vault.values["token"], f.vault.version = canary+"-rotated", "v2"
