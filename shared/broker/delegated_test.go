@@ -242,6 +242,8 @@ func (p providers) Provider(context.Context, string, string) (broker.Provider, e
 	return p.p, p.err
 }
 
+func (p providers) PutProvider(context.Context, broker.Provider) error { return p.err }
+
 func TestBindingThatAsksAProviderNeedsOne(t *testing.T) {
 	active := providers{p: broker.Provider{Environment: "prod", Name: "acme", State: broker.Active}}
 	code := delegated(broker.UserDelegated, broker.AuthorizationCode, "acme", "read")

@@ -17,10 +17,11 @@ type Registry struct {
 	Writer  CatalogueWriter
 	Reader  Catalogue
 	Sources map[SourceKind]Source
-	// Providers finds the provider that a card names. A Registry without it
-	// makes no card whose source asks one.
+	// Providers has the provider that a card names. A Registry without it makes
+	// no card whose source asks one.
 	Providers interface {
 		Provider(ctx context.Context, environment, name string) (Provider, error)
+		PutProvider(ctx context.Context, p Provider) error
 	}
 	// CheckServer judges what reaches the upstream and where: attachments,
 	// propagation, and the URL itself.
@@ -28,6 +29,9 @@ type Registry struct {
 	// CheckStore judges what is particular to the store's kind, and the address.
 	// A Registry without it registers no store that has an address.
 	CheckStore func(Store) error
+	// CheckProvider judges a provider's addresses and its signing key. A Registry
+	// without it registers no provider.
+	CheckProvider func(Provider) error
 	// TryAttach puts a credential into a request that is never sent, so that a
 	// value its place cannot carry is refused when the card is made.
 	TryAttach func(Server, map[string]secret.Value) error

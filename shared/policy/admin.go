@@ -56,6 +56,7 @@ const (
 	ValueKind       Kind = "Value"
 	PolicyKind      Kind = "Policy"
 	AssignmentKind  Kind = "Assignment"
+	ProviderKind    Kind = "Provider"
 	EnvironmentKind Kind = "Environment"
 	AuditKind       Kind = "Audit"
 )

@@ -21,7 +21,7 @@ var (
 	}
 	kinds = []Kind{
 		ServerKind, BindingKind, AgentKind, ToolKind, StoreKind, ReferenceKind, ValueKind, PolicyKind, AssignmentKind,
-		EnvironmentKind, AuditKind,
+		ProviderKind, EnvironmentKind, AuditKind,
 	}
 	roles = []string{SuperAdmin, MCPAdmin, Auditor, Approver}
 )

@@ -185,6 +185,10 @@ func (h *Handler) extra(ctx context.Context, document Catalogue, s standing) []s
 		_, named := document.Stores[name]
 		look(named, row.State, storeObject(name))
 	}
+	for name, row := range s.providers {
+		_, named := document.Providers[name]
+		look(named, row.State, providerObject(name))
+	}
 	for id, row := range s.agents {
 		_, named := document.Agents[id]
 		look(named, row.State, agentObject(id, row.Team))

@@ -15,6 +15,7 @@ const (
 	lacksResumption  = "the server to be resumed"
 	lacksEnvironment = "the environment to be opened"
 	lacksBinding     = "an active binding"
+	lacksProvider    = "the provider of its bindings to be registered and active"
 	lacksRebinding   = "its bindings to be put again because they were made for another origin"
 )
 
@@ -130,10 +131,27 @@ func (h *Handler) missingBinding(ctx context.Context, s broker.Server) (string, 
 			return "", err
 		case b.State != broker.Active || ended(b, h.now()):
 		case madeFor(b, s):
-			return "", nil
-		default:
+			provided, err := h.provided(ctx, b)
+			if err != nil || provided {
+				return "", err
+			}
+			lack = lacksProvider
+		case lack == lacksBinding:
 			lack = lacksRebinding
 		}
 	}
 	return lack, nil
+}
+
+// provided reports whether the provider of a card issues tokens; without one
+// there is nothing to issue.
+func (h *Handler) provided(ctx context.Context, b broker.Binding) (bool, error) {
+	if b.Provider == "" {
+		return true, nil
+	}
+	p, err := h.providers.Provider(ctx, h.environment, b.Provider)
+	if isMissing(err) {
+		return false, nil
+	}
+	return p.State == broker.Active, err
 }

@@ -17,9 +17,12 @@ type BindingBody struct {
 	Actor    Actor      `json:"actor"`
 	Priority int        `json:"priority,omitempty" minimum:"-1000000" maximum:"1000000" doc:"Higher wins among bindings of one rank"`
 	Allow    Allow      `json:"allow"`
-	Mode     string     `json:"mode" enum:"service_account,agent_scoped" doc:"Whose authority the credential carries"`
-	Source   string     `json:"source" enum:"static" doc:"How the credential is obtained"`
-	Fields   []Field    `json:"fields" maxItems:"16" doc:"Each field of the server's attachment and its reference"`
+	Mode     string     `json:"mode" enum:"service_account,agent_scoped,user_delegated" doc:"Whose authority the credential carries; user_delegated: the calling person's own"`
+	Source   string     `json:"source" enum:"static,client_credentials,authorization_code,personal_key,token_exchange" doc:"How the credential is obtained. static and client_credentials are of the first two modes, the others of user_delegated"`
+	Fields   []Field    `json:"fields" maxItems:"16" doc:"Of static: each field of the server's attachment and its reference. Of any other source none"`
+	Provider string     `json:"provider,omitempty" maxLength:"40" doc:"Who issues the tokens; static and personal_key have none"`
+	Scopes   []string   `json:"scopes,omitempty" maxItems:"64" doc:"That are asked for, each without spaces; none: what the provider gives unasked"`
+	Audience string     `json:"audience,omitempty" maxLength:"2048" doc:"Of token_exchange: whom the new token is for"`
 	Owner    string     `json:"owner" minLength:"1" maxLength:"256" doc:"Team that owns the card: a group name"`
 	State    string     `json:"state" enum:"active,suspended"`
 	Expires  *time.Time `json:"expires,omitempty" doc:"From then on it refuses"`

@@ -11,7 +11,8 @@ func (b BindingBody) row(environment, server, name string, version int64) (broke
 	r := broker.Binding{Environment: environment, Server: server, Name: name, Version: version, State: broker.State(b.State),
 		Actor:    broker.Actor{Principal: b.Actor.Principal, Agent: b.Actor.Agent, Group: b.Actor.Group, Anyone: b.Actor.Anyone},
 		Priority: b.Priority, Allow: broker.Allow{Tools: b.Allow.Tools, Prompts: b.Allow.Prompts, Resources: b.Allow.Resources},
-		Mode: broker.Mode(b.Mode), Source: broker.SourceKind(b.Source), Owner: b.Owner}
+		Mode: broker.Mode(b.Mode), Source: broker.SourceKind(b.Source), Owner: b.Owner,
+		Provider: b.Provider, Scopes: b.Scopes, Audience: b.Audience}
 	if b.Actor.Attribute != nil {
 		r.Actor.Attribute = broker.Attribute{Name: b.Actor.Attribute.Name, Value: b.Actor.Attribute.Value}
 	}
@@ -32,7 +33,8 @@ func viewBinding(b broker.Binding, server broker.Server) BindingView {
 	v := BindingView{Name: b.Name, Server: b.Server, Environment: b.Environment, Version: b.Version, Pending: b.Origin != "" && !madeFor(b, server),
 		BindingBody: BindingBody{Actor: Actor{Principal: b.Actor.Principal, Agent: b.Actor.Agent, Group: b.Actor.Group, Anyone: b.Actor.Anyone},
 			Priority: b.Priority, Allow: Allow{Tools: b.Allow.Tools, Prompts: b.Allow.Prompts, Resources: b.Allow.Resources},
-			Mode: string(b.Mode), Source: string(b.Source), Owner: b.Owner, State: string(b.State), Fields: []Field{}}}
+			Mode: string(b.Mode), Source: string(b.Source), Owner: b.Owner, State: string(b.State), Fields: []Field{},
+			Provider: b.Provider, Scopes: b.Scopes, Audience: b.Audience}}
 	if b.Actor.Attribute.Name != "" {
 		v.Actor.Attribute = &Attribute{Name: b.Actor.Attribute.Name, Value: b.Actor.Attribute.Value}
 	}

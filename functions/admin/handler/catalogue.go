@@ -12,6 +12,7 @@ import (
 type Catalogue struct {
 	Environment *EnvironmentPart          `json:"environment,omitempty" doc:"Put last, so that what opens serves as the document says"`
 	Stores      map[string]StoreBody      `json:"stores,omitempty" maxProperties:"1000" doc:"By name"`
+	Providers   map[string]ProviderBody   `json:"providers,omitempty" maxProperties:"1000" doc:"By name"`
 	Servers     map[string]ServerPart     `json:"servers,omitempty" maxProperties:"1000" doc:"By name"`
 	Agents      map[string]AgentBody      `json:"agents,omitempty" maxProperties:"1000" doc:"By id"`
 	Assignments map[string]AssignmentBody `json:"assignments,omitempty" maxProperties:"1000" doc:"By name"`
@@ -30,7 +31,7 @@ type ServerPart struct {
 // somebody gave, and may be spelled in any way.
 func byName(member string) bool {
 	switch member {
-	case "stores", "servers", "agents", "assignments", "tools", "bindings":
+	case "stores", "providers", "servers", "agents", "assignments", "tools", "bindings":
 		return true
 	}
 	return false
@@ -40,6 +41,7 @@ func byName(member string) bool {
 type standing struct {
 	environment broker.Environment // Version 0: there is none
 	stores      map[string]broker.Store
+	providers   map[string]broker.Provider
 	servers     map[string]broker.Server
 	agents      map[string]broker.Agent
 	assignments map[string]broker.Assignment
@@ -56,6 +58,9 @@ func (h *Handler) standing(ctx context.Context, of func(server string) bool) (s 
 		return s, err
 	}
 	if s.stores, err = h.storeList(ctx).named(); err != nil {
+		return s, err
+	}
+	if s.providers, err = h.providerList(ctx).named(); err != nil {
 		return s, err
 	}
 	if s.agents, err = h.agentList(ctx).named(); err != nil {

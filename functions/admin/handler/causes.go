@@ -18,6 +18,16 @@ var causes = map[broker.Reason]cause{
 	broker.StoreDenied:       {"denied", "The store refuses Bindery: check the store to see what it may do there."},
 	broker.KeyUnavailable:    {"key", "The key cannot be used: it is disabled, deleted or denied, or the value was sealed for another origin."},
 
+	broker.ProviderUnfit:     {"syntax", "The card's source needs a provider and well-formed scopes, or takes none of them, and the card says otherwise."},
+	broker.ConsentRequired:   {"consent", ownConsent},
+	broker.GrantDead:         {"consent", ownConsent},
+	broker.ScopesNotGranted:  {"consent", ownConsent},
+	broker.AgentNotConsented: {"consent", ownConsent},
+	broker.PersonRequired:    {"consent", ownConsent},
+	broker.ProviderRefused:   {"provider", "The provider is not registered and active here, or refuses Bindery or what it asked for: see how Bindery is registered there."},
+	broker.ProviderUnavail:   {"provider", "The provider did not issue a token in time, or is left alone for a while after such a failure."},
+	broker.OutcomeUnknown:    {"provider", "A token was asked for and the answer was lost: the provider may or may not have issued one."},
+
 	broker.UpstreamUnreached: {"upstream", "No connection to the upstream: its name, port or certificate."},
 	broker.UpstreamAddress:   {"upstream", "The upstream's address is not one that may be connected to: private ranges have to be opened for the server."},
 	broker.UpstreamRedirect:  {"upstream", "The upstream redirects; register the address that it redirects to."},
@@ -35,6 +45,8 @@ var causes = map[broker.Reason]cause{
 }
 
 const (
+	ownConsent     = "Each person uses a credential of their own here, and you have none that fits: connect an account yourself, with the agent with which you ask, and ask again. Of others this says nothing."
+	callersToken   = "The token of each caller is exchanged for another, and yours is for this API: only a call can show whether it works."
 	passThroughOff = "The upstream asks for a credential, and the server attaches none. A caller's own token is never passed through."
 	propagationOff = "It works. But several people share this account, and the server passes on no identity: the upstream cannot tell them apart."
 )

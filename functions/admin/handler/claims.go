@@ -28,11 +28,23 @@ func (h *Handler) bindingNeeds(ctx context.Context, in BindingPath, server broke
 			binds = append(binds, need(policy.Bind, admin.Object{Kind: referenceKind, Name: f.Reference.String()}))
 		}
 	}
+	if draws(current, next, moved) {
+		needs = append(needs, need(policy.Bind, providerObject(next.Provider)))
+	}
 	if !h.permits(ctx, needs) {
 		return append(needs, binds...), nil
 	}
 	binds, err := h.claimed(ctx, binds, references, server)
 	return append(needs, binds...), err
+}
+
+// draws reports whether a card gets tokens from a provider otherwise than it did:
+// in another way, with other scopes, for another audience, or for another origin.
+func draws(current, next broker.Binding, moved bool) bool {
+	how := func(b broker.Binding) []any {
+		return []any{b.Provider, b.Source, b.Mode, b.Audience, append([]string{}, b.Scopes...)}
+	}
+	return next.Provider != "" && (moved || !reflect.DeepEqual(how(current), how(next)))
 }
 
 // reopens reports whether a change lets calls pass that the card, as it stands,

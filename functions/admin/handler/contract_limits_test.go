@@ -22,6 +22,7 @@ func bodies() map[string]struct{ method, path, body string } {
 		"put-assignment":  {"PUT", "/assignments/another", assignmentBody},
 		"post-policy-set": {"POST", "/policy-sets?dry_run=true", setBody(noDeletion, deletionTests)},
 		"put-store":       {"PUT", "/stores/another", storeBody},
+		"put-provider":    {"PUT", "/providers/another", providerBody},
 		"put-binding":     {"PUT", "/servers/notes/bindings/another", bindingBody},
 		"put-value":       {"PUT", "/values/another", valueBody},
 		"explain":         {"POST", "/explain", question},
@@ -79,7 +80,7 @@ func TestContractRefusesWhatItDoesNotKnow(t *testing.T) {
 		}
 	}
 	for path, item := range c.document.Paths.Map() {
-		path = strings.NewReplacer(base, "", "{server}", "notes", "{binding}", "dev-notes", "{tool}", "t", "{agent}", "a", "{store}", "s", "{assignment}", "a", "{set}", strings.Repeat("a", 64), "{value}", "v", "{version}", "1", "{receipt}", "01ARZ3NDEKTSV4RRFFQ69G5FAV").Replace(path)
+		path = strings.NewReplacer(base, "", "{server}", "notes", "{binding}", "dev-notes", "{tool}", "t", "{agent}", "a", "{store}", "s", "{assignment}", "a", "{set}", strings.Repeat("a", 64), "{value}", "v", "{provider}", "p", "{principal}", "p-alice", "{version}", "1", "{receipt}", "01ARZ3NDEKTSV4RRFFQ69G5FAV").Replace(path)
 		for method, o := range item.Operations() {
 			body := bodies()[o.OperationID].body
 			if (o.RequestBody != nil) != with[o.OperationID] {

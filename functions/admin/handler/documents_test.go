@@ -121,6 +121,6 @@ func TestHostileDocuments(t *testing.T) {
 // TestAWrongPlaceOfADocumentIsNamed, with the names of objects on the way.
 func TestAWrongPlaceOfADocumentIsNamed(t *testing.T) {
 	f := newFixture(t)
-	a := f.call(t, "root", "POST", "/apply", strings.Replace(catalogueBody, `"service_account"`, `"user_delegated"`, 1)).want(t, 422, "invalid")
+	a := f.call(t, "root", "POST", "/apply", strings.Replace(catalogueBody, `"service_account"`, `"workload_identity"`, 1)).want(t, 422, "invalid")
 	same(t, wrongPlaces(a), "body.servers.notes.bindings.dev-notes.mode")
 }

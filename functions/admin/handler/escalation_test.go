@@ -31,6 +31,7 @@ func TestEscalation(t *testing.T) {
 		"an owner reads a store":                  {"owner", "GET", "/stores/aws-sm", ""},
 		"an owner deletes a store":                {"owner", "DELETE", "/stores/aws-sm", ""},
 		"another team deletes a tool":             {"other", "DELETE", "/servers/notes/tools/whoami", ""},
+		"an owner registers a provider":           {"owner", "PUT", "/providers/acme", providerBody},
 		"an owner registers a store":              {"owner", "PUT", "/stores/aws-sm", `{"kind":"aws-sm","paths":["*"],"state":"active"}`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -152,6 +152,8 @@ func missingFor(r broker.Reason, server broker.Server) []string {
 		broker.FieldsIncomplete:  "a reference for each field of the server's attachments, and no more",
 		broker.ReferenceOutside:  "the reference within the paths of its store",
 		broker.StoreUnregistered: "an active store for each reference",
+		broker.ProviderUnfit:     "a provider and scopes on the card where its source asks one, and none where it does not",
+		broker.PersonRequired:    "a person who calls, by themselves or through an agent",
 		broker.PolicyForbids:     "other policies, or another call: a policy forbids it",
 		broker.ApprovalRequired:  "an approval, which a policy demands",
 		broker.PoliciesUnread:    "a policy set in force that can be read and is what its id says",

@@ -82,6 +82,12 @@ func (e *exporting) document(s standing) (c Catalogue, err error) {
 
 // shared adds what belongs to no server.
 func (e *exporting) shared(s standing, c *Catalogue) {
+	c.Providers = map[string]ProviderBody{}
+	for name, row := range s.providers {
+		if e.shows(row.State, providerObject(name)) {
+			c.Providers[name] = viewProvider(row).ProviderBody
+		}
+	}
 	c.Stores, c.Agents, c.Assignments = map[string]StoreBody{}, map[string]AgentBody{}, map[string]AssignmentBody{}
 	for name, row := range s.stores {
 		if e.shows(row.State, storeObject(name)) {

@@ -41,6 +41,7 @@ type ExposedBindings struct {
 	Next    string           `json:"next,omitempty" doc:"after for the next page; absent at the end"`
 	Unknown []string         `json:"cannot_enumerate" doc:"What the bindings of this page do not say"`
 	SignsIn []string         `json:"signs_in" doc:"Stores to which Bindery signs in with the reference: whoever may use them depends on it"`
+	Clients []string         `json:"clients" doc:"Providers at which Bindery is a client with the reference: whoever gets tokens there depends on it"`
 }
 
 func (h *Handler) exposures() {
@@ -66,6 +67,9 @@ func (h *Handler) exposedBindings(ctx context.Context, in *struct {
 	defer cancel()
 	out := ExposedBindings{Items: []ExposedBinding{}, Unknown: []string{}}
 	if out.SignsIn, err = h.signsIn(ctx, of.reference); err != nil {
+		return nil, fault(err)
+	}
+	if out.Clients, err = h.clients(ctx, of.reference); err != nil {
 		return nil, fault(err)
 	}
 	if out.Items, at.after, err = h.exposed(ctx, of, at.after, in.Limit); err != nil {
@@ -188,12 +192,27 @@ func (h *Handler) signsIn(ctx context.Context, r broker.Reference) ([]string, er
 	return names, err
 }
 
+// clients names the providers whose client secret is a reference.
+func (h *Handler) clients(ctx context.Context, r broker.Reference) ([]string, error) {
+	names := []string{}
+	if r.IsZero() {
+		return names, nil
+	}
+	providers, err := h.providerList(ctx).all()
+	for _, p := range providers {
+		if p.State != broker.Deleted && p.ClientSecret.WithoutKey() == r {
+			names = append(names, p.Name)
+		}
+	}
+	return names, err
+}
+
 func viewExposed(s broker.Server, b broker.Binding, of broker.Reference) ExposedBinding {
 	card := viewBinding(b, s)
 	by := actorForm(b.Actor)
 	return ExposedBinding{Server: b.Server, Binding: b.Name, Version: b.Version, Environment: b.Environment, By: by, Actor: card.Actor,
 		References: append([]string{}, references(b, of)...), Mode: card.Mode, Owner: b.Owner, State: card.State, ServerState: string(s.State),
-		Pending: card.Pending, Expires: card.Expires, Unknown: unknown(by), actor: b.Actor}
+		Pending: card.Pending, Expires: card.Expires, Unknown: strings.TrimSpace(unknown(by) + " " + ownCredentials(b)), actor: b.Actor}
 }
 
 func exposedHeader() []string {

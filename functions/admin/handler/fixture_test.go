@@ -16,12 +16,14 @@ import (
 
 	"bindery/shared/admin"
 	"bindery/shared/broker"
+	"bindery/shared/config"
 	"bindery/shared/credential"
 	"bindery/shared/identity"
 	"bindery/shared/mask"
 	"bindery/shared/memory"
 	"bindery/shared/policy"
 	"bindery/shared/secret"
+	"bindery/shared/wire"
 )
 
 const canary = "canary-3kT9wQzLmV7xBn2RcY5s"
@@ -131,9 +133,10 @@ func newFixture(t testing.TB) *fixture {
 	f.Handler = &Handler{
 		environment: "prod", production: true, hosts: []string{"mcp.example.com"}, verifier: tokens{}, roles: rolesOf,
 		desk:   &admin.Desk{Environment: "prod", Issuers: "digest", Gate: rules(t), Journal: broker.NewJournal(f, rand.Text), Now: time.Now, Status: statusOf},
-		reader: f.tables, attempts: f.tables, assignments: f.tables, sets: f.tables, evidence: f.tables, uses: f.tables, values: &sealedValues{map[string]int64{}}, now: time.Now, log: slog.New(slog.NewJSONHandler(f.log, nil)),
+		reader: f.tables, attempts: f.tables, assignments: f.tables, sets: f.tables, providers: f.tables, grants: f.tables, evidence: f.tables, uses: f.tables, values: &sealedValues{map[string]int64{}}, now: time.Now, log: slog.New(slog.NewJSONHandler(f.log, nil)),
 		registry: &broker.Registry{Writer: f.tables, Reader: f.tables, Sources: map[broker.SourceKind]broker.Source{broker.Static: static},
-			CheckServer: credential.CheckServer, CheckStore: func(broker.Store) error { return nil }, TryAttach: credential.Try},
+			CheckServer: credential.CheckServer, CheckStore: func(broker.Store) error { return nil }, TryAttach: credential.Try,
+			Providers: f.tables, CheckProvider: wire.CheckProvider(config.Config{})},
 	}
 	f.holders, f.upstreams = &holding{held: []string{"prod/notes", "prod/spare"}}, &reaching{}
 	f.judge = broker.New(broker.Parts{Catalogue: f.tables, Audit: f, Rules: policy.NewCalls(f.tables), Now: time.Now, Nonce: rand.Text, Status: statusOf, Quotas: f.tables})

@@ -66,6 +66,8 @@ type Handler struct {
 	values      Values
 	assignments broker.Assignments
 	sets        broker.PolicySets
+	providers   broker.Providers
+	grants      broker.Grants
 	judge       Judge
 	attempts    broker.Attempts
 	holders     Holders
@@ -89,6 +91,7 @@ func (h *Handler) build() {
 	h.agents()
 	h.tools()
 	h.stores()
+	h.providerOperations()
 	h.valueOperations()
 	h.bindings()
 	h.verifications()
@@ -100,6 +103,7 @@ func (h *Handler) build() {
 	h.declarations()
 	h.audits()
 	h.exposures()
+	h.grantOperations()
 	h.postures()
 	h.whoami()
 	h.describe()

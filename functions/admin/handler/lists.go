@@ -63,6 +63,11 @@ func (h *Handler) storeList(ctx context.Context) list[broker.Store] {
 		func(s broker.Store) string { return s.Name }}
 }
 
+func (h *Handler) providerList(ctx context.Context) list[broker.Provider] {
+	return list[broker.Provider]{func(p broker.Page) ([]broker.Provider, error) { return h.providers.Providers(ctx, h.environment, p) },
+		func(p broker.Provider) string { return p.Name }}
+}
+
 func (h *Handler) serverList(ctx context.Context) list[broker.Server] {
 	return list[broker.Server]{func(p broker.Page) ([]broker.Server, error) { return h.reader.Servers(ctx, h.environment, p) },
 		func(s broker.Server) string { return s.Name }}

@@ -30,6 +30,10 @@ func meantFor(path string) string {
 var namesOfOthers = map[string]bool{"agent": true, "agents": true, "group": true, "groups": true, "owner": true, "team": true, "teams": true,
 	"principal": true, "name": true, "value": true, "text": true, "tests": true, "id": true}
 
+// clientID is a member that holds a name which a provider gave. It is public,
+// and often random.
+const clientID = "client_id"
+
 // maxFindings is how many places an answer lists.
 const maxFindings = 16
 
@@ -128,6 +132,10 @@ func (s *scan) member(name string, v any, at string) {
 		here = known + ".?" // what is below is not named either, however deep and long it is
 	}
 	s.text(name, at, true)
+	if text, ok := v.(string); ok && name == clientID {
+		s.text("client:"+text, here, true)
+		return
+	}
 	if text, ok := v.(string); ok && !s.h.names[name] {
 		s.text(name+"="+text, at, false)
 		return

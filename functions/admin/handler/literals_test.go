@@ -30,6 +30,9 @@ func TestALiteralSecretIsRefusedInEveryText(t *testing.T) {
 				return
 			}
 			for _, text := range []string{canary, githubCanary, "see https://bot:" + canary + "@notes.example.com"} {
+				if text == canary && at[len(at)-1] == clientID { // may look random
+					continue
+				}
 				tried++
 				a := c.with(t, b.method, b.path, b.body, at, text).want(t, 422, "literal_secret")
 				if places := wrongPlaces(a); len(places) != 1 || !strings.HasPrefix(located(at), places[0]) {
@@ -137,6 +140,17 @@ func TestALiteralSecretIsRefusedToWhoeverSendsIt(t *testing.T) {
 		}
 	}
 	f.clean(t)
+}
+
+// TestARandomLookingClientIsNoSecret: providers give out names like that. What has
+// the shape of a token is one there too.
+func TestARandomLookingClientIsNoSecret(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	client := func(id string) string { return strings.Replace(providerBody, `"bindery"`, `"`+id+`"`, 1) }
+	f.call(t, "root", "PUT", acme, client(canary), "If-None-Match", "*").want(t, 200, "")
+	f.call(t, "root", "PUT", acme, client(githubCanary), "If-Match", `"v1"`).want(t, 422, "literal_secret")
+	f.call(t, "root", "PUT", acme, client("x&client_secret="+canary), "If-Match", `"v1"`).want(t, 422, "literal_secret")
 }
 
 // TestARandomLookingAgentIsNoSecret: issuers give out names like that.

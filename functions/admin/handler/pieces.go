@@ -29,6 +29,9 @@ func (h *Handler) dismantle(ctx context.Context, c Catalogue, s standing) []piec
 	for _, name := range sortedKeys(c.Stores) {
 		pieces = append(pieces, h.storePiece(name, c.Stores[name], s.stores[name]))
 	}
+	for _, name := range sortedKeys(c.Providers) {
+		pieces = append(pieces, h.providerPiece(name, c.Providers[name], s.providers[name]))
+	}
 	for _, name := range sortedKeys(c.Servers) {
 		pieces = append(pieces, h.serverPiece(name, c.Servers[name].ServerBody, s.servers[name]))
 	}
@@ -69,6 +72,20 @@ func (h *Handler) storePiece(name string, b StoreBody, row broker.Store) piece {
 			_, err := h.putStore(ctx, &putStoreInput{StorePath{name}, c, b})
 			return err
 		}}
+}
+
+func (h *Handler) providerPiece(name string, b ProviderBody, row broker.Provider) piece {
+	next, err := b.row(h.environment, name, 0)
+	p := piece{on: providerObject(name), version: row.Version, fault: err,
+		current: body(row.Version > 0, row.State, viewProvider(row).ProviderBody), next: viewProvider(next).ProviderBody,
+		put: func(ctx context.Context, c Condition) error {
+			_, err := h.putProvider(ctx, &putProviderInput{ProviderPath{name}, c, b})
+			return err
+		}}
+	if !next.ClientSecret.IsZero() {
+		p.after = []string{storeObject(next.ClientSecret.Scheme()).Path()}
+	}
+	return p
 }
 
 func (h *Handler) serverPiece(name string, b ServerBody, row broker.Server) piece {
@@ -114,7 +131,7 @@ func (h *Handler) assignmentPiece(ctx context.Context, name string, b Assignment
 func (h *Handler) bindingPiece(in BindingPath, b BindingBody, s standing) piece {
 	row, server := s.bindings[in.Server][in.Binding], s.servers[in.Server]
 	next, err := b.row(h.environment, in.Server, in.Binding, 0)
-	return piece{on: bindingObject(in, server), version: row.Version, fault: err, after: []string{serverObject(in.Server, "").Path()},
+	return piece{on: bindingObject(in, server), version: row.Version, fault: err, after: []string{serverObject(in.Server, "").Path(), providerObject(b.Provider).Path()},
 		current: body(row.Version > 0, row.State, viewBinding(row, server).BindingBody), next: viewBinding(next, server).BindingBody,
 		put: func(ctx context.Context, c Condition) error {
 			_, err := h.putBinding(ctx, &putBindingInput{in, c, b})
@@ -134,8 +151,8 @@ func (h *Handler) environmentPiece(b EnvironmentBody, row broker.Environment) pi
 // nameable refuses a document with names that no object can have, or with more
 // objects than one request may put.
 func (c Catalogue) nameable() error {
-	count := len(c.Stores) + len(c.Servers) + len(c.Agents) + len(c.Assignments)
-	names := slices.Concat(sortedKeys(c.Stores), sortedKeys(c.Servers), sortedKeys(c.Assignments))
+	count := len(c.Stores) + len(c.Providers) + len(c.Servers) + len(c.Agents) + len(c.Assignments)
+	names := slices.Concat(sortedKeys(c.Stores), sortedKeys(c.Providers), sortedKeys(c.Servers), sortedKeys(c.Assignments))
 	ids := sortedKeys(c.Agents)
 	for _, server := range c.Servers {
 		count += len(server.Tools) + len(server.Bindings)
@@ -146,7 +163,7 @@ func (c Catalogue) nameable() error {
 		return fmt.Errorf("%w document: it has more than %d objects: apply it in parts", broker.ErrInvalid, maxObjects)
 	}
 	for _, name := range names {
-		if err := broker.CheckName("name of a store, server, assignment or binding", name); err != nil {
+		if err := broker.CheckName("name of a store, provider, server, assignment or binding", name); err != nil {
 			return err
 		}
 	}

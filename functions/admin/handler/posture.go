@@ -22,8 +22,9 @@ type PostureRow struct {
 	Environment string     `json:"environment"`
 	Owner       string     `json:"owner"`
 	Stores      []string   `json:"stores" doc:"Where its secrets lie"`
-	Material    string     `json:"material" enum:"reference,local_value,both,none" doc:"local_value: entered by a person and sealed"`
-	Audience    string     `json:"audience" enum:"shared,per_person" doc:"per_person: the card names one principal"`
+	Material    string     `json:"material" enum:"reference,local_value,both,grant,token,none" doc:"local_value: entered by a person and sealed; grant: each person's own, sealed; token: a provider issues it"`
+	Audience    string     `json:"audience" enum:"shared,per_person" doc:"per_person: the card names one principal, or each person uses their own"`
+	Provider    string     `json:"provider,omitempty" doc:"Who issues the tokens"`
 	Propagation bool       `json:"propagation" doc:"Verified attributes of the caller reach the upstream"`
 	Masking     bool       `json:"masking" doc:"Always on: there is no switch"`
 	State       string     `json:"state"`
@@ -85,9 +86,9 @@ func (h *Handler) listPosture(ctx context.Context, in *Table) (*sheet, error) {
 func viewPosture(c card, stores []broker.Store, use CardUse) PostureRow {
 	view := viewBinding(c.binding, c.server)
 	v := PostureRow{Server: view.Server, Binding: view.Name, Version: view.Version, Environment: view.Environment, Owner: view.Owner, Stores: []string{},
-		Audience: "shared", Propagation: len(c.server.Propagate) > 0, Masking: true, State: view.State, ServerState: string(c.server.State),
+		Audience: "shared", Provider: view.Provider, Propagation: len(c.server.Propagate) > 0, Masking: true, State: view.State, ServerState: string(c.server.State),
 		Pending: view.Pending, Expires: view.Expires, CardUse: use}
-	if c.binding.Actor.Principal != "" {
+	if c.binding.Actor.Principal != "" || c.binding.Mode == broker.UserDelegated {
 		v.Audience = "per_person"
 	}
 	local, referred := false, false
@@ -101,16 +102,23 @@ func viewPosture(c card, stores []broker.Store, use CardUse) PostureRow {
 	}
 	slices.Sort(v.Stores)
 	v.Material = map[[2]bool]string{{true, false}: "local_value", {false, true}: "reference", {true, true}: "both", {false, false}: "none"}[[2]bool{local, referred}]
+	switch c.binding.Source {
+	case broker.AuthorizationCode, broker.PersonalKey:
+		v.Material = "grant"
+	case broker.ClientCredentials, broker.TokenExchange:
+		v.Material = "token"
+	case broker.Static:
+	}
 	return v
 }
 
 func postureHeader() []string {
-	return []string{"server", "binding", "version", "environment", "owner", "stores", "material", "audience", "propagation", "masking", "state",
+	return []string{"server", "binding", "version", "environment", "owner", "stores", "material", "audience", "provider", "propagation", "masking", "state",
 		"server_state", "pending", "expires", "last_used", "last_good", "last_rotated", "last_reason", "health"}
 }
 
 func (v PostureRow) cells() []string {
-	return []string{v.Server, v.Binding, number(v.Version), v.Environment, v.Owner, several(v.Stores), v.Material, v.Audience,
+	return []string{v.Server, v.Binding, number(v.Version), v.Environment, v.Owner, several(v.Stores), v.Material, v.Audience, v.Provider,
 		strconv.FormatBool(v.Propagation), strconv.FormatBool(v.Masking), v.State, v.ServerState, strconv.FormatBool(v.Pending), clock(v.Expires),
 		clock(v.LastUsed), clock(v.LastGood), clock(v.LastRotated), v.LastReason, v.Health}
 }

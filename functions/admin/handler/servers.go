@@ -57,7 +57,7 @@ type ServerView struct {
 	ServerBody
 	State      string   `json:"state" enum:"active,pending,suspended" doc:"pending: its origin waits for the approval of a second administrator"`
 	ProposedBy string   `json:"proposed_by,omitempty" doc:"Principal who proposed the origin that nobody else has approved yet"`
-	Missing    []string `json:"missing,omitempty" enum:"approval by a second administrator,the server to be resumed,the environment to be opened,an active binding,its bindings to be put again because they were made for another origin" doc:"Said when a server is read: what has to be there before calls can work"`
+	Missing    []string `json:"missing,omitempty" enum:"approval by a second administrator,the server to be resumed,the environment to be opened,an active binding,the provider of its bindings to be registered and active,its bindings to be put again because they were made for another origin" doc:"Said when a server is read: what has to be there before calls can work"`
 }
 
 type ServerPath struct {

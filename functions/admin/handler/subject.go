@@ -122,6 +122,14 @@ func unknown(form string) string {
 	return ""
 }
 
+// ownCredentials is said of a card through which people use their own.
+func ownCredentials(b broker.Binding) string {
+	if b.Mode != broker.UserDelegated {
+		return ""
+	}
+	return "Each person uses a credential of their own: who consented is asked person by person."
+}
+
 // otherSpellings is said of a reference.
 const otherSpellings = "The same secret may stand on other cards under another spelling, by ARN or with a version selector: ask for its store to see all of them."
 

@@ -105,14 +105,16 @@ func stoppedBy(c card, now time.Time) string {
 }
 
 // healthOf judges by the newest call. A call that its caller left, or that
-// ended with its caller's own access, says nothing of the card.
+// ended with its caller's own access, or lacked what that one person has to
+// consent to, says nothing of the card.
 func healthOf(u broker.Usage) string {
 	switch {
 	case u.Last.IsZero():
 		return "unused"
 	case u.Reason == "":
 		return "good"
-	case slices.Contains([]broker.Reason{broker.CallerGone, broker.AccessEnded, broker.TokenExpired, broker.StreamOver}, u.Reason):
+	case slices.Contains([]broker.Reason{broker.CallerGone, broker.AccessEnded, broker.TokenExpired, broker.StreamOver,
+		broker.ConsentRequired, broker.GrantDead, broker.ScopesNotGranted, broker.AgentNotConsented, broker.PersonRequired}, u.Reason):
 		if u.LastGood.IsZero() {
 			return "unknown"
 		}

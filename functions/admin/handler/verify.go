@@ -27,7 +27,7 @@ type Upstreams interface {
 // upstream or a store said but a status, a revision and a number.
 type Verification struct {
 	Works          bool   `json:"works"`
-	Cause          string `json:"cause,omitempty" enum:"syntax,store,denied,key,upstream,refused,pass_through_off,propagation_off" doc:"The first thing wrong on the way; propagation_off is a notice: the binding works"`
+	Cause          string `json:"cause,omitempty" enum:"syntax,store,denied,key,consent,provider,callers_token,upstream,refused,pass_through_off,propagation_off" doc:"The first thing wrong on the way; propagation_off is a notice: the binding works"`
 	Stage          string `json:"stage" enum:"card,store,attach,connect,handshake,list_tools" doc:"How far the journey came"`
 	Detail         string `json:"detail,omitempty" doc:"What that means; the same text for each fault"`
 	UpstreamStatus int    `json:"upstream_status,omitempty" doc:"HTTP status of the upstream's last answer"`
@@ -111,7 +111,11 @@ func (j *journey) make(ctx context.Context) (used admin.Used) {
 		return j.wrong(used, broker.ReasonOf(err))
 	}
 	j.found.Stage = "store"
-	c, err := j.registry.Sources[j.binding.Source].Obtain(ctx, broker.Ask{Binding: j.binding, Stores: j.stores})
+	if j.binding.Source == broker.TokenExchange {
+		j.found.Cause, j.found.Detail = "callers_token", callersToken
+		return used
+	}
+	c, err := j.obtain(ctx)
 	used.Accesses = c.Access
 	switch {
 	case errors.Is(err, broker.ErrSecretMalformed) && errors.Is(err, broker.ErrInvalid): // of the reference, not of the secret
@@ -129,6 +133,18 @@ func (j *journey) make(ctx context.Context) (used admin.Used) {
 		return j.wrong(used, broker.UpstreamAddress)
 	}
 	return j.ask(ctx, client, c, used)
+}
+
+// obtain gets the credential as a call of the asking administrator would: what is
+// each person's own is theirs, and nobody else's. That it is asked for has been
+// recorded.
+func (j *journey) obtain(ctx context.Context) (broker.Credential, error) {
+	source, served := j.registry.Sources[j.binding.Source]
+	if !served {
+		return broker.Credential{}, &broker.Refusal{Reason: broker.ModeUnknown}
+	}
+	return source.Obtain(ctx, broker.Ask{Binding: j.binding, Stores: j.stores, Server: j.server, Principal: j.caller.Principal, Receipt: j.caller.Receipt,
+		Recorded: func(context.Context) error { return nil }})
 }
 
 // ask makes the part of the journey that the upstream sees.
