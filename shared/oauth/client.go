@@ -105,9 +105,29 @@ func (r *Requester) credentials(ctx context.Context, doing string, p Provider, c
 // assertionLife is short: an assertion is made for each request.
 const assertionLife = time.Minute
 
-// assertion makes the JWT of private_key_jwt. Its audience is the issuer alone:
-// a token endpoint can be named by a hostile document, an issuer was compared.
+// assertion makes the JWT of private_key_jwt.
 func (r *Requester) assertion(ctx context.Context, doing string, p Provider, c Client) (string, error) {
+	return r.signed(ctx, doing, p, c, c.ID)
+}
+
+// Actor makes the token of an actor (RFC 8693, 2.1) whose own is not at hand:
+// the client vouches for them with its key. The provider has to trust it to.
+func (r *Requester) Actor(ctx context.Context, p Provider, c Client, actor string) (secret.Value, error) {
+	const doing = "vouch for the actor"
+	switch {
+	case c.fault() != "" || c.Auth != PrivateKeyJWT:
+		return secret.Value{}, fault(doing, ErrInvalid, "the client has no key")
+	case actor == "" || actor == c.ID || len(actor) > maxClient || !printable(actor): // as the client itself it would log the client in
+		return secret.Value{}, fault(doing, ErrInvalid, "the actor")
+	}
+	token, err := r.signed(ctx, doing, p, c, actor)
+	return secret.New(token), err
+}
+
+// signed makes a JWT of the client's about a subject. Its audience is the issuer
+// alone: a token endpoint can be named by a hostile document, an issuer was
+// compared.
+func (r *Requester) signed(ctx context.Context, doing string, p Provider, c Client, subject string) (string, error) {
 	audience := p.Issuer
 	if p.Quirks.AssertionAudience != "" {
 		audience = p.Quirks.AssertionAudience
@@ -120,7 +140,7 @@ func (r *Requester) assertion(ctx context.Context, doing string, p Provider, c C
 		header["kid"] = c.Key.ID
 	}
 	input, err := signingInput(header, map[string]any{
-		"iss": c.ID, "sub": c.ID, "aud": audience, "jti": rand.Text(),
+		"iss": c.ID, "sub": subject, "aud": audience, "jti": rand.Text(),
 		"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
 	})
 	if err != nil {

@@ -24,7 +24,7 @@ type Known struct {
 	Sealer     broker.Sealer
 	// Secret reads the client's secret of a preregistered client.
 	Secret   func(ctx context.Context, p broker.Provider, stores []broker.Store) (secret.Value, error)
-	Sign     func(key string) (Key, error)
+	Sign     func(ctx context.Context, key string) (Key, error)
 	HTTP     func(networks []netip.Prefix) *http.Client // for a provider or upstream that opens networks
 	Redirect func(provider string) string               // where its answers go
 	Document func(provider string) string               // where the client's metadata document is
@@ -85,7 +85,7 @@ func (k *Known) client(ctx context.Context, p Party, row broker.Provider, stores
 		if k.Sign == nil {
 			return Client{}, fault("find the client", ErrInvalid, "no key can sign here")
 		}
-		if c.Key, err = k.Sign(row.SigningKey); err != nil {
+		if c.Key, err = k.Sign(ctx, row.SigningKey); err != nil {
 			return Client{}, err
 		}
 	}

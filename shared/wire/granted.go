@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"bindery/shared/broker"
@@ -24,8 +25,8 @@ func (p Parts) Grant(c config.Config, log *slog.Logger) *credential.Grants {
 		Check: mask.Check, Now: time.Now, Holder: rand.Text, Pause: pause,
 	})
 	p.Sources[broker.AuthorizationCode], p.Sources[broker.PersonalKey] = grants, grants
-	p.Sources[broker.ClientCredentials] = credential.NewIssued(credential.IssuedParts{
-		Providers: p.DB, Tokens: tokens, Check: mask.Check, Now: time.Now})
+	issued := credential.NewIssued(credential.IssuedParts{Providers: p.DB, Tokens: tokens, Check: mask.Check, Now: time.Now})
+	p.Sources[broker.ClientCredentials], p.Sources[broker.TokenExchange] = issued, issued
 	return grants
 }
 
@@ -73,10 +74,25 @@ func (t asker) ClientCredentials(ctx context.Context, a credential.TokenAsk) (cr
 	return t.set(party, got), faultOf(err, false)
 }
 
-// Exchange implements credential.TokenClient. No token of an agent is at hand, so
-// an exchange that must name one is refused rather than made without it.
+// Exchange implements credential.TokenClient. No token of the agent is at hand, so
+// Bindery vouches for it with its key at the provider; without one, an exchange
+// that must name an agent is refused rather than made without it.
 func (t asker) Exchange(ctx context.Context, a credential.TokenAsk, subject secret.Value, agent string) (credential.TokenSet, error) {
-	return credential.TokenSet{}, &credential.TokenFault{Kind: credential.Refused}
+	party, err := t.known.Find(ctx, a.Provider, a.Server, a.Stores, false)
+	if err != nil {
+		return credential.TokenSet{}, faultOf(err, true)
+	}
+	in := oauth.Exchange{Subject: subject, SubjectType: oauth.TypeAccessToken, Resource: party.Resource, Audience: a.Audience, Scopes: a.Scopes}
+	if agent != "" {
+		// An agent's id is the issuer's name and the issuer's own word for the agent.
+		_, word, _ := strings.Cut(agent, ":")
+		if in.Actor, err = party.Actor(ctx, party.Provider, party.Client, word); err != nil {
+			return credential.TokenSet{}, faultOf(err, true)
+		}
+		in.ActorType = oauth.TypeJWT
+	}
+	got, err := party.ExchangeToken(ctx, party.Provider, party.Client, in)
+	return t.set(party, got), faultOf(err, false)
 }
 
 func (t asker) set(p oauth.Party, got oauth.Token) credential.TokenSet {

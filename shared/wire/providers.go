@@ -30,6 +30,7 @@ func (p Parts) Known(c config.Config) *oauth.Known {
 			}
 			return p.ClientSecret(ctx, row.Environment, address, row.ClientSecret, stores)
 		},
+		Sign:     newSigners(p.kms).key,
 		HTTP:     func(networks []netip.Prefix) *http.Client { return pool.For(networks).HTTP() },
 		Redirect: func(provider string) string { return c.PublicURL + "/connect/callback/" + provider },
 		Document: func(provider string) string { return c.PublicURL + "/connect/client/" + provider + ".json" },

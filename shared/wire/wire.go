@@ -51,6 +51,8 @@ type Parts struct {
 	Sources map[broker.SourceKind]broker.Source
 	Static  *credential.Static
 	Rules   *policy.Calls // for the life of the process
+
+	kms *kms.Client
 }
 
 // TableNames hands the configured names to the tables' adapter.
@@ -62,9 +64,10 @@ func TableNames(t config.Tables) dynamo.Tables {
 // Join joins the adapters to one AWS configuration.
 func Join(c config.Config, a aws.Config, limits Limits) Parts {
 	p := Parts{
-		DB:     dynamo.New(dynamodb.NewFromConfig(a, limits.Tables), TableNames(c.Tables), time.Now),
-		Sealer: seal.New(kms.NewFromConfig(a), c.ValuesKey, limits.Keys),
+		DB:  dynamo.New(dynamodb.NewFromConfig(a, limits.Tables), TableNames(c.Tables), time.Now),
+		kms: kms.NewFromConfig(a),
 	}
+	p.Sealer = seal.New(p.kms, c.ValuesKey, limits.Keys)
 	p.Sealed, p.Rules = sealed.New(p.DB, p.Sealer, time.Now), policy.NewCalls(p.DB)
 	p.Static = credential.NewStatic(map[string]broker.SecretStore{
 		"aws-sm": awssm.New(secretsmanager.NewFromConfig(a), limits.Secrets, time.Now),
