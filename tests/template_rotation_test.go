@@ -18,6 +18,7 @@ func TestTemplateRightsOfTheRotation(t *testing.T) {
 			"ReadRegistrations": {"dynamodb:GetItem"},
 			"ReadClientSecrets": {"secretsmanager:GetSecretValue"},
 			"DecryptSecrets":    {"kms:Decrypt"},
+			"SignAsClient":      {"kms:GetPublicKey", "kms:Sign"},
 			"NameFailures":      {"sqs:SendMessage"},
 			"WriteLog":          {"logs:CreateLogStream", "logs:PutLogEvents"},
 			"WriteTrace":        {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
@@ -52,6 +53,9 @@ func TestTemplateBoundsTheRotationFunction(t *testing.T) {
 	}
 	for _, sid := range []string{"ReadClientSecrets", "DecryptSecrets"} {
 		same(t, sid, rotation[sid], rights(t, "CallbackRole")[sid])
+	}
+	for _, role := range []string{"ProxyRole", "CallbackRole", "RotationRole"} {
+		same(t, "what "+role+" signs with", rights(t, role)["SignAsClient"]["Resource"], any(object{"Ref": "SigningKeyArn"}))
 	}
 }
 

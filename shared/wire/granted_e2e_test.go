@@ -51,7 +51,7 @@ func claims(t *testing.T, token string, k *kmssign.Key) map[string]any {
 	if err := public.UnmarshalJSON(k.JWK); err != nil {
 		t.Fatal(err)
 	}
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		t.Fatal(err)
 	}
