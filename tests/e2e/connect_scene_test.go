@@ -122,6 +122,10 @@ func (o *society) resource() http.Handler {
 
 // verify checks a token as a resource server does.
 func (o *society) verify(ctx context.Context, text string, _ *http.Request) (*auth.TokenInfo, error) {
+	return o.verifyFor(ctx, text, o.u.URL)
+}
+
+func (o *society) verifyFor(ctx context.Context, text, audience string) (*auth.TokenInfo, error) {
 	o.mu.Lock()
 	refused := o.refuses[text]
 	o.mu.Unlock()
@@ -131,7 +135,7 @@ func (o *society) verify(ctx context.Context, text string, _ *http.Request) (*au
 	}
 	claims := jwt.MapClaims{}
 	_, err := jwt.ParseWithClaims(text, claims, func(*jwt.Token) (any, error) { return keys.Keys[0].Key, nil },
-		jwt.WithValidMethods([]string{"RS256"}), jwt.WithIssuer(o.provider.URL), jwt.WithAudience(o.u.URL), jwt.WithExpirationRequired())
+		jwt.WithValidMethods([]string{"RS256"}), jwt.WithIssuer(o.provider.URL), jwt.WithAudience(audience), jwt.WithExpirationRequired())
 	if err != nil {
 		return nil, errors.Join(auth.ErrInvalidToken, err)
 	}
