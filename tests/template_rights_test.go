@@ -68,6 +68,7 @@ func TestTemplateRights(t *testing.T) {
 			"ReadRevocations":   {"dynamodb:BatchGetItem"},
 			"StoreSealedValues": {"dynamodb:GetItem", "dynamodb:PutItem"},
 			"ListSealedValues":  {"dynamodb:PutItem", "dynamodb:Query"},
+			"UseGrants":         {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
 			"ShareIssuerKeys":   {"dynamodb:GetItem", "dynamodb:PutItem"},
 			"RememberAttempts":  {"dynamodb:PutItem"},
 			"AppendAudit":       {"dynamodb:PutItem"},
@@ -183,7 +184,8 @@ func TestTemplateBoundsTheAdminFunction(t *testing.T) {
 		leading("ForAllValues:StringLike", "personal/${Environment}/*", "server/${Environment}/*"))
 	same(t, "sealed values", admin["StoreSealedValues"]["Condition"], leading("ForAllValues:StringLike", "sealed/${Environment}/*"))
 	same(t, "their names", admin["ListSealedValues"]["Condition"], leading("ForAllValues:StringEquals", "sealed-names/${Environment}"))
-	for sid, table := range map[string]string{"ManageCatalogue": "CatalogueTable", "MoveBindings": "CatalogueTable", "ReadRevocations": "RevocationsTable",
+	same(t, "grants", admin["UseGrants"]["Condition"], leading("ForAllValues:StringLike", "grants/${Environment}/*", "registered/${Environment}/*"))
+	for sid, table := range map[string]string{"UseGrants": "GrantsTable", "ManageCatalogue": "CatalogueTable", "MoveBindings": "CatalogueTable", "ReadRevocations": "RevocationsTable",
 		"StoreSealedValues": "GrantsTable", "ListSealedValues": "GrantsTable", "AppendAudit": "AuditTable",
 		"ReadAudit": "AuditTable", "ReadAuditIndex": "AuditIndexTable"} {
 		same(t, sid, admin[sid]["Resource"], any(object{"Fn::GetAtt": []any{table, "Arn"}}))
@@ -254,8 +256,8 @@ func TestTemplateKeyIsUsedByTheFunctionsAlone(t *testing.T) {
 		"RotationRole kms:GenerateDataKey":   "grant",
 		"CallbackRole kms:Decrypt":           []any{"grant", "issuer-keys", "registration"},
 		"CallbackRole kms:GenerateDataKey":   []any{"grant", "issuer-keys", "registration"},
-		"AdminRole kms:Decrypt":              []any{"issuer-keys", "value"},
-		"AdminRole kms:GenerateDataKey":      []any{"issuer-keys", "value"},
+		"AdminRole kms:Decrypt":              []any{"grant", "issuer-keys", "registration", "value"},
+		"AdminRole kms:GenerateDataKey":      []any{"grant", "issuer-keys", "value"},
 	}
 	got := map[string]any{}
 	for _, s := range statements(key.get(t, "Properties", "KeyPolicy")) {
