@@ -201,7 +201,9 @@ func (l *loader) insideLambda(c Config) {
 	if c.Local {
 		l.fault(Local, "must not be true inside Lambda")
 	}
-	if l.getenv("AWS_ENDPOINT_URL") != "" {
-		l.faults = append(l.faults, errors.New("AWS_ENDPOINT_URL must not be set inside Lambda (it would send secrets elsewhere)"))
+	for _, service := range []string{"", "_DYNAMODB", "_KMS", "_SECRETS_MANAGER", "_STS"} { // as the AWS SDK reads them
+		if name := "AWS_ENDPOINT_URL" + service; l.getenv(name) != "" {
+			l.faults = append(l.faults, errors.New(name+" must not be set inside Lambda (it would send secrets elsewhere)"))
+		}
 	}
 }

@@ -74,6 +74,16 @@ func TestLoopbackIsRefusedInsideLambda(t *testing.T) {
 			t.Errorf("%s accepted another endpoint inside Lambda: %v", name, err)
 		}
 	}
+	delete(env, "AWS_ENDPOINT_URL")
+	for _, service := range []string{"DYNAMODB", "KMS", "SECRETS_MANAGER", "STS"} {
+		name := "AWS_ENDPOINT_URL_" + service
+		env[name] = "https://elsewhere.example"
+		if _, err := load(env); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s was accepted inside Lambda: %v", name, err)
+		}
+		delete(env, name)
+	}
+	env["AWS_ENDPOINT_URL"] = "http://127.0.0.1:5000"
 	env[config.Local], env["AWS_SAM_LOCAL"] = "true", "true"
 	if _, err := load(env); err != nil {
 		t.Error(err)
