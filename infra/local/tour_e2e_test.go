@@ -30,6 +30,7 @@ var shown = [][]string{
 	},
 	{"HTTP/1.1 200 OK", `"policies":"`, "HTTP/1.1 200 OK", "done", "HTTP/1.1 403 Forbidden", "not allowed, or no such server"},
 	{"HTTP/1.1 200 OK", `"binding":"alice-notes"`, "HTTP/1.1 200 OK", "text/csv", "notes,alice-notes"},
+	{"/connect/", "drive is connected", "you are alice-at-drive", `"connections":[{"server":"drive"`, `"provider":"revoked"`, "/connect/"},
 	{"HTTP/1.1 202", `"tools":[`, "HTTP/1.1 200 OK", "text/event-stream", "HTTP/1.1 204", "HTTP/1.1 200 OK", "[masked:alice-notes]"},
 }
 
@@ -125,10 +126,13 @@ func tour(t *testing.T, all [][]string) (wrong []string) {
 // again with a mistake in each step, which must be noticed.
 func testTour(t *testing.T, printed string) {
 	replace := here(t, printed)
-	all := steps(t)
+	all, person := steps(t), browser(t)
 	for _, commands := range all {
 		for i := range commands {
 			commands[i] = replace.Replace(commands[i])
+			if strings.HasPrefix(commands[i], "drive() {") { // and then a person opens the link
+				commands[i] += `curl -s --data "$(drive | grep -o 'http[^ "]*/connect/[A-Z2-7]*')" ` + person
+			}
 		}
 	}
 	for _, wrong := range tour(t, all) {
@@ -138,7 +142,7 @@ func testTour(t *testing.T, printed string) {
 		{"account=alice", "account=nobody"}, {"Bindery-Binding", "Bindery-Bindin"},
 		{"alice-reporter delete_everything", "alice-reporter whoami"}, {"$RECEIPT", "$RECEIP"},
 		{"ask admin", "ask alice"}, {`"to":50`, `"to":6`}, {"aws-sm:local/alice-notes", "aws-sm:local/bob-notes"},
-		{"Mcp-Session-Id", "Mcp-Session"},
+		{`"name":"whoami"`, `"name":"whoam"`}, {"Mcp-Session-Id", "Mcp-Session"},
 	} {
 		broken := append([][]string(nil), all...)
 		broken[i] = nil

@@ -23,6 +23,7 @@ type world struct {
 	deployment *stack.Deployment
 	made       stack.DemoCredentials
 	issuer     *idp.Issuer
+	drive      *idp.Issuer // the provider of the server "drive"
 	notes      *upstream.Server
 	url        string // of Bindery
 	name       string // of the environment
@@ -73,6 +74,10 @@ func (w *world) start(ctx context.Context, port int, progress parts.Progress) er
 		return err
 	}
 	progress("creating tables, key, secrets, servers and bindings")
+	drive, provider, err := w.serveDrive()
+	if err != nil {
+		return err
+	}
 	document, err := stack.DemoIssuers(w.issuerURL, w.name)
 	if err != nil {
 		return err
@@ -82,6 +87,9 @@ func (w *world) start(ctx context.Context, port int, progress parts.Progress) er
 		return fmt.Errorf("at %s: %w", endpoint, err)
 	}
 	if w.made, err = w.deployment.Seed(ctx, notes, everything.URL, w.issuerURL); err != nil {
+		return err
+	}
+	if err := w.deployment.SeedDrive(ctx, drive, provider); err != nil {
 		return err
 	}
 	return w.serveBindery(bindery, progress)
@@ -111,10 +119,11 @@ func (w *world) listen(port int) (bindery, issuer net.Listener, err error) {
 }
 
 func (w *world) serveIssuer(listener net.Listener) error {
-	issuer, err := idp.New(w.issuerURL, "bindery", stack.DemoAccounts(), 12*time.Hour)
+	issuer, err := idp.New(w.issuerURL, "Log in at the company", "bindery", stack.DemoAccounts(), 12*time.Hour)
 	if err != nil {
 		return err
 	}
+	issuer.Client(stack.ConnectClient, w.url+"/connect/login")
 	w.issuer = issuer
 	w.stops = append(w.stops, stack.Serve(listener, issuer.Handler()).Stop)
 	return nil
@@ -129,6 +138,25 @@ func (w *world) serveNotes() (string, error) {
 	served := stack.Serve(listener, w.notes.Handler)
 	w.stops = append(w.stops, served.Stop)
 	return served.URL, nil
+}
+
+// serveDrive starts a server that takes the tokens of a provider of its own and
+// nothing else, so that everybody is themselves there, and that provider.
+func (w *world) serveDrive() (server, provider string, err error) {
+	var at [2]net.Listener
+	for i := range at {
+		if at[i], err = stack.Listen(0); err != nil {
+			return "", "", err
+		}
+	}
+	server, provider = "http://"+at[0].Addr().String(), "http://"+at[1].Addr().String()
+	if w.drive, err = idp.New(provider, "Your account at drive", server, stack.DriveAccounts(), 5*time.Minute); err != nil {
+		return "", "", err
+	}
+	w.drive.Client(stack.ConnectClient, w.url+"/connect/callback/drive")
+	guarded := upstream.Personal(func(token string) (string, bool) { return w.drive.Account(token, server) })
+	w.stops = append(w.stops, stack.Serve(at[0], guarded).Stop, stack.Serve(at[1], w.drive.Handler()).Stop)
+	return server, provider, nil
 }
 
 // serveBindery starts the very handlers that Lambda runs. Their log goes to a
@@ -174,9 +202,10 @@ Bindery keeps serving. In another terminal:
     -H 'MCP-Protocol-Version: 2025-11-25' \
     -d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","arguments":{}}}'
 
-  accounts: alice, bob, alice-reporter and bob-reporter (through the agent), reporter (the agent alone)
+  accounts: alice, bob, alice-reporter and bob-reporter (through the agent), reporter (the agent alone),
+            alice-own and bob-own (for %[1]s/connections)
   admin:    %[1]s/admin/v1/servers (accounts admin, auditor, root), described by %[1]s/admin/v1/openapi.json
-  servers:  %[1]s/mcp/%[3]s/notes and %[1]s/mcp/%[3]s/everything
+  servers:  %[1]s/mcp/%[3]s/notes, %[1]s/mcp/%[3]s/everything and %[1]s/mcp/%[3]s/drive
   tables:   ENDPOINT=%[4]s (AWS-compatible, any credentials), such as bindery-%[3]s-audit
 
 Ctrl-C stops everything.

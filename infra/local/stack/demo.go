@@ -23,8 +23,12 @@ var administrators = map[string]string{Admin: "admins", "auditor": "auditors", "
 // adminAudience is in tokens for the admin API, which open no server.
 const adminAudience = "bindery-admin"
 
+// ownAudience is in tokens for the API of one's own connections.
+const ownAudience = "bindery-connections"
+
 // DemoAccounts are the claims of the demonstration's tokens. alice and bob each
-// come in two forms: by themselves, and through the agent "reporter". admin,
+// come in three forms: by themselves, through the agent "reporter", and as whoever
+// sees and ends their own connections. admin,
 // auditor and root (a super_admin) are administrators at the command line, and
 // nobody to the servers.
 func DemoAccounts() map[string]map[string]any {
@@ -39,6 +43,10 @@ func DemoAccounts() map[string]map[string]any {
 		"bob-reporter":   person("bob", Agent, "staff"),
 		"reporter":       {"sub": Agent, "client_id": Agent},
 	}
+	for _, name := range []string{Alice, Bob} {
+		accounts[name+"-own"] = person(name, "shell", "staff")
+		accounts[name+"-own"]["aud"] = ownAudience
+	}
 	for name, group := range administrators {
 		accounts[name] = person(name, "bindery-cli", group)
 		accounts[name]["aud"] = adminAudience
@@ -52,13 +60,14 @@ func DemoIssuers(issuer, environment string) ([]byte, error) {
 		"issuers": []any{map[string]any{
 			"name": DemoIssuerName, "issuer": issuer, "kind": "user", "environments": []string{environment},
 			"audiences":       []any{map[string]any{"audience": "bindery", "servers": []string{"*"}}},
-			"admin_audiences": []string{adminAudience},
-			"algorithms":      []string{"RS256"},
-			"max_age":         "24h",
-			"claims":          map[string]any{"principal": []string{"sub"}, "email": "email", "groups": "groups", "agent": []string{"client_id"}},
-			"email_trusted":   false,
-			"groups":          map[string]string{"staff": "staff", "admins": "admins", "auditors": "auditors", "owners": "owners"},
-			"agents":          "registered",
+			"admin_audiences": []string{adminAudience}, "connections_audiences": []string{ownAudience},
+			"algorithms":    []string{"RS256"},
+			"max_age":       "24h",
+			"claims":        map[string]any{"principal": []string{"sub"}, "email": "email", "groups": "groups", "agent": []string{"client_id"}},
+			"email_trusted": false,
+			"groups":        map[string]string{"staff": "staff", "admins": "admins", "auditors": "auditors", "owners": "owners"},
+			"agents":        "registered",
+			"login":         map[string]any{"client_id": ConnectClient, "scopes": []string{"openid", "email"}},
 		}},
 		"roles":        map[string][]string{"mcp_admin": {"admins"}, "auditor": {"auditors"}, "super_admin": {"owners"}},
 		"admin_agents": []string{DemoIssuerName + ":bindery-cli"},
