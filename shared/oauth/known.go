@@ -95,6 +95,7 @@ func (k *Known) client(ctx context.Context, p Party, row broker.Provider, stores
 		return c, nil
 	case broker.Dynamic:
 		return k.dynamic(ctx, p, row, c, register)
+	case broker.Preregistered:
 	}
 	if c.Auth == SecretBasic || c.Auth == SecretPost {
 		c.Secret, err = k.Secret(ctx, row, stores)
