@@ -217,27 +217,34 @@ func (o *society) none(t *testing.T, who string) {
 // expire makes it late: the token that a person has is near its end.
 func (o *society) expire(who string) {
 	o.t.Helper()
-	key, _, err := o.grant(who, "files")
+	o.alter(who, "expires", time.Now().Add(2*time.Second))
+}
+
+// warm makes the time pass that a provider in trouble is left alone.
+func (o *society) warm(who string) {
+	o.t.Helper()
+	o.alter(who, "cool_until", time.Now().Add(-time.Second))
+}
+
+// alter puts a time into the row of a person's one grant.
+func (o *society) alter(who, name string, at time.Time) {
+	o.t.Helper()
+	out, err := o.direct.Scan(o.t.Context(), &dynamodb.ScanInput{TableName: &o.Config.Tables.Grants})
 	must(o.t, err)
-	rows := dynamodb.NewScanPaginator(o.direct, &dynamodb.ScanInput{TableName: &o.Config.Tables.Grants})
 	changed := 0
-	for rows.HasMorePages() {
-		found, err := rows.NextPage(o.t.Context())
-		must(o.t, err)
-		for _, item := range found.Items {
-			principal, _ := item["principal"].(*types.AttributeValueMemberS)
-			if item["sealed"] == nil || item["lease"] == nil && item["begun"] == nil || principal == nil || principal.Value != key.Principal {
-				continue
-			}
-			_, err := o.direct.UpdateItem(o.t.Context(), &dynamodb.UpdateItemInput{TableName: &o.Config.Tables.Grants,
-				Key: map[string]types.AttributeValue{"pk": item["pk"], "sk": item["sk"]}, UpdateExpression: aws.String("SET expires = :e"),
-				ExpressionAttributeValues: map[string]types.AttributeValue{":e": &types.AttributeValueMemberS{Value: time.Now().UTC().Add(2 * time.Second).Format("2006-01-02T15:04:05.000000000Z")}}})
-			must(o.t, err)
-			changed++
+	for _, item := range out.Items {
+		principal, _ := item["principal"].(*types.AttributeValueMemberS)
+		if item["sealed"] == nil || principal == nil || principal.Value != broker.PrincipalID(shared.oidc.URL, who) {
+			continue
 		}
+		_, err := o.direct.UpdateItem(o.t.Context(), &dynamodb.UpdateItemInput{TableName: &o.Config.Tables.Grants,
+			Key: map[string]types.AttributeValue{"pk": item["pk"], "sk": item["sk"]}, UpdateExpression: aws.String("SET " + name + " = :at"),
+			ExpressionAttributeValues: map[string]types.AttributeValue{":at": &types.AttributeValueMemberS{Value: at.UTC().Format("2006-01-02T15:04:05.000000000Z")}}})
+		must(o.t, err)
+		changed++
 	}
 	if changed != 1 {
-		o.t.Fatalf("%d grants were made to expire", changed)
+		o.t.Fatalf("%d grants were changed", changed)
 	}
 }
 
