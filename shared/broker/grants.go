@@ -22,8 +22,10 @@ type Grant struct {
 	Version    int64
 	State      State // Active, Revoked (by an administrator), Deleted (disconnected)
 	Provider   string
+	Authority  string    // the authorization server that issued the tokens (Provider.Authority); empty: nobody wrote it down
+	Resource   string    // that the tokens were asked for (RFC 8707); empty: the server's URL
 	Scopes     []string  // granted; a refresh never widens them
-	Consented  time.Time // when this generation began
+	Consented  time.Time // when the person agreed to this generation
 	Until      time.Time // end of the consent; a refresh never extends it; zero: none
 	Sealed     []byte    // what Tokens holds; empty once revoked or deleted
 	Expires    time.Time // of the access token; zero: it does not expire
@@ -86,9 +88,10 @@ type Tokens struct {
 //
 // BeginGrant stores a consent: a new generation (g.Generation is the one it
 // replaces, 0 for the first) with its tokens, and the consent of the agent to
-// it, in one transaction. Of g, only key, provider, scopes, times and tokens
-// count. Lease, cooling, death and end of the former are over; whoever must not
-// revive a grant that ended in the meantime compares Ended before.
+// it, in one transaction. Of g, only key, provider, authority, resource, scopes,
+// times and tokens count. Lease, cooling, death and end of the former are over;
+// but one that did not end before g.Consented is not revived (ErrConflict): it
+// ended while this consent was under way.
 //
 // AddConsent adds an agent to a living grant of the same generation.
 //

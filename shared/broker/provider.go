@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -24,6 +25,30 @@ type Provider struct {
 	SigningKey   string // ARN of the KMS key that signs for private_key_jwt
 	Quirks       Quirks
 	Networks     []netip.Prefix // private ranges opened for this provider
+}
+
+// Authority names the authorization server that the row itself names: by its
+// issuer, or, where endpoints are configured, by a digest of the one that issues
+// tokens. Empty: the upstream's metadata name it.
+func (p Provider) Authority() string {
+	if p.Endpoints != (Endpoints{}) {
+		return Digest("token endpoint", p.Endpoints.Token)
+	}
+	return p.Issuer
+}
+
+// Of gives the provider as the party that issued a grant's tokens, and whether
+// it still is that party: nobody else may see them. Where the upstream's
+// metadata name the authorization server, it remains the one they named when the
+// person agreed, since an upstream could name itself at any time. A grant that
+// does not say is the party's only where the row names it.
+func (p Provider) Of(g Grant) (Provider, bool) {
+	named := p.Authority()
+	if named == "" {
+		p.Issuer = g.Authority
+		return p, strings.Contains(g.Authority, "://")
+	}
+	return p, g.Authority == "" || g.Authority == named
 }
 
 // Endpoints are the addresses of a provider, each https.

@@ -31,7 +31,7 @@ func (g Grant) Check() error {
 	for _, t := range []time.Time{g.Until, g.LeaseUntil, g.Attempted, g.Unsettled, g.CoolUntil, g.Dead, g.Ended} {
 		c.timeOrNone("time", t)
 	}
-	c.text("lease and fault", g.Lease, g.Fault)
+	c.text("lease, fault, authority and resource", g.Lease, g.Fault, g.Authority, g.Resource)
 	c.require("lease", (g.Lease == "") == g.LeaseUntil.IsZero() && (g.Lease == "" || !g.Attempted.IsZero()), "it needs holder, end and attempt")
 	c.require("failures", g.Failures >= 0 && g.Failures <= maxWeight, "they are out of range")
 	c.require("end", g.Ended.IsZero() == (g.State == Active), "it goes with the state")
@@ -41,8 +41,8 @@ func (g Grant) Check() error {
 // Begins gives what BeginGrant makes of g: the next generation, in its first
 // version if there was none before.
 func (g Grant) Begins() Grant {
-	return Grant{GrantKey: g.GrantKey, Generation: g.Generation + 1, Version: 1, State: Active, Provider: g.Provider, Scopes: g.Scopes,
-		Consented: g.Consented, Until: g.Until, Sealed: g.Sealed, Expires: g.Expires, Refreshes: g.Refreshes}
+	return Grant{GrantKey: g.GrantKey, Generation: g.Generation + 1, Version: 1, State: Active, Provider: g.Provider, Authority: g.Authority,
+		Resource: g.Resource, Scopes: g.Scopes, Consented: g.Consented, Until: g.Until, Sealed: g.Sealed, Expires: g.Expires, Refreshes: g.Refreshes}
 }
 
 // DueAt is when a refresh is due: when the access token expires, or cooling

@@ -69,6 +69,8 @@ func (p Provider) checkRegistration() error {
 		return bad("a metadata_document authenticates by none or private_key_jwt")
 	case (p.ClientAuth == ClientPrivateKeyJWT) == (p.SigningKey == ""):
 		return bad("private_key_jwt needs a signing key; nothing else takes one")
+	case p.Authority() == "" && (prior && shared || p.Quirks.AssertionAudience != ""):
+		return bad("a client's secret, or an assertion for a fixed audience, needs the issuer or endpoints it is for: an upstream could name itself")
 	case p.Registration == Dynamic && p.Endpoints != Endpoints{}:
 		return bad("dynamic needs the provider's metadata, and takes no endpoints")
 	}

@@ -116,6 +116,7 @@ type Flow struct {
 	Party      string    // names provider, client and resource, which must be the same in the end
 	Scopes     []string  // that the person agreed to
 	Until      time.Time // that they agreed to; zero: no end
+	Agreed     time.Time // when they agreed
 	Generation int64     // of the grant that this replaces; 0: none
 	Ended      time.Time // of that grant: one that ends meanwhile is not revived
 }

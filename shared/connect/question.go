@@ -98,7 +98,8 @@ func (q *Question) stands(s *broker.Snapshot, t Ticket, now time.Time) bool {
 func (q *Question) compare(view broker.GrantView, t Ticket, now time.Time) {
 	g := view.Grant
 	q.Grant = g
-	living := g.State == broker.Active && g.Dead.IsZero() && g.Provider == t.Provider && (g.Until.IsZero() || now.Before(g.Until))
+	_, same := q.Provider.Of(g) // else its tokens will not be renewed
+	living := g.State == broker.Active && g.Dead.IsZero() && g.Provider == t.Provider && (same || t.Provider == "") && (g.Until.IsZero() || now.Before(g.Until))
 	if !living {
 		return
 	}

@@ -50,6 +50,6 @@ func (m mutation) store(ctx context.Context, db *memory.DB, leased broker.Grant,
 		return g, err
 	}
 	g = leased
-	g.Sealed, g.Expires, g.Scopes, g.Refreshes, g.Consented = t.Sealed, t.Expires, t.Scopes, t.Refreshes, now
+	g.Sealed, g.Expires, g.Scopes, g.Refreshes, g.Consented = t.Sealed, t.Expires, t.Scopes, t.Refreshes, now.Add(1)
 	return g, db.BeginGrant(ctx, g, broker.Consent{At: now})
 }

@@ -169,13 +169,19 @@ type acme struct {
 	state broker.State
 	err   error
 	reads int
+
+	unnamed bool // the upstream's metadata name it
 }
 
 func (a *acme) Provider(context.Context, string, string) (broker.Provider, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.reads++
-	return broker.Provider{Environment: "prod", Name: "acme", Version: 2, State: a.state, Issuer: "https://idp.example.com"}, a.err
+	p := broker.Provider{Environment: "prod", Name: "acme", Version: 2, State: a.state, Issuer: "https://idp.example.com"}
+	if a.unnamed {
+		p.Issuer = ""
+	}
+	return p, a.err
 }
 
 // granted is one person's grant at one upstream, and all around it.
@@ -236,7 +242,7 @@ func newGranted(t testing.TB, life time.Duration, change ...func(*broker.Grant))
 // begin stores a consent.
 func (f *granted) begin(t testing.TB, set TokenSet, change ...func(*broker.Grant)) {
 	t.Helper()
-	g := broker.Grant{GrantKey: grantKey(), Provider: "acme", Scopes: []string{"read", "write"}, Consented: f.now}
+	g := broker.Grant{GrantKey: grantKey(), Provider: "acme", Authority: "https://idp.example.com", Scopes: []string{"read", "write"}, Consented: f.now}
 	if view, err := f.db.Grant(t.Context(), g.GrantKey); err == nil {
 		g.Generation = view.Grant.Generation
 	}

@@ -126,7 +126,11 @@ func (g *Grants) refresh(ctx context.Context, w *wanted, seen *broker.Grant) (tu
 	if err := w.recorded(ctx); err != nil {
 		return turn{}, err
 	}
+	provider, same := provider.Of(*seen)
 	l := &lease{Grants: g, wanted: w, ask: TokenAsk{Provider: provider, Server: w.server, Stores: w.stores, Scopes: slices.Clone(seen.Scopes)}}
+	if seen.Resource != "" {
+		l.ask.Server.URL = seen.Resource // what the tokens were asked for, wherever at its origin the server is now
+	}
 	switch err := l.take(ctx, seen); {
 	case errors.Is(err, broker.ErrConflict):
 		return turn{again: true}, nil
@@ -141,6 +145,9 @@ func (g *Grants) refresh(ctx context.Context, w *wanted, seen *broker.Grant) (tu
 	defer cancel()
 	if l.spare != nil {
 		return l.adopt(ctx)
+	}
+	if !same { // it gets to see no token of another's
+		return l.kill(ctx, AnotherParty)
 	}
 	return l.request(ctx)
 }

@@ -54,6 +54,7 @@ const (
 	Transient      FaultKind = "transient"       // 429, 5xx, not sent: says nothing of the grant
 	OutcomeUnknown FaultKind = "outcome_unknown" // it was sent and the answer was lost or unreadable
 	Refused        FaultKind = "refused"         // configuration: client, scope, request
+	AnotherParty   FaultKind = "another_party"   // the provider is another authorization server than issued the tokens: nothing was sent
 	WiderScope     FaultKind = "wider_scope"     // more was granted than asked for; the set comes beside the error
 )
 

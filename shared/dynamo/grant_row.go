@@ -19,6 +19,8 @@ type grantRow struct {
 	Version     int64     `dynamodbav:"version"`
 	State       string    `dynamodbav:"state"`
 	Provider    string    `dynamodbav:"provider"`
+	Authority   string    `dynamodbav:"authority,omitempty"`
+	Resource    string    `dynamodbav:"resource,omitempty"`
 	Scopes      []string  `dynamodbav:"scopes,omitempty"`
 	Consented   string    `dynamodbav:"consented"`
 	Until       *string   `dynamodbav:"until"`
@@ -63,7 +65,7 @@ func (r grantRow) value() (grant, error) {
 		return grant{}, fmt.Errorf("%w grant: an attribute is missing", broker.ErrInvalid)
 	}
 	g := broker.Grant{GrantKey: broker.GrantKey{Environment: r.Environment, Principal: r.Principal, Server: r.Server, Origin: r.Origin},
-		Generation: r.Generation, Version: r.Version, State: broker.State(r.State), Provider: r.Provider, Scopes: r.Scopes,
+		Generation: r.Generation, Version: r.Version, State: broker.State(r.State), Provider: r.Provider, Authority: r.Authority, Resource: r.Resource, Scopes: r.Scopes,
 		Sealed: r.Sealed, Refreshes: *r.Refreshes, Lease: *r.Lease, Failures: *r.Failures, Fault: r.Fault}
 	times, err := parseStamps(&r.Consented, r.Until, r.Expires, r.LeaseUntil, r.Attempted, r.Unsettled, r.CoolUntil, r.Dead, r.Ended)
 	if err != nil {

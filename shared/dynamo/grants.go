@@ -139,7 +139,7 @@ func (s *DB) beginning(doing string, g broker.Grant, c broker.Consent, begun str
 	version := expression.Name("version")
 	u := expression.Set(version, expression.Plus(expression.IfNotExists(version, expression.Value(0)), expression.Value(1)))
 	for name, value := range map[string]any{"schema": schema, "environment": g.Environment, "principal": g.Principal, "server": g.Server,
-		"origin": g.Origin, "generation": g.Generation, "state": string(g.State), "provider": g.Provider, "consented": stamp(g.Consented),
+		"origin": g.Origin, "generation": g.Generation, "state": string(g.State), "provider": g.Provider, "authority": g.Authority, "resource": g.Resource, "consented": stamp(g.Consented),
 		"until": stamp(g.Until), "lease": "", "lease_until": "", "attempted": "", "unsettled": "", "dead": "", "ended": "", "begun": begun} {
 		u = set(u, name, value)
 	}
@@ -147,7 +147,8 @@ func (s *DB) beginning(doing string, g broker.Grant, c broker.Consent, begun str
 	u = due(u.Remove(expression.Name("settled")).Remove(expression.Name("spared")), g)
 	replaced := absent()
 	if g.Generation > 1 {
-		replaced = is("generation", g.Generation-1).And(ofSchema())
+		before := expression.Name("ended").LessThan(expression.Value(stamp(g.Consented))) // the empty one is, too
+		replaced = is("generation", g.Generation-1).And(before, ofSchema())
 	}
 	e, err := expression.NewBuilder().WithUpdate(u).WithCondition(replaced).Build()
 	if err != nil {

@@ -80,7 +80,7 @@ func (s *DB) BeginGrant(ctx context.Context, g broker.Grant, c broker.Consent) e
 		switch {
 		case now.Generation == next.Generation && now.begun == begun:
 			return nil
-		case now.Generation != g.Generation:
+		case now.Generation != g.Generation, !now.Ended.IsZero() && !now.Ended.Before(next.Consented):
 			return broker.ErrConflict
 		}
 		next.Version = now.Version + 1

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,7 +39,9 @@ type Party struct {
 	Provider Provider
 	Client   Client
 	Resource string // for resource indicators
-	life     time.Duration
+	// Authority names the party in a grant (broker.Grant).
+	Authority string
+	life      time.Duration
 }
 
 // Find makes a Party. It asks the upstream and the provider for their metadata
@@ -52,6 +55,7 @@ func (k *Known) Find(ctx context.Context, row broker.Provider, server broker.Ser
 		return Party{}, err
 	}
 	p.Provider.Quirks = quirksOf(row.Quirks)
+	p.Authority = cmp.Or(row.Authority(), p.Provider.Issuer)
 	p.Client, err = k.client(ctx, p, row, stores, register)
 	return p, err
 }

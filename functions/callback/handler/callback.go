@@ -111,7 +111,8 @@ func (r *returning) store(ctx context.Context, party oauth.Party, token oauth.To
 		return err
 	}
 	return r.begin(ctx, broker.Grant{Sealed: sealed.Sealed, Expires: sealed.Expires, Scopes: sealed.Scopes, Refreshes: sealed.Refreshes,
-		Until: r.flow.Until, Generation: r.flow.Generation}, t)
+		Authority: party.Authority, Resource: party.Resource,
+		Until: r.flow.Until, Consented: r.flow.Agreed, Generation: r.flow.Generation}, t)
 }
 
 // sameSubject refuses tokens for somebody else, where that can be told: when the

@@ -210,13 +210,11 @@ func (h *Handler) revokeAt(ctx context.Context, was broker.Grant, set credential
 	if err != nil {
 		return err
 	}
-	var server broker.Server // none: its metadata must not name where the tokens of another origin go
-	if s.Server != nil {
-		if origin, err := broker.OriginDigest(s.Server.URL); err == nil && origin == was.Origin {
-			server = *s.Server
-		}
+	row, same := row.Of(was)
+	if !same {
+		return errOther
 	}
-	party, err := h.known.Find(ctx, row, server, s.Stores, false)
+	party, err := h.known.Find(ctx, row, broker.Server{}, s.Stores, false) // nobody else has a say in where the tokens go
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func TestDisconnectAfterTheServerMoved(t *testing.T) {
 	s.URL = f.other.URL() + "/mcp"
 	f.must(f.tables.PutServer(t.Context(), s))
 	w := f.asks("DELETE", "/connections/acme", f.token("alice", ownAudience))
-	if w.Code != 200 || !strings.Contains(w.Body.String(), "not_revoked") || len(f.other.ended()) != 0 {
+	if w.Code != 200 || !strings.Contains(w.Body.String(), `"revoked"`) || len(f.other.ended()) != 0 || len(f.acme.ended()) != 1 {
 		t.Errorf("%d %s, the other provider got %v", w.Code, w.Body, f.other.ended())
 	}
 }

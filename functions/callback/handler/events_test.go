@@ -63,7 +63,7 @@ func invoke(t *testing.T, file string) []byte {
 	text, err := os.ReadFile(file)
 	f.must(err)
 	words := strings.NewReplacer("TICKET", ticket, "KEYED", keyed[strings.LastIndex(keyed, "/")+1:], "SESSION", sessionCookie+"="+b.cookies[sessionCookie],
-		"CSRF", b.csrf(link), "TOKEN", f.token("alice", ownAudience))
+		"CSRF", b.get(link).yes().Get("csrf"), "TOKEN", f.token("alice", ownAudience))
 	var event events.APIGatewayProxyRequest
 	f.must(json.Unmarshal([]byte(words.Replace(string(text))), &event))
 	answer, err := lambdahttp.BufferedHandler(f, slog.New(slog.DiscardHandler))(t.Context(), event)
@@ -82,8 +82,8 @@ func plain(f *fixture, text, receipt string) string {
 		strings.TrimPrefix(f.acme.URL(), "http://"), "PROVIDER-HOST").Replace(text)
 	for pattern, word := range map[string]string{
 		`(state|code_challenge|nonce)=[A-Za-z0-9_-]{20,}`: "$1=$1", `(__Host-bindery[a-z-]*)=[A-Z2-7.]{50,}`: "$1=COOKIE",
-		`(name=\\\\?"csrf\\\\?" value=\\\\?")[A-Za-z0-9_-]{43}`: "${1}CSRF", `consented\\":\\"[^"\\]+`: `consented\":\"WHEN`,
-		`(csrf\\" value=\\")[A-Za-z0-9_-]{43}`: "${1}CSRF", `(?s)\\u003cstyle\\u003e.*?\\u003c/style\\u003e`: "STYLE", `sha256-[A-Za-z0-9+/=]+`: "sha256-STYLE",
+		`(name=\\\\?"csrf\\\\?" value=\\\\?")[A-Za-z0-9_.-]{43,}`: "${1}CSRF", `consented\\":\\"[^"\\]+`: `consented\":\"WHEN`,
+		`(csrf\\" value=\\")[A-Za-z0-9_.-]{43,}`: "${1}CSRF", `(?s)\\u003cstyle\\u003e.*?\\u003c/style\\u003e`: "STYLE", `sha256-[A-Za-z0-9+/=]+`: "sha256-STYLE",
 	} {
 		text = regexp.MustCompile(pattern).ReplaceAllString(text, word)
 	}

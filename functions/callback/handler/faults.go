@@ -18,6 +18,7 @@ var (
 	errForgery    = errors.New("the form did not come from this page")
 	errForm       = errors.New("the form cannot be read")
 	errNoLogin    = errors.New("nobody can log in at this issuer")
+	errIssuer     = errors.New("the issuer does not answer at the moment")
 	errLogin      = errors.New("the login did not succeed")
 	errOther      = errors.New("the answer belongs to another request")
 	errValue      = errors.New("a value cannot be used")
@@ -55,6 +56,7 @@ func table() []row {
 		{connect.ErrGone, Fault{"gone", 404, "This link is not good any more", "A link can be used once, in one browser, for ten minutes. " + again}},
 		{connect.ErrStale, Fault{"stale", 409, "What this link was made for has changed", "Nothing was stored. " + again}},
 		{errNoLogin, Fault{"no_login", 501, "Nobody can log in here yet", "Your administrators have not set up the login for this page."}},
+		{errIssuer, unavailable()},
 		{errLogin, Fault{"login", 403, "The login did not succeed", "Nothing was stored. Open the link again to log in once more."}},
 		{oauth.ErrDenied, Fault{"denied", 403, "The provider was told no", "Nothing was stored. " + again}},
 		{oauth.ErrMixUp, Fault{"mixed_up", 403, "The answer came from another provider", "Nothing was stored. If this happens again, tell your administrators."}},

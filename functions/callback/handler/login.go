@@ -1,6 +1,8 @@
 package handler
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -58,7 +60,7 @@ func (h *Handler) issuer(v *visit, name string) (identity.Issuer, oauth.Provider
 	}
 	p, err := h.logins.Provider(v.Context(), of.Issuer)
 	if err != nil {
-		return of, p, oauth.Client{}, fmt.Errorf("%w: %w", errLogin, err)
+		return of, p, oauth.Client{}, loginFault(err)
 	}
 	// The deployment document trusts this issuer, and the nonce binds its answer to
 	// this browser even if it checks no PKCE, which not every issuer says of itself.
@@ -87,7 +89,7 @@ func (h *Handler) logIn(w http.ResponseWriter, v *visit, issuer, ticket string) 
 	address, err := h.logins.AuthorizationURL(p, c, oauth.Authorization{
 		RedirectURL: h.loginURL(), State: state, Verifier: verifier, Scopes: of.Login.Scopes})
 	if err != nil {
-		return fmt.Errorf("%w: %w", errLogin, err)
+		return loginFault(err)
 	}
 	setCookie(w, loginCookie, b.Cookie().Reveal()+"."+ticket, int(connect.TicketLife.Seconds()))
 	w.Header().Set("Location", address)
@@ -114,15 +116,15 @@ func (h *Handler) loggedIn(w http.ResponseWriter, v *visit) error {
 	}
 	code, err := oauth.ReadCallback(p, query)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errLogin, err)
+		return loginFault(err)
 	}
 	token, err := h.logins.ExchangeCode(v.Context(), p, c, oauth.Code{Code: code, Verifier: verifier, RedirectURL: h.loginURL()})
 	if err != nil {
-		return fmt.Errorf("%w: %w", errLogin, err)
+		return loginFault(err)
 	}
 	who, err := h.verifier.VerifyLogin(v.Context(), of.Issuer, c.ID, token.ID, nonce.Reveal())
 	if err != nil {
-		return fmt.Errorf("%w: %w", errLogin, err)
+		return loginFault(err)
 	}
 	session, err := h.under.Begin(v.Context(), connect.Person{Issuer: of.Issuer, Principal: who.ID, Name: nameOf(who)})
 	if err != nil {
@@ -132,6 +134,18 @@ func (h *Handler) loggedIn(w http.ResponseWriter, v *visit) error {
 	w.Header().Set("Location", h.publicURL+"/connect/"+ticket)
 	w.WriteHeader(http.StatusSeeOther)
 	return nil
+}
+
+// loginFault tells a login that failed from an issuer that cannot be asked at
+// the moment, which is nobody's fault and passes.
+func loginFault(err error) error {
+	kind := errLogin
+	for _, passing := range []error{oauth.ErrTransient, identity.ErrIssuerUnavailable, context.DeadlineExceeded} {
+		if errors.Is(err, passing) {
+			kind = errIssuer
+		}
+	}
+	return fmt.Errorf("%w: %w", kind, err)
 }
 
 func nameOf(p broker.Principal) string {

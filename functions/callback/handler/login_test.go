@@ -125,7 +125,7 @@ func TestTheIssuerSaysNo(t *testing.T) {
 	b.get(publicURL+"/connect/login?"+url.Values{"error": {"access_denied"}, "error_description": {"<script>"},
 		"state": {sent.Query().Get("state")}, "iss": {f.corp.URL()}}.Encode()).want(403, "login")
 	f.corp.server.Close()
-	b.get(f.link("acme", "alice")).want(403, "login")
+	b.get(f.link("acme", "alice")).want(503, "unavailable")
 }
 
 func TestTicketsAreForThePersonWhoCalls(t *testing.T) {

@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	_ "embed" // the pages
 	"encoding/base64"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
 
+	"bindery/shared/broker"
 	"bindery/shared/connect"
 )
 
@@ -80,9 +82,10 @@ type asked struct {
 	Agreed   bool
 }
 
-func (p *pages) question(w http.ResponseWriter, q *connect.Question, person connect.Person, csrf string) error {
-	a := asked{Title: "Connect " + q.Server.Name, Server: q.Server.Name, About: q.Server.Description, Person: person.Name,
-		Scopes: q.Scopes, Fields: q.Fields, CSRF: csrf, Agreed: q.Agreed}
+// viewOf is what anybody would be shown.
+func viewOf(q *connect.Question) asked {
+	a := asked{Title: "Connect " + q.Server.Name, Server: q.Server.Name, About: q.Server.Description,
+		Scopes: q.Scopes, Fields: q.Fields, Agreed: q.Agreed}
 	if u, err := url.Parse(q.Server.URL); err == nil {
 		a.Host = u.Host
 	}
@@ -98,6 +101,15 @@ func (p *pages) question(w http.ResponseWriter, q *connect.Question, person conn
 	if !q.Until.IsZero() {
 		a.Until = q.Until.UTC().Format("2 January 2006, 15:04") + " UTC"
 	}
+	return a
+}
+
+// digest names what is shown, so that a yes can be held to it.
+func (a asked) digest() string { return broker.Digest("shown", fmt.Sprintf("%#v", a)) }
+
+func (p *pages) question(w http.ResponseWriter, q *connect.Question, person connect.Person, csrf string) error {
+	a := viewOf(q)
+	a.Person, a.CSRF = person.Name, csrf+"."+a.digest()
 	return p.show(w, http.StatusOK, "question", a)
 }
 

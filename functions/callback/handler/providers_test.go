@@ -1,14 +1,9 @@
 package handler
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
-
-	"bindery/shared/broker"
-	"bindery/shared/brokertest/idp"
 )
 
 // TestAProviderThatTheUpstreamNames: with neither issuer nor endpoints, the
@@ -21,31 +16,13 @@ func TestAProviderThatTheUpstreamNames(t *testing.T) {
 			f := newFixture(t)
 			issuer := f.acme.URL()
 			f.acme.silent, f.other.silent = moves, moves
-			var upstream *httptest.Server
-			upstream = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				idp.WriteJSON(w, f.acme.marshal(map[string]any{"resource": upstream.URL + "/mcp", "authorization_servers": []string{issuer}}))
-			}))
-			defer upstream.Close()
-			s, err := f.tables.Server(t.Context(), broker.Route{Environment: "prod", Server: "acme"})
-			f.must(err)
-			s.URL = upstream.URL + "/mcp"
-			f.must(f.tables.PutServer(t.Context(), s))
-			row, err := f.tables.Provider(t.Context(), "prod", "acme")
-			f.must(err)
-			row.Issuer, row.Registration, row.ClientID = "", broker.MetadataDocument, ""
-			f.must(f.tables.PutProvider(t.Context(), row))
-			card, err := f.tables.Binding(t.Context(), broker.Route{Environment: "prod", Server: "acme"}, "own")
-			f.must(err)
-			card.Origin, err = broker.OriginDigest(s.URL)
-			f.must(err)
-			f.must(f.tables.PutBinding(t.Context(), card))
-
+			s := f.upstreamNames(&issuer)
 			b := f.browser()
 			link := f.link("acme", "alice")
 			address := b.post(link, b.logIn(link, "alice").yes()).onward()
 			asked, err := url.Parse(address)
 			f.must(err)
-			if q := asked.Query(); q.Get("client_id") != publicURL+"/connect/client/acme.json" || q.Get("resource") != s.URL {
+			if q := asked.Query(); q.Get("client_id") != publicURL+"/connect/client/acme.json" || q.Get("resource")+"/mcp" != s.URL {
 				t.Errorf("asked as %s for %s", q.Get("client_id"), q.Get("resource"))
 			}
 			back := f.acme.agree(address, "me-at-acme")

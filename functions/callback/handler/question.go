@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (h *Handler) answer(w http.ResponseWriter, v *visit) error {
 	if err != nil {
 		return err
 	}
-	a := &answering{Handler: h, visit: v, browser: b, person: p, ticket: t, id: id, form: form}
+	a := &answering{Handler: h, visit: v, browser: b, person: p, ticket: t, id: id, form: form, at: h.now().UTC()}
 	switch form.Get("decision") {
 	case "deny":
 		change := admin.Change{Apply: func(ctx context.Context) error { return h.under.Answer(ctx, id) }}
@@ -108,9 +109,11 @@ func (h *Handler) form(v *visit, b connect.Browser, id string) (url.Values, erro
 			return nil, errForm
 		}
 	}
-	if !b.CSRF(id).Equal(secret.New(form.Get("csrf"))) {
+	token, shown, _ := strings.Cut(form.Get("csrf"), ".")
+	if !b.CSRF(id).Equal(secret.New(token)) {
 		return nil, errForgery
 	}
+	form.Set("shown", shown)
 	return form, nil
 }
 
@@ -124,6 +127,7 @@ type answering struct {
 	id      string
 	form    url.Values
 	q       connect.Question
+	at      time.Time
 }
 
 // agreed is what the record says of a consent: never a token.
@@ -145,7 +149,9 @@ func (a *answering) allow(w http.ResponseWriter) error {
 	var err error
 	var next string
 	question := func(ctx context.Context) error {
-		a.q, err = a.reads.Question(ctx, a.environment, a.ticket, a.now())
+		if a.q, err = a.reads.Question(ctx, a.environment, a.ticket, a.at); err == nil && viewOf(&a.q).digest() != a.form.Get("shown") {
+			err = connect.ErrStale // a yes is to what the page said, and to nothing that came since
+		}
 		return err
 	}
 	if a.person.Principal == a.ticket.Principal { // nobody else causes a read; the desk asks again, and records
@@ -179,7 +185,7 @@ func (a *answering) addAgent(ctx context.Context) error {
 		return err
 	}
 	return a.grants.AddConsent(ctx, a.ticket.Key(a.environment),
-		broker.Consent{Agent: a.ticket.Agent, Generation: a.q.Grant.Generation, At: a.now().UTC()})
+		broker.Consent{Agent: a.ticket.Agent, Generation: a.q.Grant.Generation, At: a.at})
 }
 
 // beginFlow makes the address at the provider where the person confirms. The
@@ -200,7 +206,7 @@ func (a *answering) beginFlow(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return address, a.under.BeginFlow(ctx, a.browser, state, connect.Flow{
-		Ticket: a.ticket, Person: a.person, Party: party.Same(), Scopes: a.q.Scopes, Until: a.q.Until,
+		Ticket: a.ticket, Person: a.person, Party: party.Same(), Scopes: a.q.Scopes, Until: a.q.Until, Agreed: a.at,
 		Generation: a.q.Grant.Generation, Ended: a.q.Grant.Ended,
 	})
 }
@@ -235,13 +241,13 @@ func (a *answering) storeKey(ctx context.Context) error {
 	if err := a.under.Answer(ctx, a.id); err != nil {
 		return err
 	}
-	return a.begin(ctx, broker.Grant{Sealed: sealed, Until: a.q.Until, Generation: a.q.Grant.Generation}, a.ticket)
+	return a.begin(ctx, broker.Grant{Sealed: sealed, Until: a.q.Until, Consented: a.at, Generation: a.q.Grant.Generation}, a.ticket)
 }
 
 // begin stores a consent. A write whose answer was lost is repeated, and is
-// recognised then.
+// recognised then; if no answer ever comes, what is stored says how it went.
 func (h *Handler) begin(ctx context.Context, g broker.Grant, t connect.Ticket) error {
-	g.GrantKey, g.Provider, g.Consented = t.Key(h.environment), t.Provider, h.now().UTC()
+	g.GrantKey, g.Provider = t.Key(h.environment), t.Provider
 	c := broker.Consent{Agent: t.Agent, At: g.Consented}
 	var err error
 	for range 3 {
@@ -249,10 +255,19 @@ func (h *Handler) begin(ctx context.Context, g broker.Grant, t connect.Ticket) e
 			break
 		}
 	}
-	if err != nil {
+	if err != nil && !h.begun(ctx, g) {
 		return fmt.Errorf("store the grant: %w", err)
 	}
 	return nil
+}
+
+// begun reports whether a grant is stored. In doubt it is not: what a person is
+// told did not work must not live on.
+func (h *Handler) begun(ctx context.Context, g broker.Grant) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), broker.SettleTime)
+	defer cancel()
+	view, err := h.grants.Grant(ctx, g.GrantKey)
+	return err == nil && view.Grant.State == broker.Active && view.Grant.Generation == g.Generation+1 && bytes.Equal(view.Grant.Sealed, g.Sealed)
 }
 
 func providerName(q *connect.Question) string {

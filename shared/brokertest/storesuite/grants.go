@@ -24,6 +24,7 @@ func testGrants(t *testing.T, backend Factory) {
 		"an ended grant gives its spare to be revoked":              testGrantEndedWithSpare,
 		"an end whose answer was lost still gives the tokens":       testGrantEndLost,
 		"nothing is written to a grant that has ended":              testGrantEndedStays,
+		"a grant that ended while a consent was under way stays":    testGrantEndedMeanwhile,
 		"a grant is of one person, server, origin and environment":  testGrantApart,
 		"grants that no backend may keep are refused":               testGrantRefused,
 		"a backend that cannot be asked gives no grant":             testGrantUnavailable,
@@ -37,7 +38,8 @@ func (b *bench) grantKey() broker.GrantKey {
 
 // newGrant has every field set that a grant begins with.
 func (b *bench) newGrant(generation int64, mark string) broker.Grant {
-	return broker.Grant{GrantKey: b.grantKey(), Generation: generation, Provider: "okta", Scopes: []string{"repo", "read:org"},
+	return broker.Grant{GrantKey: b.grantKey(), Generation: generation, Provider: "okta", Authority: "https://login.example.com", Resource: "https://github.example.com",
+		Scopes:    []string{"repo", "read:org"},
 		Consented: b.clock.Now().In(time.FixedZone("", 3600)), Until: b.clock.Now().Add(90*24*time.Hour + 1),
 		Sealed: []byte("sealed " + mark + "\x00\xff"), Expires: b.clock.Now().Add(time.Hour + 1), Refreshes: true}
 }
@@ -49,6 +51,9 @@ func (b *bench) consent(agent string) broker.Consent {
 // begin stores a consent and gives the grant.
 func (b *bench) begin(generation int64, mark string) broker.Grant {
 	b.Helper()
+	if generation > 0 {
+		b.clock.Advance(1) // the person agreed after the end of the one before
+	}
 	b.must(b.Grants.BeginGrant(b.Context(), b.newGrant(generation, mark), b.consent(robot)))
 	return b.granted().Grant
 }

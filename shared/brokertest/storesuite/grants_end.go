@@ -1,6 +1,8 @@
 package storesuite
 
 import (
+	"time"
+
 	"github.com/google/go-cmp/cmp"
 
 	"bindery/shared/broker"
@@ -39,6 +41,25 @@ func testGrantEnded(b *bench) {
 	b.end(broker.Deleted)
 	if g := b.granted().Grant; g.State != broker.Deleted || !g.Ended.Equal(ended) {
 		b.Fatalf("%+v", g)
+	}
+}
+
+// Somebody ends the grant after the person agreed anew and before that is
+// stored: the end counts.
+func testGrantEndedMeanwhile(b *bench) {
+	for i, to := range []broker.State{broker.Revoked, broker.Deleted} {
+		b.begin(int64(i), text(i))
+		b.clock.Advance(1)
+		agreed := b.newGrant(int64(i)+1, "late")
+		b.end(to) // at the same moment
+		ended := b.granted().Grant
+		b.wants(b.Grants.BeginGrant(b.Context(), agreed, b.consent(robot)), broker.ErrConflict)
+		b.clock.Advance(1)
+		if i > 0 {
+			agreed.Consented = ended.Ended.Add(-time.Hour)
+			b.wants(b.Grants.BeginGrant(b.Context(), agreed, b.consent(robot)), broker.ErrConflict)
+		}
+		b.stands(ended)
 	}
 }
 
