@@ -7,8 +7,8 @@ LDFLAGS := -s -w
 LAMBDA  := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -tags lambda.norpc -ldflags="$(LDFLAGS)"
 BENCH   ?= .
 # A binary of its own, run in place of the shell: signals reach it, and it says how it ended.
-PROGRAM  = test -x .local/bin/$(1) || echo "  compiling (a minute or two the first time)"; \
-	$(GO) build -o .local/bin/$(1) ./infra/$(1) && exec .local/bin/$(1)
+PROGRAM  = test -x .local/bin/$(1) || { echo "  compiling (a minute or two the first time)"; (while sleep 15 >&- 2>&-; do echo "  still compiling"; done) & }; \
+	$(GO) build -o .local/bin/$(1) ./infra/$(1); built=$$?; kill $$! 2>/dev/null; test $$built = 0 && exec .local/bin/$(1)
 COUNT   ?= 3
 RUNS    ?= 1
 ROUNDS  ?= 20

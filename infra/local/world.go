@@ -204,7 +204,7 @@ Bindery keeps serving. In another terminal:
 
   accounts: alice, bob, alice-reporter and bob-reporter (through the agent), reporter (the agent alone),
             alice-own and bob-own (for %[1]s/connections)
-  admin:    %[1]s/admin/v1/servers (accounts admin, auditor, root), described by %[1]s/admin/v1/openapi.json
+  admin:    %[1]s/admin/v1/servers (accounts admin, auditor, root, owner), described by %[1]s/admin/v1/openapi.json
   servers:  %[1]s/mcp/%[3]s/notes, %[1]s/mcp/%[3]s/everything and %[1]s/mcp/%[3]s/drive
   tables:   ENDPOINT=%[4]s (AWS-compatible, any credentials), such as bindery-%[3]s-audit
 

@@ -40,6 +40,7 @@ type Decision struct {
 	Candidates []Candidate
 	Policy     string    // id of the set of policies in force, or "none"; empty: it did not come to that
 	Policies   []string  // those of it that decided: that forbid, or else that demand an approval
+	Faulty     []string  // those of them that could not be evaluated
 	Shadow     *Shadowed // what the set that is tried out would have done; nil: there is none, or it was not asked
 	Began      time.Time // before the first read
 

@@ -24,6 +24,7 @@ type Entry struct {
 	References     []string // "field=reference"
 	Policy         string
 	Policies       []string
+	Shadow         string // what the set in shadow would have done, as Shadowed.Effect says it
 	Reason         Reason
 	Status         int
 	RequestID      string
@@ -43,6 +44,7 @@ type AuditFilter struct {
 	Reference   Reference // its key does not count
 	RequestID   string
 	Reason      Reason
+	Shadow      string
 }
 
 // AuditPage is one page of entries, newest first. Next is empty at the end; a

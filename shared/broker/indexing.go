@@ -24,6 +24,9 @@ func EntryOf(r Record) (Entry, error) {
 		Binding: r.Binding, BindingVersion: r.BindingVersion, References: r.References,
 		Policy: r.Policy, Policies: r.Policies, Reason: r.Reason, Status: r.Status, RequestID: r.RequestID, Object: r.Object,
 	}
+	if r.Shadow != nil {
+		e.Shadow = r.Shadow.Effect
+	}
 	return e, e.Check()
 }
 
@@ -36,7 +39,7 @@ func (e Entry) Check() error {
 	c.require("phase", e.Phase == Intent || e.Phase == Outcome || e.Phase == Refused, "it is unknown")
 	c.name("environment", e.Environment)
 	c.text("text", e.Server, e.Principal, string(e.Kind), e.Agent, e.Method, string(e.Action), e.Target, e.Binding, e.Policy,
-		string(e.Reason), e.RequestID, e.Object)
+		e.Shadow, string(e.Reason), e.RequestID, e.Object)
 	c.text("reference", e.References...)
 	c.list("policies", e.Policies)
 	return c.err
@@ -123,7 +126,7 @@ func (f AuditFilter) Check() error {
 	c.time("beginning", f.From)
 	c.time("end", f.To)
 	c.require("time", f.From.Before(f.To), "the beginning must be before the end")
-	c.text("text", f.Principal, f.Agent, f.Server, f.Binding, f.RequestID, string(f.Reason))
+	c.text("text", f.Principal, f.Agent, f.Server, f.Binding, f.RequestID, string(f.Reason), f.Shadow)
 	c.require("binding", f.Binding == "" || f.Server != "", "it needs its server")
 	return c.err
 }
@@ -171,7 +174,7 @@ func (f AuditFilter) Holds(e Entry) bool {
 		return false
 	}
 	return is(f.Principal, e.Principal) && is(f.Agent, e.Agent) && is(f.Server, e.Server) && is(f.Binding, e.Binding) &&
-		is(f.RequestID, e.RequestID) && is(string(f.Reason), string(e.Reason))
+		is(f.RequestID, e.RequestID) && is(string(f.Reason), string(e.Reason)) && is(f.Shadow, e.Shadow)
 }
 
 // Sighting is a Seen under one of the names it is asked by.
@@ -220,8 +223,7 @@ func (s Seen) Use() string { return Digest("use", s.Principal, s.Agent, s.Server
 
 // CheckUse refuses what is no name of a use, and allows an empty one.
 func CheckUse(use string) error {
-	wrong := func(c rune) bool { return (c < 'a' || c > 'z') && (c < '2' || c > '7') }
-	if use != "" && (len(use) != digestLength || strings.ContainsFunc(use, wrong)) {
+	if use != "" && !isDigest(use) {
 		return fmt.Errorf("%w page: it is none of this list's", ErrInvalid)
 	}
 	return nil

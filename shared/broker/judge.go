@@ -45,7 +45,7 @@ func (b *Broker) askInForce(ctx context.Context, d *Decision, q Question) error 
 	d.rules = rules
 	switch j := rules.Judge(q); {
 	case len(j.Forbidding) > 0:
-		d.Policies = j.Forbidding
+		d.Policies, d.Faulty = j.Forbidding, j.Faulty
 		return refuse(PolicyForbids)
 	case len(j.Demanding) > 0:
 		d.Policies = j.Demanding

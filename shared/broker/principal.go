@@ -1,6 +1,10 @@
 package broker
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Kind says what sort of principal calls.
 type Kind string
@@ -27,4 +31,17 @@ type Principal struct {
 }
 
 // PrincipalID is the one way to derive Principal.ID.
-func PrincipalID(issuer, claim string) string { return "p-" + Digest("principal", issuer, claim) }
+func PrincipalID(issuer, claim string) string {
+	return principalPrefix + Digest("principal", issuer, claim)
+}
+
+const principalPrefix = "p-"
+
+// CheckPrincipal accepts what PrincipalID gives. An administrator who names a
+// person by an e-mail or a login would mean nobody, and not be told.
+func CheckPrincipal(id string) error {
+	if digest, found := strings.CutPrefix(id, principalPrefix); !found || !isDigest(digest) {
+		return fmt.Errorf("%w principal: a principal is its id (p-...), as in audit records; an e-mail is none", ErrInvalid)
+	}
+	return nil
+}

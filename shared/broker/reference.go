@@ -130,6 +130,9 @@ func CheckScope(scope Scope) error {
 // pattern, one by name only by a name pattern.
 func (s Scope) Allows(r Reference) bool { return matchesAny(s, r.path) }
 
+// Covers reports whether every path of a pattern is in the scope.
+func (s Scope) Covers(pattern string) bool { return matchesAny(s, pattern) }
+
 // matchesAny reports whether name is one of the patterns (exact), begins with
 // the part before a trailing *, or the list holds "*".
 func matchesAny(patterns []string, name string) bool {

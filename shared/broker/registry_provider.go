@@ -40,7 +40,8 @@ func (p *Provider) Address() string {
 }
 
 func (r *Registry) clientSecret(ctx context.Context, p *Provider, stores []Store) error {
-	if err := inScope(p.ClientSecret, stores); err != nil {
+	field := Field{Name: "client_secret", Reference: p.ClientSecret}
+	if err := inScope(field, stores); err != nil {
 		return err
 	}
 	origin, err := OriginDigest(p.Address())
@@ -48,7 +49,7 @@ func (r *Registry) clientSecret(ctx context.Context, p *Provider, stores []Store
 		return err
 	}
 	_, err = r.Sources[Static].Obtain(ctx, Ask{Stores: stores, Binding: Binding{
-		Environment: p.Environment, Origin: origin, Fields: []Field{{Name: "secret", Reference: p.ClientSecret}}}})
+		Environment: p.Environment, Origin: origin, Fields: []Field{field}}})
 	if err != nil {
 		return fmt.Errorf("resolve the client secret of the provider: %w", err)
 	}

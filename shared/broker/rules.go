@@ -81,6 +81,7 @@ type Question struct {
 type Judgement struct {
 	Forbidding []string // policy ids, in order
 	Demanding  []string
+	Faulty     []string // those of Forbidding that could not be evaluated
 }
 
 // Shadowed is what a set that is only tried out would have done. It is part of

@@ -24,7 +24,7 @@ func usable(b *Binding, attach []Attachment, stores []Store) error {
 		return &Refusal{Reason: FieldsIncomplete, err: err}
 	}
 	for _, f := range b.Fields {
-		if err := inScope(f.Reference, stores); err != nil {
+		if err := inScope(f, stores); err != nil {
 			return err
 		}
 	}
@@ -92,17 +92,31 @@ func CheckScopes(scopes []string) error {
 	return nil
 }
 
+// FieldFault says of which field a fault is, and which store its reference
+// names. Neither is secret; the rest of the reference is left out.
+type FieldFault struct {
+	Field, Store string
+	Err          error
+}
+
+// Error names the field.
+func (f *FieldFault) Error() string { return fmt.Sprintf("field %q: %v", f.Field, f.Err) }
+
+// Unwrap gives the fault.
+func (f *FieldFault) Unwrap() error { return f.Err }
+
 // inScope finds the registered store of a reference and holds the reference to
 // the paths registered there.
-func inScope(r Reference, stores []Store) error {
+func inScope(f Field, stores []Store) error {
+	r := f.Reference
 	for _, s := range stores {
 		switch {
 		case s.Name != r.Scheme() || s.State != Active:
 		case !s.Paths.Allows(r):
-			return refuse(ReferenceOutside)
+			return &Refusal{Reason: ReferenceOutside, err: &FieldFault{f.Name, r.Scheme(), ErrInvalid}}
 		default:
 			return nil
 		}
 	}
-	return refuse(StoreUnregistered)
+	return &Refusal{Reason: StoreUnregistered, err: &FieldFault{f.Name, r.Scheme(), ErrInvalid}}
 }

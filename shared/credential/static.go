@@ -74,7 +74,7 @@ func (s *Static) plan(a *broker.Ask) ([]read, error) {
 		if i < 0 {
 			store, registered, err := s.storeOf(f.Reference, a)
 			if err != nil {
-				return nil, fmt.Errorf("field %q: %w", f.Name, err)
+				return nil, ofField(f, err)
 			}
 			i = len(reads)
 			reads = append(reads, read{store: store, want: broker.Want{
@@ -110,6 +110,10 @@ func (s *Static) storeOf(r broker.Reference, a *broker.Ask) (broker.SecretStore,
 	return nil, broker.Store{}, fmt.Errorf("%w: no active store is registered under the name %q", broker.ErrStoreDenied, r.Scheme())
 }
 
+func ofField(f broker.Field, err error) error {
+	return &broker.FieldFault{Field: f.Name, Store: f.Reference.Scheme(), Err: err}
+}
+
 func fetchAll(ctx context.Context, reads []read) error {
 	if len(reads) == 1 { // the usual case needs no goroutine
 		return reads[0].fetch(ctx)
@@ -131,7 +135,7 @@ func fetchAll(ctx context.Context, reads []read) error {
 func (r *read) fetch(ctx context.Context) error {
 	var err error
 	if r.found, err = r.store.Fetch(ctx, r.want); err != nil {
-		return fmt.Errorf("field %q: %w", r.fields[0].Name, err)
+		return ofField(r.fields[0], err)
 	}
 	return nil
 }
@@ -142,10 +146,10 @@ func (s *Static) collect(c *broker.Credential, r *read) error {
 	for _, f := range r.fields {
 		value := r.found.Values[f.Reference.Key()]
 		if value.IsZero() {
-			return fmt.Errorf("field %q: %w: the store gave no value", f.Name, broker.ErrSecretMalformed)
+			return ofField(f, fmt.Errorf("%w: the store gave no value", broker.ErrSecretMalformed))
 		}
 		if err := s.check(value); err != nil {
-			return fmt.Errorf("field %q: %w: %w", f.Name, broker.ErrSecretMalformed, err)
+			return ofField(f, fmt.Errorf("%w: %w", broker.ErrSecretMalformed, err))
 		}
 		c.Fields[f.Name] = value
 	}

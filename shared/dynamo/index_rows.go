@@ -29,6 +29,7 @@ type entryRow struct {
 	References     []string `dynamodbav:"references,omitempty"`
 	Policy         string   `dynamodbav:"policy,omitempty"`
 	Policies       []string `dynamodbav:"policies,omitempty"`
+	Shadow         string   `dynamodbav:"shadow,omitempty"`
 	Reason         string   `dynamodbav:"reason,omitempty"`
 	Status         int      `dynamodbav:"status,omitempty"`
 	RequestID      string   `dynamodbav:"request_id,omitempty"`
@@ -38,7 +39,7 @@ type entryRow struct {
 func newEntryRow(e broker.Entry, l broker.Lead) entryRow {
 	return entryRow{entryKey(e, l).item(), e.Receipt, string(e.Phase), e.Environment, e.Server, e.Principal, string(e.Kind), e.Agent,
 		e.Method, string(e.Action), e.Target, e.Binding, e.BindingVersion, e.References, e.Policy, e.Policies,
-		string(e.Reason), e.Status, e.RequestID, e.Object}
+		e.Shadow, string(e.Reason), e.Status, e.RequestID, e.Object}
 }
 
 func (r entryRow) value() (broker.Entry, error) {
@@ -46,7 +47,7 @@ func (r entryRow) value() (broker.Entry, error) {
 	return broker.Entry{Receipt: r.Receipt, Phase: broker.Phase(r.Phase), At: at, Environment: r.Environment, Server: r.Server,
 		Principal: r.Principal, Kind: broker.Kind(r.Kind), Agent: r.Agent, Method: r.Method, Action: broker.Action(r.Action),
 		Target: r.Target, Binding: r.Binding, BindingVersion: r.BindingVersion, References: r.References,
-		Policy: r.Policy, Policies: r.Policies, Reason: broker.Reason(r.Reason), Status: r.Status, RequestID: r.RequestID,
+		Policy: r.Policy, Policies: r.Policies, Shadow: r.Shadow, Reason: broker.Reason(r.Reason), Status: r.Status, RequestID: r.RequestID,
 		Object: r.Object}, err
 }
 

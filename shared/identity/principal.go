@@ -1,8 +1,10 @@
 package identity
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"bindery/shared/broker"
 )
@@ -11,6 +13,25 @@ import (
 // values of its principal claims in the document's order.
 func (i *Issuer) PrincipalID(values ...string) string {
 	return broker.PrincipalID(i.Issuer, strings.Join(values, "\x00")) // no claim holds a control character
+}
+
+// PrincipalOf is the id of a person or workload, given the name or URL of a
+// trusted issuer and the values of its principal claims in the document's order:
+// the one that their tokens lead to.
+func (d *Document) PrincipalOf(issuer string, values []string) (string, error) {
+	i := slices.IndexFunc(d.Issuers, func(i Issuer) bool { return i.Name == issuer || i.Issuer == issuer })
+	if i < 0 {
+		return "", fmt.Errorf("%w issuer: none of that name or URL is trusted", broker.ErrInvalid)
+	}
+	if need := max(1, len(d.Issuers[i].Claims.Principal)); len(values) != need {
+		return "", fmt.Errorf("%w claims: the issuer identifies people by %d", broker.ErrInvalid, need)
+	}
+	for _, v := range values {
+		if v == "" || strings.ContainsFunc(v, unicode.IsControl) {
+			return "", fmt.Errorf("%w claims: none is empty or has control characters", broker.ErrInvalid)
+		}
+	}
+	return d.Issuers[i].PrincipalID(values...), nil
 }
 
 // ClientID is the principal id of a client of this issuer that calls for

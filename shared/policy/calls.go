@@ -101,7 +101,8 @@ func (s *CallSet) Judge(q broker.Question) broker.Judgement {
 	}
 	a, ok := ask(q)
 	if !ok || s.tooLong(len(q.Call.Target)) {
-		return ordered(broker.Judgement{Forbidding: slices.Concat(s.plain.ids(), s.arguing.ids())})
+		all := slices.Concat(s.plain.ids(), s.arguing.ids())
+		return ordered(broker.Judgement{Forbidding: all, Faulty: slices.Clone(all)})
 	}
 	var j broker.Judgement
 	s.judge(&j, s.plain, a)
@@ -117,7 +118,7 @@ func (s *CallSet) judgeArguments(j *broker.Judgement, a asked, raw []byte, conce
 	for _, folds := range []bool{false, true} {
 		args, other, err := readArguments(raw, s.mentions, folds)
 		if err != nil || s.tooLong(len(raw)) {
-			j.Forbidding = append(j.Forbidding, concerned...)
+			j.Forbidding, j.Faulty = append(j.Forbidding, concerned...), append(j.Faulty, concerned...)
 			return
 		}
 		s.judge(j, s.arguing, a.with(args))
@@ -129,7 +130,7 @@ func (s *CallSet) judgeArguments(j *broker.Judgement, a asked, raw []byte, conce
 
 func (s *CallSet) judge(j *broker.Judgement, list inOrder, a asked) {
 	matching, failing := list.of(a)
-	j.Forbidding = append(j.Forbidding, failing...)
+	j.Forbidding, j.Faulty = append(j.Forbidding, failing...), append(j.Faulty, failing...)
 	for _, id := range matching {
 		if s.demands[id] {
 			j.Demanding = append(j.Demanding, id)
@@ -167,7 +168,7 @@ func ordered(j broker.Judgement) broker.Judgement {
 	if len(j.Forbidding) > 0 {
 		j.Demanding = nil
 	}
-	for _, list := range []*[]string{&j.Forbidding, &j.Demanding} {
+	for _, list := range []*[]string{&j.Forbidding, &j.Demanding, &j.Faulty} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}

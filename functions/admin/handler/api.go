@@ -68,6 +68,9 @@ func stale(ctx context.Context, version, current int64, state broker.State) erro
 	if state != broker.Deleted && (current == version || current == version+1 && mayBeDone(ctx)) {
 		return nil
 	}
+	if state == broker.Deleted {
+		return told{broker.ErrConflict, "the name belonged to a deleted row: take another"}
+	}
 	return broker.ErrConflict
 }
 

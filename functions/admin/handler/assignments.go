@@ -29,6 +29,7 @@ type AssignmentView struct {
 	Environment string `json:"environment"`
 	Version     int64  `json:"version"`
 	AssignmentBody
+	Notices []string `json:"notices,omitempty" doc:"Said when it is put: what is allowed, and perhaps not meant"`
 }
 
 type AssignmentPath struct {
@@ -96,8 +97,9 @@ func (h *Handler) putAssignment(ctx context.Context, in *putAssignmentInput) (*o
 		Store: in.Body.Store, Paths: broker.Scope(in.Body.Paths), Groups: in.Body.Groups, Servers: in.Body.Servers}
 	op := admin.Operation{ID: "put-assignment", Needs: []admin.Need{put(current.Version > 0, assignmentObject(ctx, in.Assignment, current))}}
 	wrong := stale(ctx, version, current.Version, current.State)
+	var notices []string
 	if wrong == nil && h.permits(ctx, op.Needs) {
-		wrong = h.assignable(ctx, next)
+		notices, wrong = h.assignable(ctx, next)
 	}
 	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
 		Before: viewOf(current.Version > 0, viewAssignment(current)), After: viewAssignment(next), Dry: in.DryRun, Fault: wrong,
@@ -107,22 +109,28 @@ func (h *Handler) putAssignment(ctx context.Context, in *putAssignmentInput) (*o
 		return nil, fault(err)
 	}
 	next.Version++
-	return &one[AssignmentView]{tag(next.Version), viewAssignment(next)}, nil
+	view := viewAssignment(next)
+	view.Notices = notices
+	return &one[AssignmentView]{tag(next.Version), view}, nil
 }
 
-// assignable refuses what would assign nothing, though it looks as if it did.
-func (h *Handler) assignable(ctx context.Context, a broker.Assignment) error {
+// assignable refuses what would assign nothing, though it looks as if it did,
+// and notices what its store does not read.
+func (h *Handler) assignable(ctx context.Context, a broker.Assignment) (notices []string, err error) {
 	if err := a.Check(); err != nil {
-		return err
+		return nil, err
 	}
 	s, err := h.reader.Store(ctx, h.environment, a.Store)
 	switch {
 	case isMissing(err), err == nil && s.State == broker.Deleted:
-		return fmt.Errorf("%w assignment: the store is not registered", broker.ErrInvalid)
+		return nil, fmt.Errorf("%w assignment: the store is not registered", broker.ErrInvalid)
 	case len(a.Groups)+len(a.Servers) == 0:
-		return fmt.Errorf("%w assignment: a group or a server is required", broker.ErrInvalid)
+		return nil, fmt.Errorf("%w assignment: a group or a server is required", broker.ErrInvalid)
 	}
-	return err
+	if err == nil && slices.ContainsFunc(a.Paths, func(path string) bool { return !s.Paths.Covers(path) }) {
+		notices = []string{"Some of the paths are wider than those of the store: what lies outside those cannot be bound."}
+	}
+	return notices, err
 }
 
 func (h *Handler) deleteAssignment(ctx context.Context, in *struct {

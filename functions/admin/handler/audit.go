@@ -29,13 +29,14 @@ type AuditQuestion struct {
 	Table
 	From      time.Time `query:"from" doc:"At or after; 24 hours before to unless told"`
 	To        time.Time `query:"to" doc:"Before; now unless told, and at most 400 days after from"`
-	Principal string    `query:"principal" maxLength:"256" doc:"Who called, or administered"`
+	Principal string    `query:"principal" maxLength:"256" doc:"Id (p-...) of who called, or administered"`
 	Agent     string    `query:"agent" maxLength:"256" doc:"Software that called"`
 	Server    string    `query:"server" pattern:"^[a-z0-9-]{1,40}$"`
 	Binding   string    `query:"binding" pattern:"^[a-z0-9-]{1,40}$" doc:"Needs server"`
 	Reference string    `query:"reference" maxLength:"1024" doc:"Of the binding that was used; its key does not count"`
 	RequestID string    `query:"request_id" maxLength:"256" doc:"The gateway's"`
-	Reason    string    `query:"reason" pattern:"^[a-z0-9_]{1,64}$" doc:"Why it was refused or failed"`
+	Reason    Word      `query:"reason" doc:"Why it was refused or failed"`
+	Shadow    string    `query:"shadow" enum:"forbid,approval,unreadable" doc:"What the policy set in shadow would have done"`
 }
 
 // AuditEntry is what the index says of one receipt.
@@ -54,8 +55,9 @@ type AuditEntry struct {
 	Binding        string    `json:"binding,omitempty"`
 	BindingVersion int64     `json:"binding_version,omitempty"`
 	References     []string  `json:"references,omitempty" doc:"field=reference"`
-	Policy         string    `json:"policy,omitempty" doc:"Policy set in force"`
+	PolicySet      string    `json:"policy_set,omitempty" doc:"Id of the policies in force, or none"`
 	Policies       []string  `json:"policies,omitempty" doc:"Those that decided"`
+	Shadow         string    `json:"shadow,omitempty" enum:"forbid,approval,unreadable" doc:"What the policy set in shadow would have done; absent: nothing, or there was none"`
 	Reason         string    `json:"reason,omitempty"`
 	Status         int       `json:"status,omitempty" doc:"What the caller was answered"`
 	RequestID      string    `json:"request_id,omitempty"`
@@ -91,7 +93,7 @@ func (h *Handler) listAudit(ctx context.Context, in *AuditQuestion) (*sheet, err
 	if err := h.askAudit(ctx, "list-audit", about); err != nil {
 		return nil, err
 	}
-	of := h.question("list-audit", stamp(in.From), stamp(in.To), in.Principal, in.Agent, in.Server, in.Binding, in.Reference, in.RequestID, in.Reason)
+	of := h.question("list-audit", stamp(in.From), stamp(in.To), in.Principal, in.Agent, in.Server, in.Binding, in.Reference, in.RequestID, string(in.Reason), in.Shadow)
 	at, err := placeOf(in.After, of)
 	if err = cmp.Or(wrong, err); err != nil {
 		return nil, fault(err)
@@ -129,8 +131,12 @@ func (in *AuditQuestion) about() (string, error) {
 		if f[1] == "" {
 			continue
 		}
-		if err := broker.CheckID(f[0], f[1]); err != nil {
-			return "entries", err
+		check := broker.CheckID(f[0], f[1])
+		if f[0] == "principal" {
+			check = broker.CheckPrincipal(f[1])
+		}
+		if check != nil {
+			return "entries", check
 		}
 		about += "/" + f[0] + "=" + f[1]
 	}
@@ -141,7 +147,7 @@ func (in *AuditQuestion) about() (string, error) {
 // all pages: otherwise entries would move between them.
 func (in *AuditQuestion) filter(environment string, at place, now time.Time) (broker.AuditFilter, error) {
 	f := broker.AuditFilter{Environment: environment, From: in.From.UTC(), To: in.To.UTC(), Principal: in.Principal, Agent: in.Agent,
-		Server: in.Server, Binding: in.Binding, RequestID: in.RequestID, Reason: broker.Reason(in.Reason)}
+		Server: in.Server, Binding: in.Binding, RequestID: in.RequestID, Reason: broker.Reason(in.Reason), Shadow: in.Shadow}
 	if f.To.IsZero() {
 		f.To = now.UTC()
 	}
@@ -184,18 +190,18 @@ func (h *Handler) lag(ctx context.Context) (IndexLag, error) {
 func viewEntry(e broker.Entry) AuditEntry {
 	return AuditEntry{Receipt: e.Receipt, Phase: string(e.Phase), At: e.At.UTC(), Environment: e.Environment, Server: e.Server, Principal: e.Principal,
 		Kind: string(e.Kind), Agent: e.Agent, Method: e.Method, Action: string(e.Action), Target: e.Target, Binding: e.Binding,
-		BindingVersion: e.BindingVersion, References: e.References, Policy: e.Policy, Policies: e.Policies, Reason: string(e.Reason),
+		BindingVersion: e.BindingVersion, References: e.References, PolicySet: e.Policy, Policies: e.Policies, Shadow: e.Shadow, Reason: string(e.Reason),
 		Status: e.Status, RequestID: e.RequestID, Object: e.Object}
 }
 
 func entryHeader() []string {
 	return []string{"receipt", "phase", "at", "environment", "server", "principal", "kind", "agent", "method", "action", "target", "binding",
-		"binding_version", "references", "policy", "policies", "reason", "status", "request_id", "object"}
+		"binding_version", "references", "policy_set", "policies", "shadow", "reason", "status", "request_id", "object"}
 }
 
 func (e AuditEntry) cells() []string {
 	return []string{e.Receipt, e.Phase, clock(&e.At), e.Environment, e.Server, e.Principal, e.Kind, e.Agent, e.Method, e.Action, e.Target, e.Binding,
-		number(e.BindingVersion), several(e.References), e.Policy, several(e.Policies), e.Reason, number(int64(e.Status)), e.RequestID, e.Object}
+		number(e.BindingVersion), several(e.References), e.PolicySet, several(e.Policies), e.Shadow, e.Reason, number(int64(e.Status)), e.RequestID, e.Object}
 }
 
 // number is a number in a cell; 0 is none.

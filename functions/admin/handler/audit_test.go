@@ -30,8 +30,8 @@ func TestWhoMayAskAboutPeople(t *testing.T) {
 			}
 		}
 	}
-	a := f.call(t, "auditor", "GET", "/exposure/people?principal=p-alice", nil).want(t, 200, "")
-	if r := f.records(a); r[0].Object != "audit/exposure/principal/p-alice" || r[0].Target != "read_audit" {
+	a := f.call(t, "auditor", "GET", "/exposure/people?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa", nil).want(t, 200, "")
+	if r := f.records(a); r[0].Object != "audit/exposure/principal/p-aliceaaaaaaaaaaaaaaaaaaaaa" || r[0].Target != "read_audit" {
 		t.Errorf("recorded %+v", r)
 	}
 	f.clean(t)
@@ -42,32 +42,31 @@ func TestEveryFilterOfTheAudit(t *testing.T) {
 	f := newFixture(t)
 	now := time.Now()
 	for i, c := range []called{
-		{principal: "p-alice", server: "notes", binding: "one", reference: "aws-sm:prod/notes#token", requestID: "r-1"},
-		{principal: "p-bob", agent: "oidc:bot", server: "notes", binding: "two", reason: broker.UpstreamFailed},
-		{principal: "p-bob", server: "wiki", binding: "one", reference: "aws-sm:prod/wiki"},
+		{principal: "p-aliceaaaaaaaaaaaaaaaaaaaaa", server: "notes", binding: "one", reference: "aws-sm:prod/notes#token", requestID: "r-1"},
+		{principal: "p-bobaaaaaaaaaaaaaaaaaaaaaaa", agent: "oidc:bot", server: "notes", binding: "two", reason: broker.UpstreamFailed},
+		{principal: "p-bobaaaaaaaaaaaaaaaaaaaaaaa", server: "wiki", binding: "one", reference: "aws-sm:prod/wiki"},
 	} {
 		c.at = now.Add(time.Duration(i-10) * time.Minute)
 		f.happened(t, c)
 	}
-	f.keep(t, broker.Record{Schema: 1, Receipt: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Phase: broker.Outcome, At: now, Nonce: "n", Environment: "dev", Principal: "p-alice", Server: "notes"})
+	f.keep(t, broker.Record{Schema: 1, Receipt: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Phase: broker.Outcome, At: now, Nonce: "n", Environment: "dev", Principal: "p-aliceaaaaaaaaaaaaaaaaaaaaa", Server: "notes"})
 	for query, want := range map[string][]string{
-		"":                                {"p-bob/wiki/one", "p-bob/notes/two", "p-alice/notes/one"},
-		"principal=p-alice":               {"p-alice/notes/one"},
-		"agent=oidc:bot":                  {"p-bob/notes/two"},
-		"server=notes":                    {"p-bob/notes/two", "p-alice/notes/one"},
-		"server=notes&binding=one":        {"p-alice/notes/one"},
-		"reference=aws-sm:prod/notes%23x": {"p-alice/notes/one"}, // whatever its key
-		"request_id=r-1":                  {"p-alice/notes/one"},
-		"reason=upstream_failed":          {"p-bob/notes/two"},
-		"principal=p-bob&server=wiki":     {"p-bob/wiki/one"},
-		"principal=p-bob&reason=internal": nil,
-		"principal=p-none":                nil,
-		"server=none&binding=none":        nil,
-		"reason=no_such_reason":           nil,
-		"reference=none:at/all":           nil,
-		"from=" + stamp(now.Add(-9*time.Minute-30*time.Second)): {"p-bob/wiki/one", "p-bob/notes/two"},
-		"to=" + stamp(now.Add(-9*time.Minute-30*time.Second)):   {"p-alice/notes/one"},
-		"principal=p-alice&to=" + stamp(now.Add(-time.Hour)):    nil,
+		"":                                       {"p-bobaaaaaaaaaaaaaaaaaaaaaaa/wiki/one", "p-bobaaaaaaaaaaaaaaaaaaaaaaa/notes/two", "p-aliceaaaaaaaaaaaaaaaaaaaaa/notes/one"},
+		"principal=p-aliceaaaaaaaaaaaaaaaaaaaaa": {"p-aliceaaaaaaaaaaaaaaaaaaaaa/notes/one"},
+		"agent=oidc:bot":                         {"p-bobaaaaaaaaaaaaaaaaaaaaaaa/notes/two"},
+		"server=notes":                           {"p-bobaaaaaaaaaaaaaaaaaaaaaaa/notes/two", "p-aliceaaaaaaaaaaaaaaaaaaaaa/notes/one"},
+		"server=notes&binding=one":               {"p-aliceaaaaaaaaaaaaaaaaaaaaa/notes/one"},
+		"reference=aws-sm:prod/notes%23x":        {"p-aliceaaaaaaaaaaaaaaaaaaaaa/notes/one"}, // whatever its key
+		"request_id=r-1":                         {"p-aliceaaaaaaaaaaaaaaaaaaaaa/notes/one"},
+		"reason=upstream_failed":                 {"p-bobaaaaaaaaaaaaaaaaaaaaaaa/notes/two"},
+		"principal=p-bobaaaaaaaaaaaaaaaaaaaaaaa&server=wiki":                      {"p-bobaaaaaaaaaaaaaaaaaaaaaaa/wiki/one"},
+		"principal=p-bobaaaaaaaaaaaaaaaaaaaaaaa&reason=internal":                  nil,
+		"principal=p-nobodyaaaaaaaaaaaaaaaaaaaa":                                  nil,
+		"server=none&binding=none":                                                nil,
+		"reference=none:at/all":                                                   nil,
+		"from=" + stamp(now.Add(-9*time.Minute-30*time.Second)):                   {"p-bobaaaaaaaaaaaaaaaaaaaaaaa/wiki/one", "p-bobaaaaaaaaaaaaaaaaaaaaaaa/notes/two"},
+		"to=" + stamp(now.Add(-9*time.Minute-30*time.Second)):                     {"p-aliceaaaaaaaaaaaaaaaaaaaaa/notes/one"},
+		"principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&to=" + stamp(now.Add(-time.Hour)): nil,
 	} {
 		a := f.call(t, "auditor", "GET", "/audit?"+query, nil).want(t, 200, "")
 		var got []string
@@ -87,12 +86,12 @@ func TestEveryFilterOfTheAudit(t *testing.T) {
 func TestTheTimeThatAQuestionCovers(t *testing.T) {
 	f := newFixture(t)
 	now := time.Now()
-	f.happened(t, called{principal: "p-old", at: now.Add(-25 * time.Hour)})
+	f.happened(t, called{principal: "p-oldaaaaaaaaaaaaaaaaaaaaaaa", at: now.Add(-25 * time.Hour)})
 	f.happened(t, called{principal: "p-new", at: now.Add(-time.Hour)})
 	if got := f.call(t, "auditor", "GET", "/audit", nil).items("principal"); !slices.Equal(got, []string{"p-new"}) {
 		t.Errorf("the last day has %v", got)
 	}
-	if got := f.call(t, "auditor", "GET", "/audit?to="+stamp(now.Add(-24*time.Hour)), nil).items("principal"); !slices.Equal(got, []string{"p-old"}) {
+	if got := f.call(t, "auditor", "GET", "/audit?to="+stamp(now.Add(-24*time.Hour)), nil).items("principal"); !slices.Equal(got, []string{"p-oldaaaaaaaaaaaaaaaaaaaaaaa"}) {
 		t.Errorf("the day before has %v", got)
 	}
 	day := 24 * time.Hour
@@ -120,7 +119,7 @@ func TestPagesOfTheAuditAreWhole(t *testing.T) {
 	f := newFixture(t)
 	var want []string
 	for i := range 23 {
-		want = append(want, f.happened(t, called{principal: "p-alice", at: time.Now().Add(-time.Duration(i+1) * time.Minute)}))
+		want = append(want, f.happened(t, called{principal: "p-aliceaaaaaaaaaaaaaaaaaaaaa", at: time.Now().Add(-time.Duration(i+1) * time.Minute)}))
 	}
 	stop := make(chan struct{})
 	var writing sync.WaitGroup
@@ -130,12 +129,12 @@ func TestPagesOfTheAuditAreWhole(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				f.happened(t, called{principal: "p-alice", at: time.Now()})
+				f.happened(t, called{principal: "p-aliceaaaaaaaaaaaaaaaaaaaaa", at: time.Now()})
 				time.Sleep(time.Millisecond)
 			}
 		}
 	})
-	got := f.pages(t, "auditor", "/audit?principal=p-alice&limit=2", "receipt")
+	got := f.pages(t, "auditor", "/audit?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&limit=2", "receipt")
 	close(stop)
 	writing.Wait()
 	seen := map[string]int{}
@@ -155,29 +154,29 @@ func TestATokenOpensItsOwnQuestionOnly(t *testing.T) {
 	f := newFixture(t)
 	f.seed(t)
 	for i := range 3 {
-		f.happened(t, called{principal: "p-alice", server: "notes", binding: "dev-notes", reference: "aws-sm:prod/notes#token", at: time.Now().Add(-time.Duration(i) * time.Minute)})
+		f.happened(t, called{principal: "p-aliceaaaaaaaaaaaaaaaaaaaaa", server: "notes", binding: "dev-notes", reference: "aws-sm:prod/notes#token", at: time.Now().Add(-time.Duration(i) * time.Minute)})
 	}
 	next := func(f *fixture, path string) string {
 		token, _ := f.call(t, "auditor", "GET", path, nil).want(t, 200, "").body["next"].(string)
 		return token
 	}
-	token := next(f, "/audit?principal=p-alice&limit=1")
+	token := next(f, "/audit?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&limit=1")
 	if token == "" {
 		t.Fatal("there is one page only")
 	}
-	f.call(t, "auditor", "GET", "/audit?principal=p-alice&limit=200&after="+token, nil).want(t, 200, "")
+	f.call(t, "auditor", "GET", "/audit?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&limit=200&after="+token, nil).want(t, 200, "")
 	other := newFixture(t)
 	other.environment = "dev"
-	other.call(t, "auditor", "GET", "/audit?principal=p-alice&after="+token, nil).want(t, 422, "invalid")
-	forged := place{f.question("list-audit", "", "", "p-alice", "", "", "", "", "", ""), time.Now().Add(-500 * 24 * time.Hour), time.Now(), "01ARZ3NDEKTSV4RRFFQ69G5FAV"}
+	other.call(t, "auditor", "GET", "/audit?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&after="+token, nil).want(t, 422, "invalid")
+	forged := place{f.question("list-audit", "", "", "p-aliceaaaaaaaaaaaaaaaaaaaaa", "", "", "", "", "", ""), time.Now().Add(-500 * 24 * time.Hour), time.Now(), "01ARZ3NDEKTSV4RRFFQ69G5FAV"}
 	elsewhere := forged
-	elsewhere.from, elsewhere.after = time.Now().Add(-time.Hour), "prod/p-alice"
+	elsewhere.from, elsewhere.after = time.Now().Add(-time.Hour), "prod/p-aliceaaaaaaaaaaaaaaaaaaaaa"
 	for _, path := range []string{
-		"/audit?after=" + token, "/audit?principal=p-bob&after=" + token, "/audit?principal=p-alice&server=notes&after=" + token,
-		"/exposure/people?principal=p-alice&after=" + token, "/exposure/bindings?principal=p-alice&after=" + token, "/posture?after=" + token,
-		"/audit?principal=p-alice&after=" + token + "A", "/audit?principal=p-alice&after=" + token[1:], "/audit?principal=p-alice&after=p-alice",
-		"/audit?principal=p-alice&after=" + forged.token(), "/audit?principal=p-alice&after=" + elsewhere.token(),
-		"/audit?principal=p-alice&after=" + url.QueryEscape(canary),
+		"/audit?after=" + token, "/audit?principal=p-bobaaaaaaaaaaaaaaaaaaaaaaa&after=" + token, "/audit?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&server=notes&after=" + token,
+		"/exposure/people?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&after=" + token, "/exposure/bindings?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&after=" + token, "/posture?after=" + token,
+		"/audit?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&after=" + token + "A", "/audit?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&after=" + token[1:], "/audit?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&after=p-aliceaaaaaaaaaaaaaaaaaaaaa",
+		"/audit?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&after=" + forged.token(), "/audit?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&after=" + elsewhere.token(),
+		"/audit?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&after=" + url.QueryEscape(canary),
 		"/posture?after=" + place{of: f.question("list-posture"), after: "a/b/c"}.token(), "/posture?after=" + place{of: f.question("list-posture"), after: "/"}.token(),
 		"/exposure/people?store=aws-sm&after=" + place{of: f.question("list-seen-people", "store", "aws-sm"), after: "../" + canary}.token(),
 		"/exposure/bindings?store=aws-sm&after=" + place{of: f.question("list-exposed-bindings", "store", "aws-sm"), after: "\x00" + canary}.token(),
@@ -192,14 +191,14 @@ func TestWhyWasThisRefused(t *testing.T) {
 	f := newFixture(t)
 	f.seed(t)
 	refused := broker.Record{Schema: 1, Receipt: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Phase: broker.Refused, At: time.Now().UTC(), Nonce: "n", Writer: "w", Sequence: 3,
-		Environment: "prod", Server: "notes", Principal: "p-alice", Kind: broker.User, Method: "tools/call", Action: broker.CallTool, Target: "erase",
+		Environment: "prod", Server: "notes", Principal: "p-aliceaaaaaaaaaaaaaaaaaaaaa", Kind: broker.User, Method: "tools/call", Action: broker.CallTool, Target: "erase",
 		Reason: broker.PolicyForbids, Status: 403, Policy: "set-1", Policies: []string{"no-erasing"}, Shadow: &broker.Shadowed{Set: "set-2", Effect: "forbid"},
 		Candidates: []broker.Candidate{{Binding: "dev-notes", Version: 1, Rank: "group", State: broker.Active}}}
 	if err := f.Append(t.Context(), refused); err != nil { // and nothing is indexed
 		t.Fatal(err)
 	}
 	a := f.call(t, "auditor", "GET", "/audit/"+refused.Receipt, nil).want(t, 200, "")
-	for _, want := range []string{`"explanation":"A policy on calls forbids it`, `"policies":["no-erasing"]`, `"shadow":{"set":"set-2","effect":"forbid"}`,
+	for _, want := range []string{`"explanation":"A policy on calls forbids it`, `"policies":["no-erasing"]`, `"shadow":{"policy_set":"set-2","effect":"forbid"}`,
 		`"candidates":[{"binding":"dev-notes","version":1,"rank":"group","state":"active"}]`, `"reason":"policy_forbids"`} {
 		if !strings.Contains(a.Body.String(), want) {
 			t.Errorf("%s is missing in %s", want, a.Body)
@@ -233,7 +232,7 @@ func TestTheIndexSaysHowFarBehindItIs(t *testing.T) {
 	if l := lag(); len(l) != 1 || l["seconds"] != 0.0 {
 		t.Errorf("an empty index says %v", l)
 	}
-	f.happened(t, called{principal: "p-alice", at: time.Now().Add(-90 * time.Second)})
+	f.happened(t, called{principal: "p-aliceaaaaaaaaaaaaaaaaaaaaa", at: time.Now().Add(-90 * time.Second)})
 	if l := lag(); l["newest"] == nil || l["indexed"] == nil || l["seconds"].(float64) < 90 {
 		t.Errorf("the index says %v", l)
 	}

@@ -30,7 +30,7 @@ type BindingBody struct {
 
 // Actor says whom a binding is for: exactly one form.
 type Actor struct {
-	Principal string     `json:"principal,omitempty" maxLength:"256" doc:"A person or workload; with agent: that person through that agent"`
+	Principal string     `json:"principal,omitempty" maxLength:"256" doc:"Id (p-...) of a person or workload, as in audit records; with agent: that person through that agent"`
 	Agent     string     `json:"agent,omitempty" maxLength:"256"`
 	Group     string     `json:"group,omitempty" maxLength:"256"`
 	Attribute *Attribute `json:"attribute,omitempty"`
@@ -67,6 +67,7 @@ type BindingView struct {
 	PolicySet string    `json:"policy_set,omitempty" doc:"Said when a card is read: id of the policies in force over its calls; absent: none"`
 	Use       *CardUse  `json:"use,omitempty" doc:"Said when a card is read: how its calls went"`
 	Overlaps  []Overlap `json:"overlaps,omitempty" doc:"Said when a card is put: other bindings that can cover the same call"`
+	Notices   []string  `json:"notices,omitempty" doc:"Said when a card is put: what is allowed, and perhaps not meant"`
 }
 
 // Overlap is another binding that can cover the same call.
@@ -194,8 +195,12 @@ func (h *Handler) putBinding(ctx context.Context, in *putBindingInput) (*one[Bin
 		missing = stale(ctx, version, current.Version, current.State) // before any secret is read for it
 	}
 	var overlaps []Overlap
+	var notices []string
 	if missing == nil && h.permits(ctx, needs) {
 		overlaps, missing = h.overlaps(ctx, &next) // what cannot be told afterwards is not made
+		if missing == nil {
+			notices, missing = h.noticesOf(ctx, next)
+		}
 	}
 	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
 		Before: viewOf(current.Version > 0, viewBinding(current, server)), After: viewBinding(next, server), Dry: in.DryRun, Fault: missing,
@@ -207,7 +212,7 @@ func (h *Handler) putBinding(ctx context.Context, in *putBindingInput) (*one[Bin
 	next.Version++
 	next.Origin, _ = broker.OriginDigest(server.URL)
 	view := viewBinding(next, server)
-	view.Overlaps = overlaps
+	view.Overlaps, view.Notices = overlaps, notices
 	return &one[BindingView]{tag(next.Version), view}, nil
 }
 
@@ -243,6 +248,19 @@ func (h *Handler) overlaps(ctx context.Context, b *broker.Binding) (found []Over
 		found = append(found, Overlap{o.Binding, string(o.Effect)})
 	}
 	return found, err
+}
+
+// noticesOf is what a card says that has no effect as things stand.
+func (h *Handler) noticesOf(ctx context.Context, b broker.Binding) ([]string, error) {
+	if b.Actor.Agent == "" {
+		return nil, nil
+	}
+	a, err := h.reader.Agent(ctx, h.environment, b.Actor.Agent)
+	switch {
+	case isMissing(err), err == nil && a.State != broker.Active:
+		return []string{"The agent is not registered, or not active: its calls are refused."}, nil
+	}
+	return nil, err
 }
 
 func (h *Handler) deleteBinding(ctx context.Context, in *struct {

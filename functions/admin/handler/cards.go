@@ -19,6 +19,11 @@ func (b BindingBody) row(environment, server, name string, version int64) (broke
 	if b.Expires != nil {
 		r.Expires = b.Expires.UTC()
 	}
+	if r.Actor.Principal != "" {
+		if err := broker.CheckPrincipal(r.Actor.Principal); err != nil {
+			return r, err
+		}
+	}
 	for i, f := range b.Fields {
 		reference, err := broker.ParseReference(f.Reference)
 		if err != nil {

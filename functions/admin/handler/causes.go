@@ -16,7 +16,7 @@ var causes = map[broker.Reason]cause{
 	broker.SecretMissing:     {"store", "The store has no such secret, version or member."},
 	broker.SecretMalformed:   {"store", "The secret is not what the reference expects, is too short to mask, or cannot be sent in its place."},
 	broker.StoreDenied:       {"denied", "The store refuses Bindery: check the store to see what it may do there."},
-	broker.KeyUnavailable:    {"key", "The key cannot be used: it is disabled, deleted or denied, or the value was sealed for another origin."},
+	broker.KeyUnavailable:    {"key", "The value cannot be opened: it was entered for another server, or for the origin that this one had; or the key is disabled, deleted or denied."},
 
 	broker.ProviderUnfit:     {"syntax", "The card's source needs a provider and well-formed scopes, or takes none of them, and the card says otherwise."},
 	broker.ConsentRequired:   {"consent", ownConsent},

@@ -22,7 +22,8 @@ const (
 	agentBody       = `{"team":"team-notes","ceiling":"medium","state":"active","limits":{"calls_per_minute":60}}`
 	toolBody        = `{"owner":"team-notes","risk":"low","teams":["team-notes"],"state":"active"}`
 	valueBody       = `{"server":"notes","value":"` + canary + `"}`
-	question        = `{"server":"notes","principal":"p-alice","kind":"user","groups":["dev"],"action":"call_tool","target":"whoami","arguments":{"repoName":"bindery"}}`
+	lookupBody      = `{"issuer":"corp","claims":["alice@example.com"]}`
+	question        = `{"server":"notes","principal":"p-aliceaaaaaaaaaaaaaaaaaaaaa","kind":"user","groups":["dev"],"action":"call_tool","target":"whoami","arguments":{"repoName":"bindery"}}`
 )
 
 // exercise makes each operation of the document once, as an administrator would.
@@ -30,6 +31,7 @@ func (c *contract) exercise(t *testing.T) {
 	t.Helper()
 	for _, step := range []struct{ method, path, body, condition, version string }{
 		{"GET", "/me", "", "", ""},
+		{"POST", "/principals/lookup", lookupBody, "", ""},
 		{"GET", "/environment", "", "", ""},
 		{"PUT", "/environment", environmentBody, "If-Match", `"v1"`},
 		{"POST", "/policy-sets", setBody(noDeletion, deletionTests), "", ""},
@@ -42,7 +44,7 @@ func (c *contract) exercise(t *testing.T) {
 		{"PUT", "/providers/acme?dry_run=true", providerBody, "If-Match", `"v1"`},
 		{"GET", "/providers/acme", "", "", ""},
 		{"GET", "/providers?limit=1", "", "", ""},
-		{"GET", "/principals/p-alice/grants?limit=1", "", "", ""},
+		{"GET", "/principals/p-aliceaaaaaaaaaaaaaaaaaaaaa/grants?limit=1", "", "", ""},
 		{"PUT", "/servers/notes", serverBody, "If-None-Match", "*"},
 		{"PUT", "/servers/notes?dry_run=true", serverBody, "If-Match", `"v1"`},
 		{"GET", "/servers/notes", "", "", ""},

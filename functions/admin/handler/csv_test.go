@@ -15,14 +15,14 @@ import (
 // not change, page by page by the Link.
 func TestCSVIsTheSameTable(t *testing.T) {
 	f := world(t)
-	for _, who := range []string{"p-alice", "p-bob", "p-carol"} {
+	for _, who := range []string{"p-aliceaaaaaaaaaaaaaaaaaaaaa", "p-bobaaaaaaaaaaaaaaaaaaaaaaa", "p-carolaaaaaaaaaaaaaaaaaaaaa"} {
 		f.happened(t, called{principal: who, server: "notes", binding: "dev-notes", reference: "aws-sm:prod/notes#token", at: time.Now()})
 	}
 	for path, want := range map[string]struct {
 		header string
 		member string
 	}{
-		"/audit?server=notes":             {"receipt,phase,at,environment,server,principal,kind,agent,method,action,target,binding,binding_version,references,policy,policies,reason,status,request_id,object", "receipt"},
+		"/audit?server=notes":             {"receipt,phase,at,environment,server,principal,kind,agent,method,action,target,binding,binding_version,references,policy_set,policies,shadow,reason,status,request_id,object", "receipt"},
 		"/exposure/bindings?store=aws-sm": {"server,binding,version,environment,by,actor,references,mode,owner,state,server_state,pending,expires,cannot_enumerate", "server"},
 		"/exposure/people?store=aws-sm":   {"principal,agent,server,binding,first,last", "principal"},
 		"/posture?limit=2":                {"server,binding,version,environment,owner,stores,material,audience,provider,propagation,masking,state,server_state,pending,expires,last_used,last_good,last_rotated,last_reason,health", "server"},

@@ -26,6 +26,12 @@ type called struct {
 // happened records a call and has it indexed. It gives the receipt.
 func (f *fixture) happened(t testing.TB, c called) string {
 	t.Helper()
+	r := f.record(c)
+	f.keep(t, r)
+	return r.Receipt
+}
+
+func (f *fixture) record(c called) broker.Record {
 	r := broker.Record{Schema: broker.RecordSchema, Receipt: ulid.MustNew(ulid.Timestamp(c.at), ulid.DefaultEntropy()).String(),
 		Phase: broker.Outcome, At: c.at.UTC(), Writer: "w", Sequence: 1, Nonce: "n", RequestID: c.requestID, Environment: "prod", Server: c.server,
 		Principal: c.principal, Kind: broker.User, Agent: c.agent, Method: "tools/call", Action: broker.CallTool, Target: "whoami",
@@ -34,8 +40,7 @@ func (f *fixture) happened(t testing.TB, c called) string {
 		r.References = []string{"token=" + c.reference}
 		r.Accesses = []broker.Access{{Reference: strings.TrimSuffix(c.reference, "#token"), Version: c.version}}
 	}
-	f.keep(t, r)
-	return r.Receipt
+	return r
 }
 
 func (f *fixture) keep(t testing.TB, r broker.Record) {
@@ -114,8 +119,8 @@ func (f *fixture) cells(t testing.TB, who, path string, header ...string) ([][]s
 // as CSV.
 func (c *contract) evidence(t *testing.T) {
 	t.Helper()
-	receipt := c.happened(t, called{principal: "p-alice", server: "notes", binding: "dev-notes", reference: "aws-sm:prod/notes#token", version: "v1", at: time.Now()})
-	c.happened(t, called{principal: "p-bob", server: "notes", binding: "dev-notes", reason: broker.UpstreamFailed, at: time.Now()})
+	receipt := c.happened(t, called{principal: "p-aliceaaaaaaaaaaaaaaaaaaaaa", server: "notes", binding: "dev-notes", reference: "aws-sm:prod/notes#token", version: "v1", at: time.Now()})
+	c.happened(t, called{principal: "p-bobaaaaaaaaaaaaaaaaaaaaaaa", server: "notes", binding: "dev-notes", reason: broker.UpstreamFailed, at: time.Now()})
 	c.good(t, "auditor", "GET", "/audit/"+receipt, "")
 	for _, path := range []string{"/audit?limit=1", "/exposure/bindings?store=aws-sm", "/exposure/people?server=notes&binding=dev-notes", "/posture"} {
 		for _, accept := range []string{"application/json", "text/csv"} {

@@ -17,7 +17,7 @@ import (
 // Question is a call that nobody makes: who would use what.
 type Question struct {
 	Server     string      `json:"server" pattern:"^[a-z0-9-]{1,40}$"`
-	Principal  string      `json:"principal" minLength:"1" maxLength:"256" doc:"As in the audit records"`
+	Principal  string      `json:"principal" minLength:"1" maxLength:"256" doc:"Id (p-...), as in audit records"`
 	Kind       string      `json:"kind" enum:"user,workload"`
 	Groups     []string    `json:"groups,omitempty" maxItems:"256" doc:"Groups are not stored: say those of the token"`
 	Attributes []Attribute `json:"attributes,omitempty" maxItems:"64" doc:"Verified claims of a workload"`
@@ -57,6 +57,7 @@ type Explanation struct {
 	Candidates []Candidate `json:"candidates" doc:"Bindings that cover the call, best first"`
 	PolicySet  string      `json:"policy_set,omitempty" doc:"Id of the policies that were asked"`
 	Policies   []string    `json:"policies,omitempty" doc:"Those of them that decided"`
+	Faulty     []string    `json:"could_not_be_evaluated,omitempty" doc:"Those that forbid because the call cannot be judged by them: arguments that cannot be read, a member that is missing"`
 	Shadow     *Shadow     `json:"shadow,omitempty" doc:"What the policies that are tried out would have done"`
 	Missing    []string    `json:"missing,omitempty" doc:"What would have to be there for the call to be allowed"`
 }
@@ -91,6 +92,9 @@ func (h *Handler) explain(ctx context.Context, in *struct{ Body Question }) (*st
 	if err := h.desk.Read(ctx, callerOf(ctx), admin.Operation{ID: "explain", Needs: []admin.Need{need(policy.Explain, on)}}); err != nil {
 		return nil, fault(err)
 	}
+	if err := broker.CheckPrincipal(q.Principal); err != nil {
+		return nil, fault(err)
+	}
 	out := &struct{ Body Explanation }{}
 	attributes := map[string]string{}
 	for _, a := range q.Attributes {
@@ -113,7 +117,7 @@ func (h *Handler) explain(ctx context.Context, in *struct{ Body Question }) (*st
 	for _, c := range d.Candidates {
 		out.Body.Candidates = append(out.Body.Candidates, Candidate{c.Binding, c.Version, c.Rank, string(c.State)})
 	}
-	if out.Body.Policies = d.Policies; d.Policy != "none" {
+	if out.Body.Policies, out.Body.Faulty = d.Policies, d.Faulty; d.Policy != "none" {
 		out.Body.PolicySet = d.Policy
 	}
 	if s := d.Shadow; s != nil {

@@ -10,7 +10,7 @@ func TestExplainSaysWhatACallWouldGet(t *testing.T) {
 	f := newFixture(t)
 	f.seed(t)
 	question := func(change ...string) string {
-		return strings.NewReplacer(change...).Replace(`{"server":"notes","principal":"p-alice","kind":"user","groups":["dev"],"action":"call_tool","target":"whoami"}`)
+		return strings.NewReplacer(change...).Replace(`{"server":"notes","principal":"p-aliceaaaaaaaaaaaaaaaaaaaaa","kind":"user","groups":["dev"],"action":"call_tool","target":"whoami"}`)
 	}
 	for name, c := range map[string]struct {
 		body, want string

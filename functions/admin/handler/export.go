@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -18,15 +19,33 @@ const maxExport = 5 << 20
 
 // declarations registers the operations on whole documents.
 func (h *Handler) declarations() {
-	huma.Register(h.api, operation("export", http.MethodGet, "/export", "Read the catalogue as one document, to keep and to apply"), h.export)
+	huma.Register(h.api, h.exportOperation(), h.export)
 	huma.Register(h.api, operation("apply", http.MethodPost, "/apply", "Make the catalogue what a document says; what the document does not name stays", 413, 415), h.apply)
 	huma.Register(h.api, operation("import", http.MethodPost, "/import", "Take over the servers of an mcpServers file: its literals are sealed, and references take their places", 413, 415), h.importServers)
+}
+
+// exportOperation describes an answer that is written here, for people to read.
+func (h *Handler) exportOperation() huma.Operation {
+	o := operation("export", http.MethodGet, "/export", "Read the catalogue as one document, to keep and to apply")
+	page := reflect.TypeFor[Catalogue]()
+	o.Responses = map[string]*huma.Response{"200": {
+		Description: http.StatusText(http.StatusOK),
+		Content:     map[string]*huma.MediaType{"application/json": {Schema: h.api.OpenAPI().Components.Schemas.Schema(page, true, page.Name())}},
+	}}
+	return o
+}
+
+// exported is a document as text.
+type exported struct {
+	ETag string `header:"ETag"`
+	Type string `header:"Content-Type"`
+	Body []byte
 }
 
 // export needs no permission of its own: what is in it is asked row by row.
 func (h *Handler) export(ctx context.Context, in *struct {
 	Server string `query:"server" pattern:"^[a-z0-9-]{1,40}$" doc:"Only this server, with what belongs to it"`
-}) (*one[Catalogue], error) {
+}) (*exported, error) {
 	if err := h.askList(ctx, "export", h.environmentObject()); err != nil {
 		return nil, err
 	}
@@ -38,14 +57,14 @@ func (h *Handler) export(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fault(err)
 	}
-	text, err := json.Marshal(document)
+	text, err := json.MarshalIndent(document, "", "  ")
 	if err != nil {
 		return nil, fault(err)
 	}
 	if len(text) > maxExport {
 		return nil, fault(fmt.Errorf("%w export: the catalogue is larger than 5 MiB: export it server by server", broker.ErrInvalid))
 	}
-	return &one[Catalogue]{`"` + digest(text)[:32] + `"`, document}, nil
+	return &exported{`"` + digest(text)[:32] + `"`, "application/json", append(text, '\n')}, nil
 }
 
 // exporting leaves out what the caller may not read, and knows whether it did.

@@ -22,9 +22,9 @@ func world(t testing.TB) *fixture {
 	f := newFixture(t)
 	f.seed(t) // notes: dev-notes for the group dev
 	f.server(t, "wiki", "team-other")
-	f.bind(t, "notes", "alice", `{"principal":"p-alice"}`)
-	f.bind(t, "notes", "alice-bot", `{"principal":"p-alice","agent":"oidc:bot"}`)
-	f.bind(t, "notes", "bob", `{"principal":"p-bob"}`)
+	f.bind(t, "notes", "alice", `{"principal":"p-aliceaaaaaaaaaaaaaaaaaaaaa"}`)
+	f.bind(t, "notes", "alice-bot", `{"principal":"p-aliceaaaaaaaaaaaaaaaaaaaaa","agent":"oidc:bot"}`)
+	f.bind(t, "notes", "bob", `{"principal":"p-bobaaaaaaaaaaaaaaaaaaaaaaa"}`)
 	f.bind(t, "wiki", "any", `{"anyone":true}`)
 	f.bind(t, "wiki", "bot", `{"agent":"oidc:bot"}`)
 	f.bind(t, "wiki", "ci", `{"attribute":{"name":"service","value":"ci"}}`)
@@ -37,17 +37,17 @@ func TestWhoCouldUse(t *testing.T) {
 	f.call(t, "root", "DELETE", "/servers/wiki/bindings/ci", nil, "If-Match", `"v1"`).want(t, 204, "")
 	all := []string{"alice person", "alice-bot person", "bob person", "dev-notes group", "any anyone", "bot agent"}
 	for query, want := range map[string][]string{
-		"store=aws-sm":                       slices.Clone(all),
-		"reference=aws-sm:prod/notes%23else": all,
-		"reference=aws-sm:prod/other":        nil,
-		"store=none":                         nil,
-		"server=notes&binding=bob":           {"bob person"},
-		"server=notes&binding=none":          nil,
-		"server=none&binding=bob":            nil,
-		"principal=p-alice":                  {"alice person", "alice-bot person", "dev-notes group", "any anyone", "bot agent"},
-		"principal=p-nobody-knows":           {"dev-notes group", "any anyone", "bot agent"},
-		"agent=oidc:bot":                     {"alice person", "alice-bot person", "bob person", "dev-notes group", "any anyone", "bot agent"},
-		"agent=oidc:else":                    {"alice person", "bob person", "dev-notes group", "any anyone"},
+		"store=aws-sm":                           slices.Clone(all),
+		"reference=aws-sm:prod/notes%23else":     all,
+		"reference=aws-sm:prod/other":            nil,
+		"store=none":                             nil,
+		"server=notes&binding=bob":               {"bob person"},
+		"server=notes&binding=none":              nil,
+		"server=none&binding=bob":                nil,
+		"principal=p-aliceaaaaaaaaaaaaaaaaaaaaa": {"alice person", "alice-bot person", "dev-notes group", "any anyone", "bot agent"},
+		"principal=p-nobodyknowsaaaaaaaaaaaaaaa": {"dev-notes group", "any anyone", "bot agent"},
+		"agent=oidc:bot":                         {"alice person", "alice-bot person", "bob person", "dev-notes group", "any anyone", "bot agent"},
+		"agent=oidc:else":                        {"alice person", "bob person", "dev-notes group", "any anyone"},
 	} {
 		a := f.call(t, "auditor", "GET", "/exposure/bindings?"+query, nil).want(t, 200, "")
 		var got []string
@@ -137,22 +137,22 @@ func TestWhoUsedIt(t *testing.T) {
 	f := world(t)
 	first, last := time.Now().Add(-48*time.Hour).UTC().Truncate(time.Millisecond), time.Now().Add(-time.Hour).UTC().Truncate(time.Millisecond)
 	for _, c := range []called{
-		{principal: "p-carol", binding: "dev-notes", reference: "aws-sm:prod/notes#token", at: last},
-		{principal: "p-carol", binding: "dev-notes", reference: "aws-sm:prod/notes#token", at: first},
-		{principal: "p-dave", agent: "oidc:bot", binding: "dev-notes", reference: "aws-sm:prod/notes#token", at: last, reason: broker.UpstreamFailed},
-		{principal: "p-erin", binding: "dev-notes", at: last, reason: broker.SecretMissing}, // got no credential
+		{principal: "p-carolaaaaaaaaaaaaaaaaaaaaa", binding: "dev-notes", reference: "aws-sm:prod/notes#token", at: last},
+		{principal: "p-carolaaaaaaaaaaaaaaaaaaaaa", binding: "dev-notes", reference: "aws-sm:prod/notes#token", at: first},
+		{principal: "p-daveaaaaaaaaaaaaaaaaaaaaaa", agent: "oidc:bot", binding: "dev-notes", reference: "aws-sm:prod/notes#token", at: last, reason: broker.UpstreamFailed},
+		{principal: "p-erinaaaaaaaaaaaaaaaaaaaaaa", binding: "dev-notes", at: last, reason: broker.SecretMissing}, // got no credential
 	} {
 		c.server = "notes"
 		f.happened(t, c)
 	}
 	for query, want := range map[string][]string{
-		"server=notes&binding=dev-notes": {"p-carol", "p-dave"},
-		"store=aws-sm":                   {"p-carol", "p-dave"},
-		"reference=aws-sm:prod/notes":    {"p-carol", "p-dave"},
-		"principal=p-dave":               {"p-dave"},
-		"agent=oidc:bot":                 {"p-dave"},
-		"principal=p-erin":               nil,
-		"store=none":                     nil,
+		"server=notes&binding=dev-notes":         {"p-carolaaaaaaaaaaaaaaaaaaaaa", "p-daveaaaaaaaaaaaaaaaaaaaaaa"},
+		"store=aws-sm":                           {"p-carolaaaaaaaaaaaaaaaaaaaaa", "p-daveaaaaaaaaaaaaaaaaaaaaaa"},
+		"reference=aws-sm:prod/notes":            {"p-carolaaaaaaaaaaaaaaaaaaaaa", "p-daveaaaaaaaaaaaaaaaaaaaaaa"},
+		"principal=p-daveaaaaaaaaaaaaaaaaaaaaaa": {"p-daveaaaaaaaaaaaaaaaaaaaaaa"},
+		"agent=oidc:bot":                         {"p-daveaaaaaaaaaaaaaaaaaaaaaa"},
+		"principal=p-erinaaaaaaaaaaaaaaaaaaaaaa": nil,
+		"store=none":                             nil,
 	} {
 		for _, limit := range []string{"1", "200"} {
 			got := f.pages(t, "auditor", "/exposure/people?limit="+limit+"&"+query, "principal")
@@ -162,8 +162,8 @@ func TestWhoUsedIt(t *testing.T) {
 			}
 		}
 	}
-	a := f.call(t, "auditor", "GET", "/exposure/people?principal=p-carol", nil)
-	want := map[string]any{"principal": "p-carol", "server": "notes", "binding": "dev-notes", "first": stamp(first), "last": stamp(last)}
+	a := f.call(t, "auditor", "GET", "/exposure/people?principal=p-carolaaaaaaaaaaaaaaaaaaaaa", nil)
+	want := map[string]any{"principal": "p-carolaaaaaaaaaaaaaaaaaaaaa", "server": "notes", "binding": "dev-notes", "first": stamp(first), "last": stamp(last)}
 	if d := cmp.Diff(want, a.body["items"].([]any)[0]); d != "" || a.body["lag"].(map[string]any)["newest"] == nil {
 		t.Errorf("%s %s", d, a.Body)
 	}
@@ -172,7 +172,7 @@ func TestWhoUsedIt(t *testing.T) {
 // TestPagesAreWholeWhileCardsAreMade: each card that was there before the first
 // page stands on one page, once.
 func TestPagesAreWholeWhileCardsAreMade(t *testing.T) {
-	for _, path := range []string{"/exposure/bindings?store=aws-sm&limit=2", "/exposure/bindings?principal=p-x&limit=2", "/posture?limit=2"} {
+	for _, path := range []string{"/exposure/bindings?store=aws-sm&limit=2", "/exposure/bindings?principal=p-nobodyaaaaaaaaaaaaaaaaaaaa&limit=2", "/posture?limit=2"} {
 		f := newFixture(t)
 		f.seed(t)
 		for i := range 15 {
@@ -212,15 +212,15 @@ func TestAPageIsBounded(t *testing.T) {
 	f.seed(t)
 	for i := range pageReads + 5 {
 		f.server(t, fmt.Sprintf("s-%03d", i), "team-notes")
-		f.bind(t, fmt.Sprintf("s-%03d", i), "one", `{"principal":"p-else"}`)
+		f.bind(t, fmt.Sprintf("s-%03d", i), "one", `{"principal":"p-elseaaaaaaaaaaaaaaaaaaaaaa"}`)
 	}
-	f.bind(t, "s-068", "found", `{"principal":"p-alice"}`)
+	f.bind(t, "s-068", "found", `{"principal":"p-aliceaaaaaaaaaaaaaaaaaaaaa"}`)
 	before := f.tables.Calls(memory.ListBindings)
-	a := f.call(t, "auditor", "GET", "/exposure/bindings?principal=p-alice&limit=200", nil).want(t, 200, "")
+	a := f.call(t, "auditor", "GET", "/exposure/bindings?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&limit=200", nil).want(t, 200, "")
 	if read := f.tables.Calls(memory.ListBindings) - before; read > pageReads || a.body["next"] == nil {
 		t.Errorf("%d reads, next %v", read, a.body["next"])
 	}
-	if got := f.pages(t, "auditor", "/exposure/bindings?principal=p-alice&limit=200", "server"); !slices.Equal(got, []string{"notes", "s-068"}) {
+	if got := f.pages(t, "auditor", "/exposure/bindings?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa&limit=200", "server"); !slices.Equal(got, []string{"notes", "s-068"}) {
 		t.Errorf("found %v", got)
 	}
 }
@@ -232,7 +232,7 @@ func TestAPageThatTakesTooLongIsCutShort(t *testing.T) {
 		path string
 		op   memory.Op
 	}{
-		"by going through all cards": {"/exposure/bindings?principal=p-alice", memory.ListBindings},
+		"by going through all cards": {"/exposure/bindings?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa", memory.ListBindings},
 		"by the index of uses":       {"/exposure/bindings?store=aws-sm", memory.ListUses},
 		"posture":                    {"/posture?x=", memory.ListBindings},
 	} {
@@ -260,16 +260,16 @@ func TestAPageThatTakesTooLongIsCutShort(t *testing.T) {
 func TestExposureFailsWhole(t *testing.T) {
 	f := world(t)
 	for path, op := range map[string]memory.Op{
-		"/exposure/bindings?store=aws-sm":             memory.ListUses,
-		"/exposure/bindings?reference=aws-sm:prod/x":  memory.ListStores,
-		"/exposure/bindings?server=notes&binding=bob": memory.ReadBinding,
-		"/exposure/bindings?principal=p-alice":        memory.ListServers,
-		"/exposure/bindings?agent=a":                  memory.ListBindings,
-		"/exposure/people?store=aws-sm":               memory.ReadSeen,
-		"/exposure/people?store=x":                    memory.ReadLag,
-		"/audit":                                      memory.ReadEntries,
-		"/audit/01ARZ3NDEKTSV4RRFFQ69G5FAV":           memory.ReadReceipt,
-		"/posture":                                    memory.ListStores,
+		"/exposure/bindings?store=aws-sm":                           memory.ListUses,
+		"/exposure/bindings?reference=aws-sm:prod/x":                memory.ListStores,
+		"/exposure/bindings?server=notes&binding=bob":               memory.ReadBinding,
+		"/exposure/bindings?principal=p-aliceaaaaaaaaaaaaaaaaaaaaa": memory.ListServers,
+		"/exposure/bindings?agent=a":                                memory.ListBindings,
+		"/exposure/people?store=aws-sm":                             memory.ReadSeen,
+		"/exposure/people?store=x":                                  memory.ReadLag,
+		"/audit":                                                    memory.ReadEntries,
+		"/audit/01ARZ3NDEKTSV4RRFFQ69G5FAV":                         memory.ReadReceipt,
+		"/posture":                                                  memory.ListStores,
 	} {
 		f.tables.Inject(op, memory.Refuse())
 		f.call(t, "auditor", "GET", path, nil).want(t, 503, "unavailable")

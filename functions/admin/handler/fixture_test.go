@@ -26,6 +26,8 @@ import (
 	"bindery/shared/wire"
 )
 
+const corpIssuer = "https://login.corp.example.com"
+
 const canary = "canary-3kT9wQzLmV7xBn2RcY5s"
 
 // people are the callers of the tests, by their token.
@@ -131,7 +133,7 @@ func newFixture(t testing.TB) *fixture {
 	f := &fixture{tables: memory.New(time.Now), log: &bytes.Buffer{}}
 	static := credential.NewStatic(map[string]broker.SecretStore{"aws-sm": vault{}, "sealed": vault{}}, mask.Check)
 	f.Handler = &Handler{
-		environment: "prod", production: true, hosts: []string{"mcp.example.com"}, verifier: tokens{}, roles: rolesOf,
+		environment: "prod", production: true, hosts: []string{"mcp.example.com"}, verifier: tokens{}, roles: rolesOf, principalOf: (&identity.Document{Issuers: []identity.Issuer{{Name: "corp", Issuer: corpIssuer}}}).PrincipalOf,
 		desk:   &admin.Desk{Environment: "prod", Issuers: "digest", Gate: rules(t), Journal: broker.NewJournal(f, rand.Text), Now: time.Now, Status: statusOf},
 		reader: f.tables, attempts: f.tables, assignments: f.tables, sets: f.tables, providers: f.tables, grants: f.tables, evidence: f.tables, uses: f.tables, values: &sealedValues{map[string]int64{}}, now: time.Now, log: slog.New(slog.NewJSONHandler(f.log, nil)),
 		registry: &broker.Registry{Writer: f.tables, Reader: f.tables, Sources: map[broker.SourceKind]broker.Source{broker.Static: static},

@@ -46,11 +46,11 @@ func (h *Handler) grantOperations() {
 // listGrants says nothing of whether the person exists: nobody has consented to
 // nothing in the same words.
 func (h *Handler) listGrants(ctx context.Context, in *struct {
-	Principal string `path:"principal" minLength:"1" maxLength:"256" doc:"As in the audit records"`
+	Principal string `path:"principal" minLength:"1" maxLength:"256" doc:"Id (p-...), as in audit records"`
 	Page
 }) (*struct{ Body Grants }, error) {
 	about := "grants"
-	wrong := broker.CheckID("principal", in.Principal)
+	wrong := broker.CheckPrincipal(in.Principal)
 	if wrong == nil {
 		about += "/" + in.Principal
 	}

@@ -32,17 +32,17 @@ func (f *fixture) consented(t testing.TB, principal, server string, change func(
 // TestGrantsOfAPerson are listed with how they stand, and nothing that is sealed.
 func TestGrantsOfAPerson(t *testing.T) {
 	f := newFixture(t)
-	f.consented(t, "p-alice", "active", nil)
-	f.consented(t, "p-alice", "expired", func(g *broker.Grant) { g.Until = g.Consented.Add(-time.Minute) })
-	f.consented(t, "p-alice", "typed-in", func(g *broker.Grant) { g.Provider, g.Scopes, g.Expires, g.Refreshes = "", nil, time.Time{}, false })
-	f.consented(t, "p-alice", "revoked", nil)
-	f.consented(t, "p-alice", "dead", nil)
-	f.consented(t, "p-alice", "gone", nil)
-	f.consented(t, "p-bob", "bobs", nil)
+	f.consented(t, "p-aliceaaaaaaaaaaaaaaaaaaaaa", "active", nil)
+	f.consented(t, "p-aliceaaaaaaaaaaaaaaaaaaaaa", "expired", func(g *broker.Grant) { g.Until = g.Consented.Add(-time.Minute) })
+	f.consented(t, "p-aliceaaaaaaaaaaaaaaaaaaaaa", "typed-in", func(g *broker.Grant) { g.Provider, g.Scopes, g.Expires, g.Refreshes = "", nil, time.Time{}, false })
+	f.consented(t, "p-aliceaaaaaaaaaaaaaaaaaaaaa", "revoked", nil)
+	f.consented(t, "p-aliceaaaaaaaaaaaaaaaaaaaaa", "dead", nil)
+	f.consented(t, "p-aliceaaaaaaaaaaaaaaaaaaaaa", "gone", nil)
+	f.consented(t, "p-bobaaaaaaaaaaaaaaaaaaaaaaa", "bobs", nil)
 	f.ends(t, "revoked", broker.Revoked)
 	f.ends(t, "gone", broker.Deleted)
 	f.dies(t, "dead")
-	a := f.call(t, "auditor", "GET", "/principals/p-alice/grants", nil).want(t, 200, "")
+	a := f.call(t, "auditor", "GET", "/principals/p-aliceaaaaaaaaaaaaaaaaaaaaa/grants", nil).want(t, 200, "")
 	same(t, a.items("server"), "active", "dead", "expired", "revoked", "typed-in")
 	same(t, a.items("state"), "active", "dead", "expired", "revoked", "active")
 	same(t, a.items("provider"), "acme", "acme", "acme", "acme", "<nil>")
@@ -51,9 +51,9 @@ func TestGrantsOfAPerson(t *testing.T) {
 		t.Errorf("scopes %v", scopes)
 	}
 	for _, limit := range []int{1, 2} {
-		same(t, f.pages(t, "auditor", fmt.Sprintf("/principals/p-alice/grants?limit=%d", limit), "server"), a.items("server")...)
+		same(t, f.pages(t, "auditor", fmt.Sprintf("/principals/p-aliceaaaaaaaaaaaaaaaaaaaaa/grants?limit=%d", limit), "server"), a.items("server")...)
 	}
-	if none := f.call(t, "auditor", "GET", "/principals/p-nobody-knows/grants", nil).want(t, 200, ""); len(none.items("server")) > 0 {
+	if none := f.call(t, "auditor", "GET", "/principals/p-nobodyknowsaaaaaaaaaaaaaaa/grants", nil).want(t, 200, ""); len(none.items("server")) > 0 {
 		t.Errorf("answered %s", none.Body)
 	}
 	f.clean(t) // the sealed texts are canaries
@@ -61,7 +61,7 @@ func TestGrantsOfAPerson(t *testing.T) {
 
 func (f *fixture) grantOf(t testing.TB, server string) broker.Grant {
 	t.Helper()
-	grants, _, err := f.tables.GrantsOf(t.Context(), "prod", "p-alice", "", broker.MaxPage)
+	grants, _, err := f.tables.GrantsOf(t.Context(), "prod", "p-aliceaaaaaaaaaaaaaaaaaaaaa", "", broker.MaxPage)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,16 +96,16 @@ func (f *fixture) dies(t testing.TB, server string) {
 // recorded.
 func TestWhoConsentedIsForAuditors(t *testing.T) {
 	f := newFixture(t)
-	f.consented(t, "p-alice", "notes", nil)
+	f.consented(t, "p-aliceaaaaaaaaaaaaaaaaaaaaa", "notes", nil)
 	for _, who := range []string{"admin", "owner", "second", "nobody"} {
-		f.call(t, who, "GET", "/principals/p-alice/grants", nil).want(t, 403, "forbidden")
+		f.call(t, who, "GET", "/principals/p-aliceaaaaaaaaaaaaaaaaaaaaa/grants", nil).want(t, 403, "forbidden")
 		f.call(t, who, "GET", "/principals/p-nobody/grants", nil).want(t, 403, "forbidden")
 	}
-	records := f.records(f.call(t, "auditor", "GET", "/principals/p-alice/grants", nil).want(t, 200, ""))
-	if len(records) != 1 || records[0].Object != "audit/grants/p-alice" || records[0].Method != "list-grants" {
+	records := f.records(f.call(t, "auditor", "GET", "/principals/p-aliceaaaaaaaaaaaaaaaaaaaaa/grants", nil).want(t, 200, ""))
+	if len(records) != 1 || records[0].Object != "audit/grants/p-aliceaaaaaaaaaaaaaaaaaaaaa" || records[0].Method != "list-grants" {
 		t.Errorf("recorded %+v", records)
 	}
-	for _, path := range []string{"/principals/p-alice/grants?after=%2F%2F", "/principals/" + strings.Repeat("a", 257) + "/grants", "/principals/%ff/grants"} {
+	for _, path := range []string{"/principals/p-aliceaaaaaaaaaaaaaaaaaaaaa/grants?after=%2F%2F", "/principals/" + strings.Repeat("a", 257) + "/grants", "/principals/%ff/grants"} {
 		if a := f.call(t, "auditor", "GET", path, nil); a.Code != 422 && a.Code != 400 {
 			t.Errorf("%s is answered %d %s", path, a.Code, a.Body)
 		}

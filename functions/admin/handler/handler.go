@@ -60,6 +60,7 @@ type Handler struct {
 	hosts       []string
 	verifier    Verifier
 	roles       func(groups []string) []string
+	principalOf func(issuer string, claims []string) (string, error)
 	desk        *admin.Desk
 	reader      broker.CatalogueReader
 	registry    *broker.Registry
@@ -106,6 +107,7 @@ func (h *Handler) build() {
 	h.grantOperations()
 	h.postures()
 	h.whoami()
+	h.principals()
 	h.describe()
 	h.learnNames()
 	h.document = sync.OnceValues(h.api.OpenAPI().MarshalJSON)

@@ -128,7 +128,7 @@ func (h *Handler) avoid(ctx context.Context, u *clientFile, c Catalogue, s stand
 		delete(u.values, name)
 		u.references = without(u.references, func(r ImportReference) bool { return r.Server == name })
 		u.inputs = without(u.inputs, func(i ImportInput) bool { return i.Server == name })
-		u.left = without(u.left, func(l LeftOut) bool { return l.Entry == name })
+		u.left = without(u.left, func(l LeftOut) bool { return l.Entry == u.given[name] })
 		u.leave(name, "", leftExists)
 	}
 }
@@ -172,7 +172,7 @@ func (h *Handler) valuePieces(u *clientFile, server string) []piece {
 	path := serverObject(server, "").Path()
 	return []piece{{on: admin.Object{Kind: valueKind, Name: name}, fault: err, after: []string{path}, only: path, next: map[string]any{"value": ""},
 		put: func(ctx context.Context, c Condition) error {
-			_, err := h.putValue(ctx, &putValueInput{ValuePath{name}, c.DryRun, ValueBody{server, string(text)}})
+			_, err := h.putValue(ctx, &putValueInput{ValuePath: ValuePath{name}, DryRun: c.DryRun, Body: ValueBody{server, string(text)}})
 			return err
 		}}}
 }

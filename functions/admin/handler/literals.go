@@ -21,6 +21,8 @@ func meantFor(path string) string {
 		return "body.value"
 	case path == base+"/import":
 		return "body.document"
+	case path == base+"/principals/lookup":
+		return "body.claims"
 	}
 	return ""
 }

@@ -26,7 +26,7 @@ func TestALiteralSecretIsRefusedInEveryText(t *testing.T) {
 	for id, b := range bodies() {
 		schema := c.operations()[id].RequestBody.Value.Content["application/json"].Schema.Value
 		walk(schema, nil, func(at []string, s *openapi3.Schema) {
-			if !s.Type.Is("string") || "body."+strings.Join(at, ".") == meantFor(base+b.path) {
+			if meant := meantFor(base + b.path); !s.Type.Is("string") || meant != "" && strings.HasPrefix("body."+strings.Join(at, "."), meant) {
 				return
 			}
 			for _, text := range []string{canary, githubCanary, "see https://bot:" + canary + "@notes.example.com"} {

@@ -33,7 +33,7 @@ const (
 
 // LeftOut is something of a file that was not taken over.
 type LeftOut struct {
-	Entry  string `json:"entry" doc:"Name in the catalogue, or the number of the entry where it has none" example:"notes"`
+	Entry  string `json:"entry" doc:"Name in the file, or the number of the entry where the name looks like a secret" example:"Notes"`
 	Where  string `json:"where,omitempty" example:"header X-Region"`
 	Reason string `json:"reason"`
 }
@@ -42,6 +42,7 @@ type LeftOut struct {
 type ImportInput struct {
 	Server   string `json:"server"`
 	Where    string `json:"where"`
+	Field    string `json:"field" doc:"Of the binding, for the reference of the value"`
 	Variable string `json:"variable,omitempty"`
 }
 
@@ -56,6 +57,7 @@ type ImportReference struct {
 // clientFile is what a file of mcpServers comes to. Values are the literals, by
 // server and field.
 type clientFile struct {
+	given      map[string]string // names in the file, by those here
 	servers    map[string]ServerBody
 	values     map[string]map[string]string
 	references []ImportReference
@@ -65,25 +67,28 @@ type clientFile struct {
 
 // readServers reads the entries of a file in the order of their names.
 func readServers(entries map[string]any) *clientFile {
-	u := &clientFile{servers: map[string]ServerBody{}, values: map[string]map[string]string{}, references: []ImportReference{}, inputs: []ImportInput{}, left: []LeftOut{}}
+	u := &clientFile{given: map[string]string{}, servers: map[string]ServerBody{}, values: map[string]map[string]string{}, references: []ImportReference{}, inputs: []ImportInput{}, left: []LeftOut{}}
 	names := sortedKeys(entries)
 	for i, given := range names {
 		name := nameFrom(given)
 		_, looks := literal.Find(given)
 		switch {
-		case looks || name == "":
-			u.leave(fmt.Sprintf("entry %d", i+1), "", leftName)
+		case looks:
+			u.left = append(u.left, LeftOut{fmt.Sprintf("entry %d", i+1), "", leftName})
+		case name == "":
+			u.left = append(u.left, LeftOut{given, "", leftName})
 		case slices.ContainsFunc(names[:i], func(earlier string) bool { return nameFrom(earlier) == name }):
-			u.leave(name, "", leftTwice)
+			u.left = append(u.left, LeftOut{given, "", leftTwice})
 		default:
+			u.given[name] = given
 			u.read(name, entries[given])
 		}
 	}
 	return u
 }
 
-func (u *clientFile) leave(entry, where, reason string) {
-	u.left = append(u.left, LeftOut{entry, where, reason})
+func (u *clientFile) leave(name, where, reason string) {
+	u.left = append(u.left, LeftOut{u.given[name], where, reason})
 }
 
 // read reads one entry.
@@ -184,7 +189,7 @@ func (u *clientFile) place(server string, in broker.Placement, name, value strin
 		u.leave(server, where, leftWeak)
 		return
 	case open:
-		u.inputs = append(u.inputs, ImportInput{server, where, variable})
+		u.inputs = append(u.inputs, ImportInput{server, where, field, variable})
 	default:
 		u.values[server][field] = rest
 		u.references = append(u.references, ImportReference{Server: server, Where: where, Field: field})

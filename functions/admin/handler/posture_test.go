@@ -42,7 +42,7 @@ func TestWhatPostureSays(t *testing.T) {
 	f.seed(t)
 	f.call(t, "root", "PUT", "/stores/sealed", `{"kind":"sealed","paths":["*"],"state":"active"}`, "If-None-Match", "*").want(t, 200, "")
 	at := time.Now().UTC().Truncate(time.Millisecond)
-	f.happened(t, called{principal: "p-alice", server: "notes", binding: "dev-notes", reference: "aws-sm:prod/notes#token", version: "v1", at: at})
+	f.happened(t, called{principal: "p-aliceaaaaaaaaaaaaaaaaaaaaa", server: "notes", binding: "dev-notes", reference: "aws-sm:prod/notes#token", version: "v1", at: at})
 	want := map[string]any{"server": "notes", "binding": "dev-notes", "version": 1.0, "environment": "prod", "owner": "team-notes", "stores": []any{"aws-sm"},
 		"material": "reference", "audience": "shared", "propagation": false, "masking": true, "state": "active", "server_state": "active", "pending": false,
 		"last_used": stamp(at), "last_good": stamp(at), "last_rotated": stamp(at), "health": "good"}
@@ -52,7 +52,7 @@ func TestWhatPostureSays(t *testing.T) {
 	}
 	propagating := strings.Replace(serverBody, `"state"`, `"propagate":[{"attribute":"email","header":"X-User-Email"}],"state"`, 1)
 	f.call(t, "root", "PUT", "/servers/notes", propagating, "If-Match", `"v1"`).want(t, 200, "")
-	f.bind(t, "notes", "alice", `{"principal":"p-alice"}`)
+	f.bind(t, "notes", "alice", `{"principal":"p-aliceaaaaaaaaaaaaaaaaaaaaa"}`)
 	a = f.call(t, "auditor", "GET", "/posture", nil).want(t, 200, "")
 	if !slices.Equal(a.items("propagation"), []string{"true", "true"}) || !slices.Equal(a.items("audience"), []string{"per_person", "shared"}) {
 		t.Errorf("%s", a.Body)

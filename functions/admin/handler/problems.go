@@ -35,7 +35,7 @@ var (
 	malformed     = Kind{"malformed", 400, "the request cannot be read", false}
 	invalid       = Kind{"invalid", 422, "the request says something that cannot be", false}
 	conflict      = Kind{"version_conflict", 412, "it was changed meanwhile, or exists already: read it again", false}
-	noCondition   = Kind{"condition_required", 428, "say which version you saw: If-Match, or If-None-Match: * for a new one", false}
+	noCondition   = Kind{"condition_required", 428, "say which version you saw: If-Match with the ETag of its GET, or If-None-Match: * for a new one", false}
 	literalSecret = Kind{"literal_secret", 422, "what looks like a secret stands where none belongs", false}
 	keyReused     = Kind{"idempotency_key_reused", 422, "this idempotency key was used for another request", false}
 	underWay      = Kind{"attempt_under_way", 409, "a request with this idempotency key is under way", true}
@@ -132,28 +132,42 @@ func fault(err error) error {
 	k := kindOf(err)
 	detail := ""
 	var refusal *broker.Refusal
+	var say told
 	switch {
+	case errors.As(err, &say):
+		detail = say.detail
 	case errors.As(err, &refusal):
-		detail = string(refusal.Reason)
+		detail = string(refusal.Reason) + ": " + whyOf(err)
 	case k.Name == invalid.Name, k.Name == testsFailed.Name:
 		detail = err.Error()
 	case k.Name == unresolved.Name:
-		detail = causeOf(err)
+		detail = whyOf(err)
 	}
 	p := problem(k, detail)
 	p.cause = err
 	return p
 }
 
-// causeOf says in a word why a reference does not resolve.
-func causeOf(err error) string {
-	for fault, word := range map[error]string{broker.ErrSecretMissing: "missing", broker.ErrSecretMalformed: "malformed or too short to mask",
-		broker.ErrStoreDenied: "the store refuses Bindery", broker.ErrKeyUnavailable: "the key cannot be used"} {
-		if errors.Is(err, fault) {
-			return word
-		}
+// told is a fault of which more may be said than its kind.
+type told struct {
+	error
+	detail string
+}
+
+// Unwrap gives the fault.
+func (t told) Unwrap() error { return t.error }
+
+// whyOf says in a sentence why a binding cannot be used, and of which field.
+func whyOf(err error) string {
+	sentence := causes[broker.ReasonOf(err)].detail
+	if sentence == "" {
+		sentence = sentences()[broker.ReasonOf(err)]
 	}
-	return ""
+	var of *broker.FieldFault
+	if errors.As(err, &of) {
+		sentence += " It is field " + of.Field + ", of store " + of.Store + "."
+	}
+	return sentence
 }
 
 // foreign turns huma's own errors into this API's: without the values that were

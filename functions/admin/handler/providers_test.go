@@ -136,10 +136,10 @@ func TestAClientSecretIsAReferenceThatWorks(t *testing.T) {
 		problem string
 		detail  string
 	}{
-		"outside the paths of its store": {changed(t, providerBody, given, `"aws-sm:dev/notes#token"`), "invalid", "reference_outside_scope"},
-		"of no registered store":         {changed(t, providerBody, given, `"vault:prod/notes#token"`), "invalid", "store_not_registered"},
-		"that is not there":              {changed(t, providerBody, given, `"aws-sm:prod/none#token"`), "reference_unresolved", "missing"},
-		"too short to mask":              {changed(t, providerBody, given, `"aws-sm:prod/short#token"`), "reference_unresolved", "malformed or too short to mask"},
+		"outside the paths of its store": {changed(t, providerBody, given, `"aws-sm:dev/notes#token"`), "invalid", "reference_outside_scope: A reference lies outside the paths registered for its store. It is field client_secret, of store aws-sm."},
+		"of no registered store":         {changed(t, providerBody, given, `"vault:prod/notes#token"`), "invalid", "store_not_registered: No active store is registered under the name of a reference. It is field client_secret, of store vault."},
+		"that is not there":              {changed(t, providerBody, given, `"aws-sm:prod/none#token"`), "reference_unresolved", "The store has no such secret, version or member. It is field client_secret, of store aws-sm."},
+		"too short to mask":              {changed(t, providerBody, given, `"aws-sm:prod/short#token"`), "reference_unresolved", "The secret is not what the reference expects, is too short to mask, or cannot be sent in its place. It is field client_secret, of store aws-sm."},
 		"a literal":                      {changed(t, providerBody, given, `"`+canary+`"`), "literal_secret", ""},
 		"words instead of a reference":   {changed(t, providerBody, given, `"hunter two"`), "invalid", ""},
 		"for whom an upstream names":     {changed(t, providerBody, `"issuer":"https://login.acme.example",`, ""), "invalid", ""},

@@ -1,6 +1,26 @@
 package handler
 
-import "bindery/shared/broker"
+import (
+	"maps"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bindery/shared/broker"
+)
+
+// Word is a reason that records give.
+type Word string
+
+// Schema lists the words.
+func (Word) Schema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeString}
+	for _, reason := range slices.Sorted(maps.Keys(sentences())) {
+		s.Enum = append(s.Enum, string(reason))
+	}
+	s.PrecomputeMessages()
+	return s
+}
 
 // explanationOf says in a sentence how a record's call or request ended.
 func explanationOf(r broker.Record) string {

@@ -43,7 +43,7 @@ type AuditRecord struct {
 	Source         string            `json:"source,omitempty"`
 	References     []string          `json:"references,omitempty" doc:"field=reference"`
 	Candidates     []Candidate       `json:"candidates,omitempty" doc:"Bindings that covered the call, best first"`
-	Policy         string            `json:"policy,omitempty" doc:"Policy set in force, or none"`
+	PolicySet      string            `json:"policy_set,omitempty" doc:"Id of the policies in force, or none"`
 	Policies       []string          `json:"policies,omitempty" doc:"Those that decided"`
 	Shadow         *ShadowedDecision `json:"shadow,omitempty"`
 	Reason         string            `json:"reason,omitempty"`
@@ -61,9 +61,9 @@ type AuditRecord struct {
 
 // ShadowedDecision is what a policy set that is only tried out would have done.
 type ShadowedDecision struct {
-	Set      string   `json:"set"`
-	Effect   string   `json:"effect,omitempty"`
-	Policies []string `json:"policies,omitempty"`
+	PolicySet string   `json:"policy_set"`
+	Effect    string   `json:"effect,omitempty"`
+	Policies  []string `json:"policies,omitempty"`
 }
 
 // SecretAccess says which version of which secret was read.
@@ -110,7 +110,7 @@ func viewRecord(r broker.Record) (AuditRecord, error) {
 		RequestID: r.RequestID, Environment: r.Environment, Server: r.Server, Origin: r.Origin, Issuers: r.Issuers, Principal: r.Principal,
 		Kind: string(r.Kind), Agent: r.Agent, Session: r.Session, Era: r.Era, Method: r.Method, Action: string(r.Action), Target: r.Target,
 		MessageID: r.MessageID, Named: r.Named, Binding: r.Binding, BindingVersion: r.BindingVersion, Mode: string(r.Mode),
-		Source: string(r.Source), References: r.References, Policy: r.Policy, Policies: r.Policies, Reason: string(r.Reason),
+		Source: string(r.Source), References: r.References, PolicySet: r.Policy, Policies: r.Policies, Reason: string(r.Reason),
 		Status: r.Status, Upstream: r.Upstream, Masked: r.Masked, DecidedAt: r.DecidedAt, LatencyMS: r.LatencyMS,
 		Suppressed: r.Suppressed, Object: r.Object, Before: r.Before, After: r.After}
 	for _, c := range r.Candidates {

@@ -15,7 +15,7 @@ type Subject struct {
 	Store     string `query:"store" pattern:"^[a-z0-9-]{1,40}$" doc:"All references of a store"`
 	Server    string `query:"server" pattern:"^[a-z0-9-]{1,40}$" doc:"With binding"`
 	Binding   string `query:"binding" pattern:"^[a-z0-9-]{1,40}$" doc:"With server"`
-	Principal string `query:"principal" maxLength:"256" doc:"A person or workload, as in the audit records"`
+	Principal string `query:"principal" maxLength:"256" doc:"Id (p-...) of a person or workload, as in audit records"`
 	Agent     string `query:"agent" maxLength:"256" doc:"Software that calls"`
 }
 
@@ -43,6 +43,9 @@ func (s Subject) parse() (subject, error) {
 		if one.id != "" {
 			found, err = append(found, one), errors.Join(err, broker.CheckID(string(one.kind), one.id))
 		}
+	}
+	if s.Principal != "" {
+		err = errors.Join(err, broker.CheckPrincipal(s.Principal))
 	}
 	switch {
 	case err != nil:

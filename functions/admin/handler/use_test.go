@@ -66,7 +66,7 @@ func TestACardSaysHowItsCallsGo(t *testing.T) {
 func TestACardIsAnsweredWithoutTheIndex(t *testing.T) {
 	f := newFixture(t)
 	f.seed(t)
-	f.happened(t, called{principal: "p-alice", server: "notes", binding: "dev-notes", reference: "aws-sm:prod/notes", version: "v1", at: time.Now()})
+	f.happened(t, called{principal: "p-aliceaaaaaaaaaaaaaaaaaaaaa", server: "notes", binding: "dev-notes", reference: "aws-sm:prod/notes", version: "v1", at: time.Now()})
 	for _, op := range []memory.Op{memory.ReadUsages, memory.ReadRotations} {
 		f.tables.Inject(op, memory.Refuse(), memory.Refuse())
 		if d := cmp.Diff(map[string]any{"health": "unknown"}, f.use(t, "admin")); d != "" {

@@ -1,7 +1,9 @@
 package handler
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -9,6 +11,7 @@ import (
 
 	"bindery/shared/admin"
 	"bindery/shared/broker"
+	"bindery/shared/mask"
 	"bindery/shared/policy"
 	"bindery/shared/secret"
 )
@@ -40,8 +43,23 @@ func (h *Handler) valueOperations() {
 	huma.Register(h.api, operation("delete-value", http.MethodDelete, "/values/{value}", "Delete a value with its earlier versions; its name is never used again", 404, 409, 412, 413), h.deleteValue)
 }
 
+// Unconditional is what a change takes that replaces whatever is there: whoever
+// sends a condition expects it to be kept.
+type Unconditional struct {
+	IfMatch     string `header:"If-Match" doc:"Refused: a value takes no condition"`
+	IfNoneMatch string `header:"If-None-Match" doc:"Refused: a value takes no condition"`
+}
+
+func (u Unconditional) check() error {
+	if u != (Unconditional{}) {
+		return fmt.Errorf("%w condition: a value takes neither If-Match nor If-None-Match; put again it is a new version", broker.ErrInvalid)
+	}
+	return nil
+}
+
 type putValueInput struct {
 	ValuePath
+	Unconditional
 	DryRun bool `query:"dry_run" doc:"Judge and record the request, store nothing"`
 	Body   ValueBody
 }
@@ -57,6 +75,10 @@ func (h *Handler) putValue(ctx context.Context, in *putValueInput) (*one[ValueVi
 	if needs, err = h.claimed(ctx, needs, []broker.Reference{reference}, server); err != nil {
 		return nil, fault(err)
 	}
+	if isMissing(wrong) {
+		wrong = told{wrong, "body.server: there is no server of this name"}
+	}
+	wrong = cmp.Or(in.check(), wrong, maskable(in.Body.Value))
 	if wrong == nil && h.permits(ctx, needs) {
 		wrong = h.readElsewhere(ctx, reference, in.Body.Server, origin)
 	}
@@ -72,6 +94,19 @@ func (h *Handler) putValue(ctx context.Context, in *putValueInput) (*one[ValueVi
 		return nil, fault(err)
 	}
 	return &one[ValueView]{tag(version), ValueView{Reference: "sealed:" + in.Value, Version: version}}, nil
+}
+
+// maskable refuses what no binding could use. The members of an object are for
+// the binding to judge: it may use some of them.
+func maskable(value string) error {
+	var members map[string]any
+	if json.Unmarshal([]byte(value), &members) == nil {
+		return nil
+	}
+	if err := mask.Check(secret.New(value)); err != nil {
+		return fmt.Errorf("%w body.value: %w", broker.ErrInvalid, err)
+	}
+	return nil
 }
 
 // readElsewhere refuses to seal for one origin what cards of another server read
@@ -104,8 +139,9 @@ func (h *Handler) readElsewhere(ctx context.Context, r broker.Reference, server,
 // is deleted already is deleted.
 func (h *Handler) deleteValue(ctx context.Context, in *struct {
 	ValuePath
+	Unconditional
 	DryRun bool `query:"dry_run" doc:"Judge and record the request, change nothing"`
 }) (*struct{}, error) {
 	op := admin.Operation{ID: "delete-value", Needs: []admin.Need{need(policy.DeleteValue, admin.Object{Kind: valueKind, Name: in.Value})}}
-	return nil, h.erase(ctx, op, nil, in.DryRun, nil, func(ctx context.Context) error { return h.values.Delete(ctx, h.environment, in.Value) })
+	return nil, h.erase(ctx, op, nil, in.DryRun, in.check(), func(ctx context.Context) error { return h.values.Delete(ctx, h.environment, in.Value) })
 }

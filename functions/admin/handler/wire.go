@@ -36,7 +36,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	judge := broker.New(broker.Parts{Catalogue: p.DB, Audit: p.DB, Sources: p.Sources, Rules: p.Rules, Now: time.Now, Nonce: rand.Text, Status: statusOf,
 		Quotas: p.DB, Allowances: broker.Allowances(c.Limits)})
 	h := &Handler{
-		environment: c.Environment, production: c.Production, hosts: c.Hosts, verifier: verifier, roles: document.Roles,
+		environment: c.Environment, production: c.Production, hosts: c.Hosts, verifier: verifier, roles: document.Roles, principalOf: document.PrincipalOf,
 		desk: &admin.Desk{Environment: c.Environment, Issuers: document.Digest(), Gate: gate{rules, c.Environment},
 			Journal: broker.NewJournal(p.DB, rand.Text), Now: time.Now, Status: statusOf},
 		reader: p.DB, registry: p.Registry(c), values: p.Sealed, assignments: p.DB, sets: p.DB, providers: p.DB, grants: p.DB, judge: judge, attempts: p.DB, evidence: p.DB, uses: p.DB, now: time.Now, log: log,

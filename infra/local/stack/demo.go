@@ -18,7 +18,7 @@ const (
 )
 
 // administrators are the people at the command line, each with their group.
-var administrators = map[string]string{Admin: "admins", "auditor": "auditors", "root": "owners"}
+var administrators = map[string]string{Admin: "admins", "auditor": "auditors", "root": "owners", "owner": "platform"}
 
 // adminAudience is in tokens for the admin API, which open no server.
 const adminAudience = "bindery-admin"
@@ -28,9 +28,9 @@ const ownAudience = "bindery-connections"
 
 // DemoAccounts are the claims of the demonstration's tokens. alice and bob each
 // come in three forms: by themselves, through the agent "reporter", and as whoever
-// sees and ends their own connections. admin,
-// auditor and root (a super_admin) are administrators at the command line, and
-// nobody to the servers.
+// sees and ends their own connections. admin, auditor, root (a super_admin) and
+// owner (of the team that owns the servers) are administrators at the command
+// line, and nobody to the servers.
 func DemoAccounts() map[string]map[string]any {
 	person := func(name, client string, groups ...string) map[string]any {
 		return map[string]any{"sub": "user-" + name, "email": name + "@example.com", "email_verified": true,
@@ -65,7 +65,7 @@ func DemoIssuers(issuer, environment string) ([]byte, error) {
 			"max_age":       "24h",
 			"claims":        map[string]any{"principal": []string{"sub"}, "email": "email", "groups": "groups", "agent": []string{"client_id"}},
 			"email_trusted": false,
-			"groups":        map[string]string{"staff": "staff", "admins": "admins", "auditors": "auditors", "owners": "owners"},
+			"groups":        map[string]string{"staff": "staff", "admins": "admins", "auditors": "auditors", "owners": "owners", "platform": "platform"},
 			"agents":        "registered",
 			"login":         map[string]any{"client_id": ConnectClient, "scopes": []string{"openid", "email"}},
 		}},
