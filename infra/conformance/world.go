@@ -107,7 +107,7 @@ func (w *world) serveIssuer() (address, token string, err error) {
 		return "", "", err
 	}
 	address = "http://" + listener.Addr().String()
-	issuer, err := idp.New(address, "bindery", stack.DemoAccounts(), 12*time.Hour)
+	issuer, err := idp.New(address, "Log in", "bindery", stack.DemoAccounts(), 12*time.Hour)
 	if err != nil {
 		return "", "", err
 	}

@@ -78,7 +78,7 @@ func deploy(t *testing.T, endpoint string) (*idp.Issuer, *stack.Deployment) {
 		t.Fatal(err)
 	}
 	url := "http://" + listener.Addr().String()
-	issuer, err := idp.New(url, "bindery", stack.DemoAccounts(), time.Hour)
+	issuer, err := idp.New(url, "Log in", "bindery", stack.DemoAccounts(), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func (w *world) provision(moto string) *idp.Issuer {
 	listener, err := stack.Listen(0)
 	w.must(err)
 	url := "http://" + listener.Addr().String()
-	issuer, err := idp.New(url, "bindery", stack.DemoAccounts(), 12*time.Hour)
+	issuer, err := idp.New(url, "Log in", "bindery", stack.DemoAccounts(), 12*time.Hour)
 	w.must(err)
 	w.tb.Cleanup(stack.Serve(listener, issuer.Handler()).Stop)
 	document, err := stack.DemoIssuers(url, environment)
