@@ -2,10 +2,13 @@ package connect
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"fmt"
 	"time"
 
 	"bindery/shared/broker"
@@ -37,9 +40,13 @@ func (b Browser) Cookie() secret.Value { return b.value }
 
 // Derive makes a value for one purpose and one thing: 43 characters of base64url.
 func (b Browser) Derive(purpose, of string) secret.Value {
+	return secret.New(base64.RawURLEncoding.EncodeToString(b.mac(purpose, of)))
+}
+
+func (b Browser) mac(purpose, of string) []byte {
 	h := hmac.New(sha256.New, []byte(b.value.Reveal()))
 	h.Write([]byte(broker.Digest(purpose, of)))
-	return secret.New(base64.RawURLEncoding.EncodeToString(h.Sum(nil)))
+	return h.Sum(nil)
 }
 
 // Purposes of what is derived.
@@ -47,6 +54,7 @@ const (
 	nonceOf    = "nonce"
 	verifierOf = "pkce"
 	csrfOf     = "csrf"
+	nameOf     = "name"
 )
 
 // CSRF is the token that a form for one ticket carries in this browser.
@@ -62,24 +70,58 @@ func (b Browser) is(digest string) bool {
 type Person struct {
 	Issuer    string
 	Principal string
-	Name      string // an e-mail or a subject, to be shown to themselves
+	Name      string `json:"-"` // an e-mail or a subject, to be shown to themselves; stored only sealed for their browser
+}
+
+// Is reports whether two are the same person, whatever they are called.
+func (p Person) Is(o Person) bool { return p.Issuer == o.Issuer && p.Principal == o.Principal }
+
+// session is what is stored of a person who is logged in.
+type session struct {
+	Person
+	Sealed []byte // the name
 }
 
 // Begin starts a session for a person who has just logged in, in a browser that
 // nobody has met: a cookie from before the login is worth nothing afterwards.
 func (d *Desk) Begin(ctx context.Context, p Person) (Browser, error) {
 	b := NewBrowser()
-	return b, d.add(ctx, browserKind, b.value.Reveal(), p, SessionLife)
+	aead, err := b.names()
+	if err != nil {
+		return b, err
+	}
+	return b, d.add(ctx, browserKind, b.value.Reveal(), session{p, aead.Seal(nil, nil, []byte(p.Name), nil)}, SessionLife)
 }
 
 // Person says who is logged in, or fails with ErrGone.
 func (d *Desk) Person(ctx context.Context, b Browser) (Person, error) {
-	var p Person
 	if b.value.IsZero() {
-		return p, ErrGone
+		return Person{}, ErrGone
 	}
-	err := d.find(ctx, browserKind, b.value.Reveal(), false, &p)
-	return p, err
+	var s session
+	if err := d.find(ctx, browserKind, b.value.Reveal(), false, &s); err != nil {
+		return Person{}, err
+	}
+	aead, err := b.names()
+	if err != nil {
+		return Person{}, err
+	}
+	name, err := aead.Open(nil, nil, s.Sealed, nil)
+	if err != nil {
+		return Person{}, fmt.Errorf("%w session: the name does not open", broker.ErrInvalid)
+	}
+	s.Name = string(name)
+	return s.Person, nil
+}
+
+// names seals a person's name under a key that only this browser brings: the
+// rows tell nobody who was here.
+func (b Browser) names() (cipher.AEAD, error) {
+	block, err := aes.NewCipher(b.mac(nameOf, ""))
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
 }
 
 // Login is a login under way.

@@ -55,9 +55,9 @@ func (g *Grants) Refused(ctx context.Context, a broker.Ask, refused []broker.Acc
 		now.due = view.Grant.Expires.Add(time.Nanosecond) // so it counts as stale
 		t, err := g.current(ctx, &now)
 		switch {
-		case err == nil && !t.Access.IsZero():
+		case err == nil && !t.Access.IsZero() && t.generation == view.Grant.Generation: // for which the agent's consent was looked at
 			return g.credential(fields[0], w, t)
-		case err == nil: // somebody replaced it between two reads
+		case err == nil: // somebody replaced it between two reads, or the person agreed anew
 			return g.Obtain(ctx, a)
 		case !errors.Is(err, broker.ErrProviderUnavailable), n == refusedTurns, g.parts.Pause(ctx, refusedPause) != nil:
 			return broker.Credential{}, err

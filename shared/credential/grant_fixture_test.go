@@ -163,27 +163,6 @@ func (e *told) RevocationFailed(context.Context, broker.GrantKey, string) {
 	e.notRevoked++
 }
 
-// acme is the provider of the fixture's grants.
-type acme struct {
-	mu    sync.Mutex
-	state broker.State
-	err   error
-	reads int
-
-	unnamed bool // the upstream's metadata name it
-}
-
-func (a *acme) Provider(context.Context, string, string) (broker.Provider, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.reads++
-	p := broker.Provider{Environment: "prod", Name: "acme", Version: 2, State: a.state, Issuer: "https://idp.example.com"}
-	if a.unnamed {
-		p.Issuer = ""
-	}
-	return p, a.err
-}
-
 // granted is one person's grant at one upstream, and all around it.
 type granted struct {
 	db       *memory.DB

@@ -1,6 +1,8 @@
 package credential
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -8,6 +10,29 @@ import (
 )
 
 const another = "https://login.evil.example"
+
+// acme is the provider of the fixture's grants.
+type acme struct {
+	mu    sync.Mutex
+	state broker.State
+	err   error
+	reads int
+
+	unnamed bool   // the upstream's metadata name it
+	token   string // its token endpoint, if it is configured
+}
+
+func (a *acme) Provider(context.Context, string, string) (broker.Provider, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reads++
+	p := broker.Provider{Environment: "prod", Name: "acme", Version: 2, State: a.state, Issuer: "https://idp.example.com"}
+	if a.unnamed {
+		p.Issuer = ""
+	}
+	p.Endpoints.Token = a.token
+	return p, a.err
+}
 
 // An upstream that was taken over names its own authorization server: it gets to
 // see no token of the one that the person agreed at.
@@ -46,4 +71,38 @@ func TestARefreshTokenGoesToNobodyElse(t *testing.T) {
 			}
 		})
 	}
+}
+
+// agreedAnew has the person agree anew, for another agent, after the first look
+// at their grant.
+type agreedAnew struct {
+	broker.Grants
+	reads int
+	begin func()
+}
+
+func (a *agreedAnew) Grant(ctx context.Context, k broker.GrantKey) (broker.GrantView, error) {
+	if a.reads++; a.reads == 2 {
+		a.begin()
+	}
+	return a.Grants.Grant(ctx, k)
+}
+
+// An agent whose token was refused gets no token of a consent that was given to
+// another agent meanwhile.
+func TestAConsentForAnotherAgentMeanwhileIsNotThisOnes(t *testing.T) {
+	f := newGranted(t, time.Hour)
+	f.ask.Principal.Agent = "idp:robot"
+	if err := f.db.AddConsent(t.Context(), grantKey(), broker.Consent{Agent: "idp:robot", Generation: 1, At: f.now}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := f.obtain(t)
+	wantToken(t, c, err, 0)
+	f.parts.Grants = &agreedAnew{Grants: f.db, begin: func() {
+		set := f.provider.set(0)
+		set.Expires = f.now.Add(30 * time.Minute)
+		f.begin(t, set)
+	}}
+	c, err = NewGrants(f.parts).Refused(t.Context(), f.ask, c.Access)
+	wantWhy(t, c, err, broker.ConsentAgent)
 }

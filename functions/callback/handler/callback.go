@@ -42,7 +42,7 @@ func (h *Handler) authorized(w http.ResponseWriter, v *visit) error {
 	if err != nil {
 		return err
 	}
-	if f.Ticket.Provider != v.PathValue("provider") || f.Person != p {
+	if f.Ticket.Provider != v.PathValue("provider") || !f.Person.Is(p) {
 		return errOther
 	}
 	q, err := h.reads.Question(v.Context(), h.environment, f.Ticket, h.now())
@@ -88,7 +88,9 @@ func (r *returning) redeem(ctx context.Context, party oauth.Party, code oauth.Co
 	if err == nil || token.Access.IsZero() {
 		return err
 	}
-	if party.RevokeAll(context.WithoutCancel(ctx), token.Access, token.Refresh) != nil {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBack)
+	defer cancel()
+	if party.RevokeAll(ctx, token.Access, token.Refresh) != nil {
 		r.log.Warn("tokens not taken back", "receipt", r.receipt, "provider", r.flow.Ticket.Provider)
 	}
 	return err

@@ -134,11 +134,15 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request, c admin.Caller) er
 		if len(found) == 0 {
 			return broker.ErrNotFound
 		}
-		for _, k := range found {
+		var ended []broker.Grant
+		for _, k := range found { // all of them, before a slow provider is asked about the first
 			was, err := h.ended(ctx, k)
 			if err != nil {
 				return err
 			}
+			ended = append(ended, was)
+		}
+		for _, was := range ended {
 			answer.Provider = worse(answer.Provider, h.revoke(ctx, was))
 		}
 		return nil

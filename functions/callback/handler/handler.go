@@ -85,11 +85,22 @@ func (h *Handler) build() {
 	h.mux = mux
 }
 
+// requestTime is how long a request may take, whatever providers and issuers
+// do: the function has 29 seconds, and what was begun has to be stored, taken
+// back or recorded within them.
+const (
+	requestTime = 18 * time.Second
+	takeBack    = 4 * time.Second // after that, to end tokens that are not stored
+)
+
 // ServeHTTP sends each request to its page. What a mux would redirect (a path
 // that is not clean) is no page.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	ctx, cancel := context.WithTimeout(r.Context(), requestTime)
+	defer cancel()
+	r = r.WithContext(ctx)
 	path := r.URL.EscapedPath()
 	if !h.knowsHost(r) || strings.Contains(path, "//") || strings.Contains(path, "/.") && path != metadataPath || strings.Contains(path, "%") {
 		h.page(func(http.ResponseWriter, *visit) error { return errNoPage })(w, r)

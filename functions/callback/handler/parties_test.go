@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -186,5 +187,51 @@ func TestRefusalsOfOnePersonAreRecordedWithinABudget(t *testing.T) {
 	}
 	if n := strings.Count(f.recorded.String(), `"reason":"not_permitted"`); n < 2 || n > 25 {
 		t.Errorf("%d records", n)
+	}
+}
+
+// spied keeps what is stored of logins and authorizations.
+type spied struct {
+	broker.Handles
+	bodies *strings.Builder
+}
+
+func (s spied) AddHandle(ctx context.Context, h broker.Handle) error {
+	s.bodies.Write(h.Body)
+	return s.Handles.AddHandle(ctx, h)
+}
+
+// Who reads the tables learns of nobody's name or address that they were here.
+func TestRowsOfSessionsNameNobody(t *testing.T) {
+	f := newFixture(t)
+	var bodies strings.Builder
+	f.under.Handles = spied{f.tables, &bodies}
+	b := f.browser()
+	link := f.link("acme", "alice")
+	question := b.logIn(link, "alice").want(200, "")
+	b.get(f.acme.agree(b.post(link, question.yes()).onward(), "me-at-acme")).want(200, "")
+	if !strings.Contains(question.Body.String(), "made-up@corp.example") || !strings.Contains(bodies.String(), f.principal("alice")) || strings.Contains(bodies.String(), "made-up") || strings.Contains(bodies.String(), "alice") {
+		t.Errorf("stored are %s", bodies.String())
+	}
+}
+
+// hurried fails the test if it is asked without a bound.
+type hurried struct {
+	broker.Grants
+	t *testing.T
+}
+
+func (g hurried) GrantsOf(ctx context.Context, environment, principal, after string, limit int) ([]broker.Grant, string, error) {
+	if end, bounded := ctx.Deadline(); !bounded || time.Until(end) > requestTime {
+		g.t.Error("the request has more time than the function")
+	}
+	return g.Grants.GrantsOf(ctx, environment, principal, after, limit)
+}
+
+func TestEveryRequestEndsBeforeTheFunctionDoes(t *testing.T) {
+	f := newFixture(t)
+	f.grants = hurried{f.tables, t}
+	if w := f.asks("GET", "/connections", f.token("alice", ownAudience)); w.Code != 200 {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

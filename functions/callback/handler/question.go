@@ -264,7 +264,7 @@ func (h *Handler) begin(ctx context.Context, g broker.Grant, t connect.Ticket) e
 // begun reports whether a grant is stored. In doubt it is not: what a person is
 // told did not work must not live on.
 func (h *Handler) begun(ctx context.Context, g broker.Grant) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), broker.SettleTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBack)
 	defer cancel()
 	view, err := h.grants.Grant(ctx, g.GrantKey)
 	return err == nil && view.Grant.State == broker.Active && view.Grant.Generation == g.Generation+1 && bytes.Equal(view.Grant.Sealed, g.Sealed)
