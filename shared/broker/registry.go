@@ -39,6 +39,14 @@ type Registry struct {
 
 // PutServer checks and stores a server. s.Version is the version it replaces.
 func (r *Registry) PutServer(ctx context.Context, s Server) error {
+	if err := r.ValidServer(s); err != nil {
+		return err
+	}
+	return r.Writer.PutServer(ctx, s)
+}
+
+// ValidServer fails where PutServer would refuse a server.
+func (r *Registry) ValidServer(s Server) error {
 	if _, err := ParseRoute(s.Environment, s.Name); err != nil {
 		return err
 	}
@@ -54,10 +62,7 @@ func (r *Registry) PutServer(ctx context.Context, s Server) error {
 	if err := r.CheckServer(s); err != nil {
 		return err
 	}
-	if err := opensOnlyPrivate("server", s.Networks); err != nil {
-		return err
-	}
-	return r.Writer.PutServer(ctx, s)
+	return opensOnlyPrivate("server", s.Networks)
 }
 
 // openable are the private ranges a server may open: RFC 1918, RFC 6598 and
@@ -76,6 +81,14 @@ func Opens(n netip.Prefix) bool {
 
 // PutStore checks and registers a store.
 func (r *Registry) PutStore(ctx context.Context, s Store) error {
+	if err := r.ValidStore(s); err != nil {
+		return err
+	}
+	return r.Writer.PutStore(ctx, s)
+}
+
+// ValidStore fails where PutStore would refuse a store.
+func (r *Registry) ValidStore(s Store) error {
 	if err := CheckName("store", s.Name); err != nil {
 		return err
 	}
@@ -90,48 +103,69 @@ func (r *Registry) PutStore(ctx context.Context, s Store) error {
 	}
 	switch {
 	case r.CheckStore != nil:
-		if err := r.CheckStore(s); err != nil {
-			return err
-		}
+		return r.CheckStore(s)
 	case s.Address != "":
 		return fmt.Errorf("%w store: its address cannot be checked here", ErrInvalid)
 	}
-	return r.Writer.PutStore(ctx, s)
+	return nil
 }
 
 // Bind checks a card, resolves its references, and stores it with the origin
-// that the server has now: making or changing a card is the approval. b.Version
-// is the version it replaces.
+// that the server has now: making or changing a card is the approval. Where
+// b.Origin is said, the approval is for that one, and a server that has another
+// by now is a conflict. b.Version is the version it replaces.
 func (r *Registry) Bind(ctx context.Context, b Binding) error {
-	route, err := ParseRoute(b.Environment, b.Server)
+	s, err := r.binds(ctx, &b)
 	if err != nil {
-		return err
-	}
-	if err := checkCard(&b); err != nil {
-		return err
-	}
-	s, err := r.Reader.Snapshot(ctx, Lookup{Route: route})
-	if err != nil {
-		return fmt.Errorf("read the server of the binding: %w", err)
-	}
-	if s.Server == nil || s.Server.State == Deleted {
-		return fmt.Errorf("server %s: %w", route, ErrNotFound)
-	}
-	if b.Origin, err = OriginDigest(s.Server.URL); err != nil {
-		return err
-	}
-	if err := usable(&b, s.Server.Attach, s.Stores); err != nil {
 		return err
 	}
 	if b.Source == Static {
-		err = r.resolve(ctx, &b, &s)
-	} else {
-		err = r.provided(ctx, &b)
-	}
-	if err != nil {
-		return err
+		if err := r.resolve(ctx, &b, &s); err != nil {
+			return err
+		}
 	}
 	return r.Writer.PutBinding(ctx, b)
+}
+
+// ValidBinding fails where Bind would refuse a card, but for what its references
+// lead to: no secret is read.
+func (r *Registry) ValidBinding(ctx context.Context, b Binding) error {
+	_, err := r.binds(ctx, &b)
+	return err
+}
+
+// binds checks a card against its server, gives it the server's origin, and
+// returns what it was checked against.
+func (r *Registry) binds(ctx context.Context, b *Binding) (Snapshot, error) {
+	route, err := ParseRoute(b.Environment, b.Server)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if err := checkCard(b); err != nil {
+		return Snapshot{}, err
+	}
+	s, err := r.Reader.Snapshot(ctx, Lookup{Route: route})
+	if err != nil {
+		return s, fmt.Errorf("read the server of the binding: %w", err)
+	}
+	if s.Server == nil || s.Server.State == Deleted {
+		return s, fmt.Errorf("server %s: %w", route, ErrNotFound)
+	}
+	origin, err := OriginDigest(s.Server.URL)
+	if err != nil {
+		return s, err
+	}
+	if b.Origin != "" && b.Origin != origin {
+		return s, fmt.Errorf("server %s has another origin: %w", route, ErrConflict)
+	}
+	b.Origin = origin
+	if err := usable(b, s.Server.Attach, s.Stores); err != nil {
+		return s, err
+	}
+	if b.Source == Static {
+		return s, nil
+	}
+	return s, r.provided(ctx, b)
 }
 
 // resolve sees that the references of a card exist and fit their places.

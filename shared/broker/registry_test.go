@@ -32,7 +32,11 @@ func TestBindingIsBoundToTheOriginItWasMadeFor(t *testing.T) {
 	w := newWorld()
 	r, store := registry(w)
 	b := card(t, "a", group("dev"))
-	b.Origin = "whatever the caller says"
+	b.Origin = "another"
+	if err := r.Bind(context.Background(), b); !errors.Is(err, broker.ErrConflict) || store.binding != nil {
+		t.Errorf("a card for another origin than the server's: %v", err)
+	}
+	b.Origin = ""
 	if err := r.Bind(context.Background(), b); err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,17 @@ import (
 	"bindery/shared/policy"
 )
 
-const maxBody = 1 << 20
+// largestBody is how large the body of a request to an address, or to the
+// addresses of an operation, may be: a row is never larger than the least of it.
+func largestBody(path string) int64 {
+	switch {
+	case path == base+"/apply", path == base+"/import", path == base+"/explain":
+		return 1 << 20
+	case path == base+"/policy-sets", strings.HasPrefix(path, base+"/values/"):
+		return 640 << 10
+	}
+	return 64 << 10
+}
 
 // apiConfig is huma's without pages, links and guesses: JSON only, unknown
 // fields and query parameters refused.
@@ -121,7 +131,7 @@ type one[T any] struct {
 }
 
 func operation(id, method, path, summary string, errors ...int) huma.Operation {
-	return huma.Operation{OperationID: id, Method: method, Path: base + path, Summary: summary, MaxBodyBytes: maxBody,
+	return huma.Operation{OperationID: id, Method: method, Path: base + path, Summary: summary, MaxBodyBytes: largestBody(base + path),
 		Errors: append([]int{400, 401, 403, 422, 503}, errors...), Tags: []string{strings.Split(strings.TrimPrefix(path, "/"), "/")[0]}}
 }
 

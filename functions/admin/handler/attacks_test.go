@@ -15,7 +15,7 @@ func TestHostileBodies(t *testing.T) {
 	put := func(body string) answer {
 		return f.call(t, "admin", "PUT", "/servers/notes", body, "If-Match", `"v1"`)
 	}
-	put(strings.Repeat("[", 1<<19)).want(t, 400, "malformed")
+	put(strings.Repeat("[", 1<<15)).want(t, 400, "malformed")
 	put(strings.Replace(serverBody, "https://notes", "https://%zz"+canary+"@notes", 1)).want(t, 422, "literal_secret")
 	put(strings.Replace(serverBody, "/mcp", "/mcp?api_key="+canary, 1)).want(t, 422, "literal_secret")
 	f.call(t, "admin", "PUT", "/servers/notes?"+canary+".x=1", serverBody, "If-Match", `"v1"`).want(t, 422, "literal_secret")
@@ -135,10 +135,10 @@ func TestNoAddressIsMadeAnother(t *testing.T) {
 func TestWrongPlacesDoNotMultiply(t *testing.T) {
 	f := newFixture(t)
 	f.seed(t)
-	long, many := strings.Repeat("a", 100_000), strings.Repeat("0,", 5_000)
+	long, many := strings.Repeat("a", maxKey), strings.Repeat("0,", maxList-1)
 	for name, body := range map[string]string{
 		"wrong everywhere":                `{"attach":[` + many + `0]}`,
-		"secrets below a long name":       `{"` + long + `":[` + strings.Repeat(`"`+githubCanary+`",`, 1_000) + `0]}`,
+		"secrets below a long name":       `{"` + long + `":[` + strings.Repeat(`"`+githubCanary+`",`, maxList-1) + `0]}`,
 		"a secret where one belongs, but": `{"x":{"value":"` + githubCanary + `"},"server":"notes","value":"` + canary + `"}`,
 	} {
 		path := map[bool]string{true: "/values/a", false: "/servers/notes"}[strings.Contains(body, `"server"`)]

@@ -182,6 +182,9 @@ func (h *Handler) putBinding(ctx context.Context, in *putBindingInput) (*one[Bin
 		return nil, fault(err)
 	}
 	server, missing := h.liveServer(ctx, in.Server)
+	if missing == nil {
+		next.Origin, missing = broker.OriginDigest(server.URL) // what is permitted is permitted for this one
+	}
 	current, err := h.reader.Binding(ctx, h.route(in.Server), in.Binding)
 	if err != nil && !isMissing(err) {
 		return nil, fault(err)
@@ -201,44 +204,21 @@ func (h *Handler) putBinding(ctx context.Context, in *putBindingInput) (*one[Bin
 		if missing == nil {
 			notices, missing = h.noticesOf(ctx, next)
 		}
+		if missing == nil && in.DryRun {
+			missing = h.registry.ValidBinding(ctx, next)
+		}
 	}
 	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
 		Before: viewOf(current.Version > 0, viewBinding(current, server)), After: viewBinding(next, server), Dry: in.DryRun, Fault: missing,
-		Apply: func(ctx context.Context) error { return h.bindAt(ctx, next, server) },
+		Apply: func(ctx context.Context) error { return h.registry.Bind(ctx, next) },
 	})
 	if err != nil {
 		return nil, fault(err)
 	}
 	next.Version++
-	next.Origin, _ = broker.OriginDigest(server.URL)
 	view := viewBinding(next, server)
 	view.Overlaps, view.Notices = overlaps, notices
 	return &one[BindingView]{tag(next.Version), view}, nil
-}
-
-// bindAt stores a card for the origin that the server had when it was asked who
-// may: one that moves meanwhile is a conflict.
-func (h *Handler) bindAt(ctx context.Context, b broker.Binding, server broker.Server) error {
-	origin, err := broker.OriginDigest(server.URL)
-	if err != nil {
-		return err
-	}
-	registry := *h.registry
-	registry.Writer = cardsOf{registry.Writer, origin}
-	return registry.Bind(ctx, b)
-}
-
-// cardsOf stores cards of one origin only.
-type cardsOf struct {
-	broker.CatalogueWriter
-	origin string
-}
-
-func (w cardsOf) PutBinding(ctx context.Context, b broker.Binding) error {
-	if b.Origin != w.origin {
-		return broker.ErrConflict
-	}
-	return w.CatalogueWriter.PutBinding(ctx, b)
 }
 
 // overlaps compares a card with all others of its server.

@@ -127,7 +127,7 @@ func (c *contract) provoke(t *testing.T) {
 	c.good(t, "root", "POST", "/policy-sets", setBody(noDeletion, brokenTests))
 	put(testsFailed, "root", "/environment", `{"state":"active","policies":"`+broken+`","shadow":""}`, match...)
 	put(unresolved, "root", card, strings.Replace(bindingBody, "prod/notes#token", "prod/none#token", 1), match...)
-	large := strings.Replace(serverBody, `"state"`, `"description":"`+strings.Repeat("a", maxBody)+`","state"`, 1)
+	large := strings.Replace(serverBody, `"state"`, `"description":"`+strings.Repeat("a", int(largestBody(base+server)))+`","state"`, 1)
 	put(tooLarge, "root", server, large, match...)
 	put(tooLarge, "root", server, large, append(match, "Idempotency-Key", "large")...)
 	c.bad(t, tooLarge, "root", "DELETE", server, large, append(match, "Idempotency-Key", "large")...)

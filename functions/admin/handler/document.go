@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"fmt"
 	"iter"
 	"net/http"
 	"reflect"
@@ -23,6 +24,9 @@ func (h *Handler) describe() {
 	delete(schemas.Map(), "ErrorDetail")
 	for o := range operations(document) {
 		describeAnswers(o, problem)
+		if o.RequestBody != nil {
+			o.RequestBody.Description = fmt.Sprintf("At most %d KiB, %d values, %d in a list; a name at most %d bytes", o.MaxBodyBytes>>10, maxValues, maxList, maxKey)
+		}
 	}
 }
 

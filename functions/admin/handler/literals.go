@@ -2,6 +2,7 @@ package handler
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -52,13 +53,21 @@ func (h *Handler) admitText(w http.ResponseWriter, r *http.Request, c admin.Call
 		h.answer(w, r, s.found, h.mux.ServeHTTP)
 		return
 	}
-	body, err := egress.ReadBounded(r.Body, maxBody, r.ContentLength)
+	body, err := egress.ReadBounded(r.Body, largestBody(r.URL.Path), r.ContentLength)
 	if err != nil {
 		writeProblem(w, problem(tooLarge, ""))
 		return
 	}
 	var request any
-	readable := len(body) == 0 || unmarshal(body, &request) == nil
+	readable := len(body) == 0
+	if !readable {
+		err = unmarshal(body, &request)
+		readable = err == nil
+	}
+	if errors.Is(err, errTooMuch) {
+		writeProblem(w, problem(tooLarge, errTooMuch.Error()))
+		return
+	}
 	r.Body = http.NoBody
 	if len(body) > 0 {
 		r.Body = readCloser{bytes.NewReader(body)}

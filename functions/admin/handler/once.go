@@ -25,7 +25,7 @@ func (h *Handler) once(w http.ResponseWriter, r *http.Request, c admin.Caller) {
 		h.mux.ServeHTTP(w, r)
 		return
 	}
-	body, err := egress.ReadBounded(r.Body, maxBody, r.ContentLength)
+	body, err := egress.ReadBounded(r.Body, largestBody(r.URL.Path), r.ContentLength)
 	if err != nil {
 		writeProblem(w, problem(tooLarge, ""))
 		return

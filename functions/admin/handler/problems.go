@@ -39,7 +39,7 @@ var (
 	literalSecret = Kind{"literal_secret", 422, "what looks like a secret stands where none belongs", false}
 	keyReused     = Kind{"idempotency_key_reused", 422, "this idempotency key was used for another request", false}
 	underWay      = Kind{"attempt_under_way", 409, "a request with this idempotency key is under way", true}
-	tooLarge      = Kind{"too_large", 413, "the request body is larger than 1 MiB", false}
+	tooLarge      = Kind{"too_large", 413, "the request body is larger than this operation takes", false}
 	unrecorded    = Kind{"audit_unavailable", 503, "the change could not be recorded, so it was not made", true}
 	unresolved    = Kind{"reference_unresolved", 422, "a reference does not lead to a usable secret", false}
 	testsFailed   = Kind{"policy_tests_failed", 422, "tests of the policy set do not pass", false}

@@ -119,9 +119,12 @@ func (h *Handler) putServer(ctx context.Context, in *putServerInput) (*one[Serve
 		return nil, fault(err)
 	}
 	op := admin.Operation{ID: "put-server", Needs: serverNeeds(current, next)}
+	wrong := stale(ctx, next.Version, current.Version, current.State)
+	if wrong == nil && in.DryRun {
+		wrong = h.registry.ValidServer(next)
+	}
 	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
-		Before: viewOf(current.Version > 0, viewServer(current)), After: viewServer(next), Dry: in.DryRun,
-		Fault: stale(ctx, next.Version, current.Version, current.State),
+		Before: viewOf(current.Version > 0, viewServer(current)), After: viewServer(next), Dry: in.DryRun, Fault: wrong,
 		Apply: func(ctx context.Context) error { return h.registry.PutServer(ctx, next) },
 	})
 	if err != nil {

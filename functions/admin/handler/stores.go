@@ -113,9 +113,12 @@ func (h *Handler) putStore(ctx context.Context, in *putStoreInput) (*one[StoreVi
 		return nil, fault(err)
 	}
 	op := admin.Operation{ID: "put-store", Needs: storeNeeds(current, next)}
+	wrong := stale(ctx, version, current.Version, current.State)
+	if wrong == nil && in.DryRun {
+		wrong = h.registry.ValidStore(next)
+	}
 	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
-		Before: viewOf(current.Version > 0, viewStore(current)), After: viewStore(next), Dry: in.DryRun,
-		Fault: stale(ctx, version, current.Version, current.State),
+		Before: viewOf(current.Version > 0, viewStore(current)), After: viewStore(next), Dry: in.DryRun, Fault: wrong,
 		Apply: func(ctx context.Context) error { return h.registry.PutStore(ctx, next) },
 	})
 	if err != nil {

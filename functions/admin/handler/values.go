@@ -79,6 +79,7 @@ func (h *Handler) putValue(ctx context.Context, in *putValueInput) (*one[ValueVi
 		wrong = told{wrong, "body.server: there is no server of this name"}
 	}
 	wrong = cmp.Or(in.check(), wrong, maskable(in.Body.Value))
+	needs = append(needs, need(policy.Read, serverObject(in.Body.Server, server.Owner))) // or the answer would tell which servers there are
 	if wrong == nil && h.permits(ctx, needs) {
 		wrong = h.readElsewhere(ctx, reference, in.Body.Server, origin)
 	}
