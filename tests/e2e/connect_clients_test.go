@@ -120,3 +120,26 @@ func TestTypeScriptClientsTakeTheirPersonThroughTheBrowser(t *testing.T) {
 		}
 	}
 }
+
+// TestTheInspectorShowsTheLinkAndThenTheResult: a client that knows nothing of
+// consent still tells its person where to give it. (Where it is told to speak the
+// current revision alone, it keeps to itself what the server says.)
+func TestTheInspectorShowsTheLinkAndThenTheResult(t *testing.T) {
+	t.Parallel()
+	o := live(t)
+	endpoint := o.url + "/mcp/" + o.env + "/files"
+	call := []string{"--method", "tools/call", "--tool-name", "whoami"}
+	before := inspect(t, legacy, endpoint, token(t, alice), call...)
+	link := links.FindString(before.Out + before.Err)
+	if link == "" || before.Code == fine {
+		t.Fatalf("ended with %d and %.300s", before.Code, before.Out+before.Err)
+	}
+	o.surfer(t, alice).consent(link).shows(t, http.StatusOK, "files is connected")
+	o.hold(alice)
+	for _, version := range []string{legacy, modern} {
+		after := inspect(t, version, endpoint, token(t, alice), call...)
+		if after.Code != fine || !strings.Contains(after.Out, "you are alice-at-acme") {
+			t.Errorf("%s: ended with %d and %.300s", version, after.Code, after.Out)
+		}
+	}
+}

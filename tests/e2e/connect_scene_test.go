@@ -274,6 +274,9 @@ func (o *society) secretive() {
 		return
 	}
 	for _, s := range o.surfers {
+		if len(s.hidden) == 0 && len(s.jars) > 0 {
+			o.t.Errorf("nothing of %s's browser is looked for", s.who)
+		}
 		for _, text := range s.hidden {
 			if strings.Contains(o.log.String(), text) || strings.Contains(string(dump), text) {
 				o.t.Errorf("something of %s's browser (%d bytes) is in a log or a table", s.who, len(text))
