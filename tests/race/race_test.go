@@ -144,7 +144,7 @@ func BenchmarkRefreshRace(b *testing.B) {
 		w.round(&t, all)
 		progress("round %d", t.rounds)
 	}
-	for range t.rounds {
+	for range max(t.rounds, len(steps())) {
 		w.roundWithAKill(&t, all)
 	}
 	fmt.Println(t)
