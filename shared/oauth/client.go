@@ -41,6 +41,7 @@ type Key struct {
 	ID        string // kid; may be empty
 	Algorithm string // ES256, RS256 or PS256
 	Signer    Signer
+	Public    json.RawMessage // its public half (RFC 7517), for what Bindery says of itself
 }
 
 // Client is how Bindery is known to one provider: registered beforehand, by the

@@ -85,13 +85,8 @@ func quirksOf(q broker.Quirks) Quirks {
 func (k *Known) client(ctx context.Context, p Party, row broker.Provider, stores []broker.Store, register bool) (Client, error) {
 	c := Client{ID: row.ClientID, Auth: AuthMethod(row.ClientAuth)}
 	var err error
-	if c.Auth == PrivateKeyJWT {
-		if k.Sign == nil {
-			return Client{}, fault("find the client", ErrInvalid, "no key can sign here")
-		}
-		if c.Key, err = k.Sign(ctx, row.SigningKey); err != nil {
-			return Client{}, err
-		}
+	if c.Key, err = k.key(ctx, row); err != nil {
+		return Client{}, err
 	}
 	switch row.Registration {
 	case broker.MetadataDocument:
@@ -107,12 +102,37 @@ func (k *Known) client(ctx context.Context, p Party, row broker.Provider, stores
 	return c, err
 }
 
-// Metadata is what Bindery says of itself to a provider.
-func (k *Known) Metadata(provider string, auth AuthMethod) Metadata {
-	return Metadata{
+// key is what signs as the client of a row that authenticates by private_key_jwt.
+func (k *Known) key(ctx context.Context, row broker.Provider) (Key, error) {
+	if AuthMethod(row.ClientAuth) != PrivateKeyJWT {
+		return Key{}, nil
+	}
+	if k.Sign == nil {
+		return Key{}, fault("find the client", ErrInvalid, "no key can sign here")
+	}
+	return k.Sign(ctx, row.SigningKey)
+}
+
+// Describe makes the metadata document of a provider's row. A client with a key
+// publishes its public half there.
+func (k *Known) Describe(ctx context.Context, row broker.Provider) (Document, error) {
+	key, err := k.key(ctx, row)
+	if err != nil {
+		return Document{}, err
+	}
+	return NewDocument(k.Document(row.Name), k.metadata(row.Name, AuthMethod(row.ClientAuth), key))
+}
+
+// metadata is what Bindery says of itself to a provider.
+func (k *Known) metadata(provider string, auth AuthMethod, key Key) Metadata {
+	m := Metadata{
 		Name: "Bindery", RedirectURIs: []string{k.Redirect(provider)}, Auth: auth, ApplicationType: "web",
 		GrantTypes: []string{"authorization_code", "refresh_token"}, ResponseTypes: []string{"code"},
 	}
+	if len(key.Public) > 0 {
+		m.JWKS = slices.Concat([]byte(`{"keys":[`), key.Public, []byte(`]}`))
+	}
+	return m
 }
 
 // early is how long before a client's secret expires it is registered anew.
@@ -148,7 +168,7 @@ func (k *Known) dynamic(ctx context.Context, p Party, row broker.Provider, c Cli
 // register registers a client and gives the one that all processes use: another
 // may have been faster, and then this one is deleted again.
 func (k *Known) register(ctx context.Context, p Party, row broker.Provider, c Client) (broker.Registered, error) {
-	made, err := p.Register(ctx, p.Provider, k.Metadata(row.Name, c.Auth), c.Key)
+	made, err := p.Register(ctx, p.Provider, k.metadata(row.Name, c.Auth, c.Key), c.Key)
 	if err != nil {
 		return broker.Registered{}, err
 	}

@@ -37,7 +37,7 @@ func (s *signers) key(ctx context.Context, arn string) (oauth.Key, error) {
 	if err != nil {
 		return oauth.Key{}, err
 	}
-	key := oauth.Key{ID: opened.ID, Algorithm: opened.Algorithm, Signer: opened}
+	key := oauth.Key{ID: opened.ID, Algorithm: opened.Algorithm, Signer: opened, Public: opened.JWK}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.known) == maxSigners {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -135,15 +136,26 @@ func (r *returning) sameSubject(ctx context.Context, party oauth.Party, token oa
 }
 
 // client is the metadata document by which a provider knows Bindery as a client:
-// the document's own address is the client's identifier.
+// the document's own address is the client's identifier. It tells nobody which
+// providers there are: only the row of one that has such a client with a key says
+// more than the name that was asked for.
 func (h *Handler) client(w http.ResponseWriter, v *visit) error {
 	name, ok := strings.CutSuffix(v.PathValue("document"), ".json")
 	if !ok || broker.CheckName("provider", name) != nil {
 		return errNoPage
 	}
-	document, err := oauth.NewDocument(h.known.Document(name), h.known.Metadata(name, oauth.NoAuth))
-	if err != nil {
+	row, err := h.reads.Providers.Provider(v.Context(), h.environment, name)
+	if err != nil && !errors.Is(err, broker.ErrNotFound) {
+		return fmt.Errorf("read the provider: %w", err)
+	}
+	if err != nil || row.State != broker.Active || row.Registration != broker.MetadataDocument {
+		row = broker.Provider{Name: name, ClientAuth: broker.ClientNone}
+	}
+	document, err := h.known.Describe(v.Context(), row)
+	if errors.Is(err, oauth.ErrInvalid) { // Bindery's own address is none for a client
 		return errNoPage
+	} else if err != nil {
+		return err
 	}
 	body, err := json.Marshal(document)
 	if err != nil {

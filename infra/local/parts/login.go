@@ -3,6 +3,7 @@ package parts
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -79,6 +80,23 @@ func (o *OIDC) Consent(ctx context.Context, user, address, redirect string) (url
 		return nil, fmt.Errorf("%w: the provider redirected to an address that does not parse", ErrToken)
 	}
 	return u.Query(), nil
+}
+
+// Asked tells how many token requests of a grant type the provider got, also of
+// those that it refused.
+func (o *OIDC) Asked(ctx context.Context, grantType string) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, o.URL+"/asked", nil)
+	if err != nil {
+		return 0, err
+	}
+	response, err := (&http.Client{Timeout: requestTime}).Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	counted := map[string]int{}
+	err = json.NewDecoder(response.Body).Decode(&counted)
+	return counted[grantType], err
 }
 
 // ClientToken returns an access token of the confidential client itself for the

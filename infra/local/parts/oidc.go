@@ -43,13 +43,15 @@ type OIDCUser struct {
 	Groups        []string `json:"groups"`
 }
 
-// OIDCClient is software known to the provider. With a Secret it is a
-// confidential client that gets tokens for itself (client credentials); without
-// one it is a public client that logs people in (authorization code with PKCE,
-// rotating refresh tokens).
+// OIDCClient is software known to the provider. With a Secret or a Key it is a
+// confidential client that gets tokens for itself (client credentials) and for
+// person and agent (token exchange); with neither it is a public client that logs
+// people in (authorization code with PKCE, rotating refresh tokens).
 type OIDCClient struct {
 	ID     string
 	Secret secret.Value
+	Key    json.RawMessage // its public half, as a JWK: private_key_jwt
+	Post   bool            // the secret is in the body (client_secret_post) and not in the header
 	// RedirectURI is where a public client gets its code; empty means one that
 	// UserToken reads and nobody serves.
 	RedirectURI string
@@ -109,25 +111,9 @@ func (h home) oidcProvider(ctx context.Context, p Progress, config OIDCConfig) (
 // document is the program's input: the configuration in the provider's own
 // words. Client secrets leave this process here, and only through the pipe.
 func (c OIDCConfig) document(port string) (string, error) {
-	type client struct {
-		ID        string   `json:"client_id"`
-		Secret    string   `json:"client_secret,omitempty"`
-		Auth      string   `json:"token_endpoint_auth_method"`
-		Type      string   `json:"application_type"`
-		Grants    []string `json:"grant_types"`
-		Responses []string `json:"response_types"`
-		Redirects []string `json:"redirect_uris"`
-	}
-	clients := []client{}
+	clients := []oidcClient{}
 	for _, known := range c.Clients {
-		if known.Secret.IsZero() {
-			clients = append(clients, client{ID: known.ID, Auth: "none", Type: "native",
-				Grants: []string{"authorization_code", "refresh_token"}, Responses: []string{"code"},
-				Redirects: []string{known.redirect()}})
-			continue
-		}
-		clients = append(clients, client{ID: known.ID, Secret: known.Secret.Reveal(), Auth: "client_secret_basic", Type: "web",
-			Grants: []string{"client_credentials"}, Responses: []string{}, Redirects: []string{}})
+		clients = append(clients, known.document())
 	}
 	if c.AccessTokenTTL < time.Second || c.AccessTokenTTL%time.Second != 0 {
 		return "", fmt.Errorf("the life of access tokens is %s: it must be whole seconds", c.AccessTokenTTL)
@@ -142,6 +128,41 @@ func (c OIDCConfig) document(port string) (string, error) {
 		"registration": c.Registration,
 	})
 	return string(document), err
+}
+
+// oidcClient is a client in the provider's own words.
+type oidcClient struct {
+	ID        string     `json:"client_id"`
+	Secret    string     `json:"client_secret,omitempty"`
+	Keys      *publicSet `json:"jwks,omitempty"`
+	Auth      string     `json:"token_endpoint_auth_method"`
+	Type      string     `json:"application_type"`
+	Grants    []string   `json:"grant_types"`
+	Responses []string   `json:"response_types"`
+	Redirects []string   `json:"redirect_uris"`
+}
+
+type publicSet struct {
+	Keys []json.RawMessage `json:"keys"`
+}
+
+func (c OIDCClient) document() oidcClient {
+	d := oidcClient{ID: c.ID, Auth: "none", Type: "native", Grants: []string{"authorization_code", "refresh_token"},
+		Responses: []string{"code"}, Redirects: []string{c.redirect()}}
+	if c.Secret.IsZero() && c.Key == nil {
+		return d
+	}
+	d.Type, d.Responses, d.Redirects = "web", []string{}, []string{}
+	d.Grants = []string{"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"}
+	switch {
+	case c.Key != nil:
+		d.Auth, d.Keys = "private_key_jwt", &publicSet{[]json.RawMessage{c.Key}}
+	case c.Post:
+		d.Auth, d.Secret = "client_secret_post", c.Secret.Reveal()
+	default:
+		d.Auth, d.Secret = "client_secret_basic", c.Secret.Reveal()
+	}
+	return d
 }
 
 // orEmpty makes a nil list an empty one, which JSON tells apart.
