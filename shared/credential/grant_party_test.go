@@ -18,8 +18,7 @@ type acme struct {
 	err   error
 	reads int
 
-	unnamed bool   // the upstream's metadata name it
-	token   string // its token endpoint, if it is configured
+	unnamed bool // the upstream's metadata name it
 }
 
 func (a *acme) Provider(context.Context, string, string) (broker.Provider, error) {
@@ -30,7 +29,6 @@ func (a *acme) Provider(context.Context, string, string) (broker.Provider, error
 	if a.unnamed {
 		p.Issuer = ""
 	}
-	p.Endpoints.Token = a.token
 	return p, a.err
 }
 
