@@ -134,6 +134,9 @@ func TestPolicyLimitsAreTheOnesInForce(t *testing.T) {
 		{"dots in a row, as in context.arguments.a.b", fmt.Sprint(policy.MaxPath)},
 		{"tests of a set", fmt.Sprintf("%d, in %d KiB", policy.MaxTests, policy.MaxTestsText>>10)},
 		{"arguments that are judged", fmt.Sprintf("%d MiB, %d values, nested %d deep", policy.MaxArguments>>20, policy.MaxValues, policy.MaxDepth)},
+		{"patterns (like) of a set", fmt.Sprintf("the longest pieces behind a *, of all patterns together, times the bytes of the arguments, "+
+			"or of the name of what is called: %d Mi; %d bytes of patterns go with %d MiB",
+			policy.MaxComparisons>>20, policy.MaxComparisons/policy.MaxArguments, policy.MaxArguments>>20)},
 	}
 	if diff := cmp.Diff(want, columns(table(t, "docs/policies.md", "what", "limit"), 2)); diff != "" {
 		t.Errorf("docs/policies.md (-code +document):\n%s", diff)

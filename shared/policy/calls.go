@@ -32,7 +32,7 @@ type CallSet struct {
 	heads    inOrder // of arguing: which calls they concern
 	demands  map[string]bool
 	mentions spellings // names of members that arguing policies mention
-	reach    int // what the patterns of all policies may compare with one byte of text, at worst
+	reach    int       // what the patterns of all policies may compare with one byte of text, at worst
 }
 
 // CompileCalls reads a text of policies on calls. Compile says what holds for

@@ -9,12 +9,12 @@ import (
 // Looking for a pattern in a text takes as many comparisons as both are long,
 // multiplied, where the text is made for it. Who calls chooses the text.
 
-// maxComparisons is how many of them one question may take: some tenths of a
+// MaxComparisons is how many of them one question may take: some tenths of a
 // second. It is enough for 1 MiB of arguments and patterns of 128 bytes.
-const maxComparisons = 1 << 27
+const MaxComparisons = 1 << 27
 
 // tooLong reports whether patterns could take too long on texts of that many bytes.
-func (s *CallSet) tooLong(bytes int) bool { return s.reach > 0 && bytes > maxComparisons/s.reach }
+func (s *CallSet) tooLong(bytes int) bool { return s.reach > 0 && bytes > MaxComparisons/s.reach }
 
 // patternReach is the length of what a policy's patterns look for at every place
 // of a text: of each pattern the longest piece behind a star.
