@@ -18,7 +18,8 @@ type acme struct {
 	err   error
 	reads int
 
-	unnamed bool // the upstream's metadata name it
+	unnamed bool   // the upstream's metadata name it
+	token   string // its token endpoint, if it is configured
 }
 
 func (a *acme) Provider(context.Context, string, string) (broker.Provider, error) {
@@ -29,6 +30,7 @@ func (a *acme) Provider(context.Context, string, string) (broker.Provider, error
 	if a.unnamed {
 		p.Issuer = ""
 	}
+	p.Endpoints.Token = a.token
 	return p, a.err
 }
 

@@ -82,11 +82,25 @@ func (s *Issued) request(a *broker.Ask, p *broker.Provider) (tokenRequest, error
 		return tokenRequest{}, fmt.Errorf("%w: there is no token of the caller to exchange", broker.ErrProviderRefused)
 	case p.Issuer == "" || p.Issuer != a.Principal.Issuer:
 		return tokenRequest{}, fmt.Errorf("%w: it is not the issuer of the caller's token, and gets to see no other's", broker.ErrProviderRefused)
+	case !ofIssuer(p):
+		return tokenRequest{}, fmt.Errorf("%w: its token endpoint is not where the issuer of the caller's token is", broker.ErrProviderRefused)
 	}
 	subject, agent := a.Token, a.Principal.Agent
 	return tokenRequest{scopes: a.Binding.Scopes, end: a.Principal.Expires, send: func(ctx context.Context) (TokenSet, error) {
 		return s.parts.Tokens.Exchange(ctx, ask, subject, agent)
 	}}, nil
+}
+
+// ofIssuer reports whether a provider's token endpoint is its issuer's: the one
+// its metadata name, or a configured one at the same origin. A row that only
+// says whose it is gets no token of theirs.
+func ofIssuer(p *broker.Provider) bool {
+	if p.Endpoints == (broker.Endpoints{}) {
+		return true
+	}
+	issuer, err := broker.OriginDigest(p.Issuer)
+	token, failed := broker.OriginDigest(p.Endpoints.Token)
+	return err == nil && failed == nil && issuer == token
 }
 
 // tokenKey names a token by everything that decides it. Of the caller's token

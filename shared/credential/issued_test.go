@@ -153,6 +153,14 @@ func TestCallersTokenGoesToItsOwnIssuerOnly(t *testing.T) {
 			}
 		})
 	}
+	for token, sent := range map[string]int{"https://login.evil.example/token": 0, "https://idp.example.com.evil.example/token": 0, "https://idp.example.com/oauth/token": 1} {
+		issuing(t, broker.TokenExchange, func(t *testing.T, s *Issued, i *issuer, p *acme, a broker.Ask) {
+			p.token = token
+			if _, err := s.Obtain(t.Context(), a); len(i.asks) != sent {
+				t.Errorf("an endpoint at %s: asked %d times, %v", token, len(i.asks), err)
+			}
+		})
+	}
 	issuing(t, broker.TokenExchange, func(t *testing.T, s *Issued, i *issuer, _ *acme, a broker.Ask) {
 		a.Principal.AgentOnly = true
 		if _, err := s.Obtain(t.Context(), a); broker.ReasonOf(err) != broker.PersonRequired || len(i.asks) > 0 {
