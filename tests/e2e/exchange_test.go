@@ -59,8 +59,9 @@ func TestTheUpstreamSeesPersonAndAgent(t *testing.T) {
 	o.asked(t, exchanging, 2)
 }
 
-// TestATokenGoesToItsOwnIssuerOnly: a provider that is another issuer, or that
-// does not say which it is, never sees the caller's token.
+// TestATokenGoesToItsOwnIssuerOnly: a provider that is another issuer, that does
+// not say which it is, or that asks elsewhere for what it is never sees the
+// caller's token.
 func TestATokenGoesToItsOwnIssuerOnly(t *testing.T) {
 	t.Parallel()
 	o := atTheOffice(t)
@@ -71,7 +72,15 @@ func TestATokenGoesToItsOwnIssuerOnly(t *testing.T) {
 	o.ended(o.post(alice, "files", o.as(alice)), broker.ProviderRefused)
 	o.row(keyed, func(p *broker.Provider) { p.Version, p.Issuer = 2, o.issues.URL+"/" })
 	o.ended(o.post(alice, "files", o.as(alice)), broker.ProviderRefused)
+	elsewhere := newCounter(t, o.issues.URL)
+	o.row(keyed, func(p *broker.Provider) {
+		p.Version, p.Endpoints = 3, broker.Endpoints{Authorization: o.issues.URL + "/auth", Token: elsewhere.url + "/token"}
+	})
+	o.ended(o.post(alice, "files", o.as(alice)), broker.ProviderRefused)
 	o.asked(t, exchanging, 0)
+	if n := elsewhere.count(exchanging) + elsewhere.count(""); n != 0 {
+		t.Errorf("another address was asked %d times", n)
+	}
 	o.u.untouched(t)
 }
 
