@@ -157,7 +157,7 @@ func TestAClientWithAKeyRegisters(t *testing.T) {
 		t.Fatal(err)
 	}
 	made, err := r.Register(t.Context(), r.at, Metadata{RedirectURIs: []string{callback}, Auth: PrivateKeyJWT, ApplicationType: "native", JWKS: jwks,
-		GrantTypes: []string{"authorization_code", "refresh_token"}, ResponseTypes: []string{"code"}}, Key{"key-1", "ES256", signer})
+		GrantTypes: []string{"authorization_code", "refresh_token"}, ResponseTypes: []string{"code"}}, Key{ID: "key-1", Algorithm: "ES256", Signer: signer})
 	if err != nil {
 		t.Fatal(err)
 	}

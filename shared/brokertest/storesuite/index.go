@@ -43,13 +43,16 @@ func testIndex(t *testing.T, backend Factory) {
 func (b *bench) calls(n int) []broker.Record {
 	random := rand.New(rand.NewPCG(uint64(n), 1)) //nolint:gosec // calls of a test
 	var records []broker.Record
-	for range n {
+	for i := range n {
 		at := b.clock.Now().Add(-time.Duration(random.IntN(60*24)) * time.Hour)
 		r := b.recordAt(at, random)
 		r.Principal = fmt.Sprint("p-", random.IntN(4))
 		r.Agent = []string{"", "a-1", "a-2"}[random.IntN(3)]
 		r.Server = []string{"github", "jira"}[random.IntN(2)]
 		r.RequestID = fmt.Sprint("request-", random.IntN(3*n))
+		if i%3 == 0 {
+			r.Shadow = &broker.Shadowed{Set: "tried", Effect: broker.WouldForbid}
+		}
 		if random.IntN(5) == 0 {
 			r.Phase, r.Reason, r.Status = broker.Refused, broker.NoBinding, 403
 			records = append(records, r)
@@ -183,6 +186,7 @@ func (b *bench) questions() []broker.AuditFilter {
 		func(f *broker.AuditFilter) { f.Reference = reference },
 		func(f *broker.AuditFilter) { f.RequestID = "request-7" },
 		func(f *broker.AuditFilter) { f.Reason = broker.NoBinding },
+		func(f *broker.AuditFilter) { f.Server, f.Shadow = "github", broker.WouldForbid },
 		func(f *broker.AuditFilter) { f.Principal = "p-nobody" },
 	} {
 		f := b.always()
