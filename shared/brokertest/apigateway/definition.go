@@ -140,8 +140,8 @@ func readBody(body any) (*definition, error) {
 	d := &definition{answers: map[string]answer{}}
 	for path, methods := range b.Paths {
 		for method, m := range methods {
-			if uri, _ := m.Integration.URI["Fn::Sub"].(string); strings.Contains(uri, "${AdminFunction") {
-				continue
+			if uri, _ := m.Integration.URI["Fn::Sub"].(string); strings.Contains(uri, "${AdminFunction") || strings.Contains(uri, "${CallbackFunction") {
+				continue // the admin API and the connect page are buffered, and no part of what is played here
 			}
 			if m.Integration.ResponseTransferMode != "STREAM" {
 				return nil, fmt.Errorf("apigateway: %s %s does not stream", method, path)
