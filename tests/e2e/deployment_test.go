@@ -213,6 +213,7 @@ func (d *deployment) bind(b broker.Binding, changes ...func(*broker.Binding)) br
 	for _, change := range changes {
 		change(&b)
 	}
+	b.Origin = "" // whatever the server's is now
 	must(d.t, d.Registry.Bind(d.t.Context(), b))
 	b.Version++
 	origin, err := broker.OriginDigest(d.serverURL(b.Server))

@@ -38,13 +38,13 @@ func TestALeakedSecretIsFollowed(t *testing.T) {
 	d.ask(bob, "GET", "/audit/"+refused.receipt, "").want(t, 200, `"explanation":"The caller named a binding that does not cover them."`)
 	d.ask(bob, "GET", "/audit/"+used.receipt, "").want(t, 200, `"explanation":"It went well."`)
 	for query, want := range map[string][]string{
-		"principal=" + who:                         {refused.receipt, used.receipt},
-		"server=notes&binding=dev-notes":           {used.receipt},
-		"reference=sealed:notes":                   {used.receipt},
-		"reason=not_own_binding":                   {refused.receipt},
-		"principal=" + who + "&server=other":       nil,
-		"agent=" + url.QueryEscape(shellAgent):     {refused.receipt, used.receipt},
-		"server=notes&reason=upstream_unreachable": nil,
+		"principal=" + who:                       {refused.receipt, used.receipt},
+		"server=notes&binding=dev-notes":         {used.receipt},
+		"reference=sealed:notes":                 {used.receipt},
+		"reason=not_own_binding":                 {refused.receipt},
+		"principal=" + who + "&server=other":     nil,
+		"agent=" + url.QueryEscape(shellAgent):   {refused.receipt, used.receipt},
+		"server=notes&reason=upstream_unreached": nil,
 	} {
 		if got := d.column(bob, "/audit?limit=1&"+query, "receipt"); !slices.Equal(got, want) {
 			t.Errorf("%s finds %v, want %v", query, got, want)
