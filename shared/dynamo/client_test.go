@@ -86,9 +86,3 @@ func reference(s string) broker.Reference {
 	r, _ := broker.ParseReference(s)
 	return r
 }
-
-func using(environment, name, r string) broker.Binding {
-	b := binding(environment, name, broker.Actor{Anyone: true})
-	b.Fields = []broker.Field{{Name: "token", Reference: reference(r)}}
-	return b
-}

@@ -168,3 +168,9 @@ func testPagesOfUses(t *testing.T, e endpoint) {
 		}
 	}
 }
+
+func using(environment, name, r string) broker.Binding {
+	b := binding(environment, name, broker.Actor{Anyone: true})
+	b.Fields = []broker.Field{{Name: "token", Reference: reference(r)}}
+	return b
+}
