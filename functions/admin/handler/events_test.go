@@ -7,16 +7,15 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/google/go-cmp/cmp"
 
 	"bindery/shared/broker"
+	"bindery/shared/brokertest/samples"
 	"bindery/shared/identity"
 	"bindery/shared/lambdahttp"
 	"bindery/shared/memory"
@@ -29,34 +28,14 @@ const eventFolder = "../../../events/admin"
 // TestEvents runs each sample event through the real handler, as Lambda would,
 // and holds the answer against its golden file. Receipts are replaced.
 func TestEvents(t *testing.T) {
-	files, err := filepath.Glob(eventFolder + "/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no sample events", err)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".json")
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t)
-			f.verifier = published(t)
-			at := time.Now() // it stands still: nothing takes time in a golden answer
-			f.now = func() time.Time { return at }
-			f.seed(t)
-			answer := invoke(t, f, file)
-			golden := filepath.Join("testdata", "events", name+".golden.json")
-			if *update {
-				if err := os.WriteFile(golden, answer, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(answer)); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
+	samples.Run(t, eventFolder, *update, func(t *testing.T, file string) []byte {
+		f := newFixture(t)
+		f.verifier = published(t)
+		at := time.Now() // it stands still: nothing takes time in a golden answer
+		f.now = func() time.Time { return at }
+		f.seed(t)
+		return invoke(t, f, file)
+	})
 }
 
 // publishing knows people as tokens does, and says of itself what a real

@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"bindery/shared/broker"
+	"bindery/shared/brokertest/samples"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden answers")
@@ -20,29 +18,7 @@ const eventFolder = "../../../events/authorizer"
 // TestEvents runs each sample event through the real handler, as Lambda would,
 // and holds the answer against its golden file.
 func TestEvents(t *testing.T) {
-	files, err := filepath.Glob(eventFolder + "/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no sample events", err)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".json")
-		t.Run(name, func(t *testing.T) {
-			answer := answerTo(t, newFixture(t), file)
-			golden := filepath.Join("testdata", "events", name+".golden.json")
-			if *update {
-				if err := os.WriteFile(golden, answer, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(answer)); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
+	samples.Run(t, eventFolder, *update, func(t *testing.T, file string) []byte { return answerTo(t, newFixture(t), file) })
 }
 
 // answerTo is a policy, or the message by which API Gateway tells errors apart.

@@ -6,14 +6,13 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/google/go-cmp/cmp"
 
+	"bindery/shared/brokertest/samples"
 	"bindery/shared/lambdahttp"
 )
 
@@ -25,29 +24,7 @@ const eventFolder = "../../../events/callback"
 // and holds the answer against its golden file. What differs from run to run is
 // replaced.
 func TestEvents(t *testing.T) {
-	files, err := filepath.Glob(eventFolder + "/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no sample events", err)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".json")
-		t.Run(name, func(t *testing.T) {
-			answer := invoke(t, file)
-			golden := filepath.Join("testdata", "events", name+".golden.json")
-			if *update {
-				if err := os.WriteFile(golden, answer, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(answer)); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
+	samples.Run(t, eventFolder, *update, invoke)
 }
 
 // invoke gives the answer to one event as indented JSON. Alice is logged in and

@@ -8,14 +8,13 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/google/go-cmp/cmp"
 
+	"bindery/shared/brokertest/samples"
 	"bindery/shared/lambdahttp"
 )
 
@@ -26,32 +25,12 @@ const eventFolder = "../../../events/proxy"
 // TestEvents runs each sample event through the real handler, as Lambda would,
 // and holds the answer against its golden file. Receipts are replaced.
 func TestEvents(t *testing.T) {
-	files, err := filepath.Glob(eventFolder + "/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no sample events", err)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".json")
-		t.Run(name, func(t *testing.T) {
-			f := eventFixture(t)
-			f.govern(t, noUrgentIssues+`@id("four-eyes") @demand("approval") forbid (principal, action == Action::"call_tool", resource)
-				when { context.tool == "merge" };`)
-			answer := invoke(t, f, file)
-			golden := filepath.Join("testdata", "events", name+".golden.json")
-			if *update {
-				if err := os.WriteFile(golden, answer, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(answer)); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
+	samples.Run(t, eventFolder, *update, func(t *testing.T, file string) []byte {
+		f := eventFixture(t)
+		f.govern(t, noUrgentIssues+`@id("four-eyes") @demand("approval") forbid (principal, action == Action::"call_tool", resource)
+			when { context.tool == "merge" };`)
+		return invoke(t, f, file)
+	})
 }
 
 // eventFixture has a server with a shared credential, and one with everybody's

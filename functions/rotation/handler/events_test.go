@@ -4,12 +4,10 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"bindery/shared/brokertest/samples"
 	"bindery/shared/credential"
 )
 
@@ -27,33 +25,13 @@ type outcome struct {
 // TestEvents runs each sample event through the real handler and holds what it
 // does against its golden file.
 func TestEvents(t *testing.T) {
-	files, err := filepath.Glob(eventFolder + "/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no sample events", err)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".json")
-		t.Run(name, func(t *testing.T) {
-			event, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := outcomeOf(t, event)
-			golden := filepath.Join("testdata", "events", name+".golden.json")
-			if *update {
-				if err := os.WriteFile(golden, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
+	samples.Run(t, eventFolder, *update, func(t *testing.T, file string) []byte {
+		event, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return outcomeOf(t, event)
+	})
 }
 
 func outcomeOf(t *testing.T, event []byte) []byte {
