@@ -67,7 +67,7 @@ func (h *Handler) problem(w http.ResponseWriter, receipt string, err error) {
 		w.Header().Set("Retry-After", "1")
 	}
 	if f.Status >= http.StatusInternalServerError {
-		h.log.Error("request failed", "receipt", receipt, "status", f.Status, "cause", err.Error())
+		h.log.Error("request failed", "receipt", receipt, "status", f.Status, "cause", causeOf(err))
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(f.Status)
@@ -199,7 +199,7 @@ func (h *Handler) revoke(ctx context.Context, was broker.Grant) string {
 		err = h.revokeAt(ctx, was, set)
 	}
 	if err != nil {
-		h.log.Warn("tokens not revoked at the provider", "provider", was.Provider, "cause", err.Error())
+		h.log.Warn("tokens not revoked at the provider", "provider", was.Provider, "cause", causeOf(err))
 		return "not_revoked"
 	}
 	return "revoked"

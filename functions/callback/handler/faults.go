@@ -125,3 +125,8 @@ func statusOf(err error) int {
 	}
 	return faultOf(err).Status
 }
+
+// causeOf tells an error for the log, in words that hold no value.
+func causeOf(err error) string {
+	return admin.Cause(err, func(err error) bool { return faultOf(err) != internal() })
+}

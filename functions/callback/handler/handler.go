@@ -146,9 +146,9 @@ func (h *Handler) page(serve func(http.ResponseWriter, *visit) error) http.Handl
 		}
 		f := faultOf(err)
 		if f.Status >= http.StatusInternalServerError {
-			h.log.Error("page failed", "receipt", v.receipt, "status", f.Status, "cause", err.Error())
+			h.log.Error("page failed", "receipt", v.receipt, "status", f.Status, "cause", causeOf(err))
 		} else {
-			h.log.Info("page refused", "receipt", v.receipt, "status", f.Status, "cause", err.Error())
+			h.log.Info("page refused", "receipt", v.receipt, "status", f.Status, "cause", causeOf(err))
 		}
 		h.pages.fault(w, f, v.receipt)
 	}
