@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"bindery/shared/broker"
-	"bindery/shared/egress"
+	"bindery/shared/config"
+	"bindery/shared/wire"
 )
 
 const modernBody = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"create_issue","arguments":{},` +
@@ -47,7 +48,7 @@ func TestLeavingCancelsInTheModernEraOnly(t *testing.T) {
 			}))
 			defer upstream.Close()
 			f := newFixture(t, nil, true)
-			f.upstreams = upstreams{egress.NewPool(egress.Policy{Loopback: true}, 1), egress.Policy{Loopback: true}}
+			f.upstreams = upstreams{wire.NewUpstreams(config.Config{Local: true}, 1)}
 			f.pointTo(t, upstream.URL+"/mcp")
 			bindery := httptest.NewServer(f)
 			defer bindery.Close()

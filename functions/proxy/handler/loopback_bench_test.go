@@ -12,8 +12,9 @@ import (
 	"time"
 
 	"bindery/shared/broker"
+	"bindery/shared/config"
 	"bindery/shared/credential"
-	"bindery/shared/egress"
+	"bindery/shared/wire"
 )
 
 // BenchmarkLoopback is the median time of one small call over real loopback
@@ -35,7 +36,7 @@ func BenchmarkLoopback(b *testing.B) {
 	defer plain.Close()
 
 	f := newFixture(b, nil, true)
-	f.upstreams = upstreams{egress.NewPool(egress.Policy{Loopback: true}, 1), egress.Policy{Loopback: true}}
+	f.upstreams = upstreams{wire.NewUpstreams(config.Config{Local: true}, 1)}
 	f.pointTo(b, upstream.URL+"/mcp")
 	bindery := httptest.NewServer(f)
 	defer bindery.Close()

@@ -13,7 +13,6 @@ import (
 	"bindery/shared/broker"
 	"bindery/shared/config"
 	"bindery/shared/connect"
-	"bindery/shared/egress"
 	"bindery/shared/identity"
 	"bindery/shared/lambdahttp"
 	"bindery/shared/session"
@@ -42,7 +41,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 			Now: time.Now, Nonce: rand.Text, Status: statusOf,
 			Quotas: p.DB, Allowances: broker.Allowances(c.Limits), StreamTime: c.StreamTimeout + deadlineMargin}),
 		verifier:  verifier,
-		upstreams: upstreams{egress.NewPool(egress.Policy{Loopback: c.Local}, upstreamPools), egress.Policy{Loopback: c.Local}},
+		upstreams: upstreams{wire.NewUpstreams(c, upstreamPools)},
 		sessions:  session.New(p.DB, p.Sealer, c.Environment, time.Now),
 		asking: asking{handles: p.DB, life: connect.TicketLife - time.Minute,
 			tickets: links{&connect.Desk{Handles: p.DB, Environment: c.Environment, PublicURL: c.PublicURL, Now: time.Now}}},
@@ -70,18 +69,14 @@ func maxAnswer(c config.Config) int64 {
 	return min(c.MaxAnswerBytes, lambdahttp.MaxBufferedBytes/2) // a masked answer may be longer than it came
 }
 
-// upstreams is the pool of clients, one for each set of opened networks.
-type upstreams struct {
-	pool   *egress.Pool
-	policy egress.Policy
-}
+// upstreams gives the clients of the deployment as what a call is sent with.
+type upstreams struct{ wire.Upstreams }
 
-// For checks the server's URL and gives the client for its networks.
+// For implements Upstreams.
 func (u upstreams) For(server *broker.Server) (Upstream, error) {
-	policy := u.policy
-	policy.Networks = server.Networks
-	if _, err := egress.ParseURL(server.URL, policy); err != nil {
-		return nil, err
+	client, err := u.Upstreams.For(server)
+	if err != nil {
+		return nil, err // not a nil client in an interface
 	}
-	return u.pool.For(server.Networks), nil
+	return client, nil
 }
