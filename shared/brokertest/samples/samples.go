@@ -25,7 +25,7 @@ func Run(t *testing.T, folder string, update bool, answer func(t *testing.T, fil
 			got := answer(t, file)
 			golden := filepath.Join("testdata", "events", name+".golden.json")
 			if update {
-				if err := os.WriteFile(golden, got, 0o644); err != nil { //nolint:gosec // it is read by whoever reads the tests
+				if err := os.WriteFile(golden, got, 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
