@@ -28,14 +28,29 @@ var dynamoLauncher string
 // telemetry off and the same tables for all credentials and regions. It needs a
 // JDK 17 or newer, and Maven for the first start (about 50 MB, once).
 func DynamoDBLocal(ctx context.Context, p Progress) (*Process, error) {
+	return dynamoDBLocal(ctx, p, "-inMemory")
+}
+
+// DynamoDBLocalIn starts DynamoDB Local on the tables that are in the folder
+// dir, or on none yet. It holds more there than in memory, where it gives up
+// after some millions of items.
+func DynamoDBLocalIn(ctx context.Context, p Progress, dir string) (*Process, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the folder of DynamoDB Local's tables: %w", ErrInstall, err)
+	}
+	return dynamoDBLocal(ctx, p, "-dbPath", dir)
+}
+
+func dynamoDBLocal(ctx context.Context, p Progress, kept ...string) (*Process, error) {
 	h, err := findHome()
 	if err != nil {
 		return nil, err
 	}
-	return h.dynamoDBLocal(ctx, p)
+	return h.dynamoDBLocal(ctx, p, kept...)
 }
 
-func (h home) dynamoDBLocal(ctx context.Context, p Progress) (*Process, error) {
+func (h home) dynamoDBLocal(ctx context.Context, p Progress, kept ...string) (*Process, error) {
 	java, err := findJava(ctx)
 	if err != nil {
 		return nil, err
@@ -50,8 +65,8 @@ func (h home) dynamoDBLocal(ctx context.Context, p Progress) (*Process, error) {
 		name: "dynamodb-local",
 		dir:  dir,
 		argv: func(port string) []string {
-			return []string{java, "-Djava.library.path=lib", "-cp", "classes:lib/*", "Loopback",
-				"-inMemory", "-sharedDb", "-disableTelemetry", "-port", port}
+			return append([]string{java, "-Djava.library.path=lib", "-cp", "classes:lib/*", "Loopback",
+				"-sharedDb", "-disableTelemetry", "-port", port}, kept...)
 		},
 		env:   []string{"DDB_LOCAL_TELEMETRY=0"},
 		ready: func(port string) string { return "listening on 127.0.0.1:" + port },
