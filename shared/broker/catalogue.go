@@ -165,28 +165,6 @@ type Binding struct {
 	Expires     time.Time
 }
 
-// MarkerKind is what a revocation marker is about.
-type MarkerKind string
-
-// The kinds of marker that every decision reads.
-const (
-	PrincipalMarker MarkerKind = "principal"
-	AgentMarker     MarkerKind = "agent"
-	SessionMarker   MarkerKind = "session" // a legacy session, by the digest in its audit records
-)
-
-// Marker says that something is revoked, or, with a later epoch, no longer.
-type Marker struct {
-	Environment string
-	Kind        MarkerKind
-	ID          string
-	Epoch       int64
-	Revoked     bool
-	At          time.Time
-	By          string
-	Reason      string
-}
-
 // Lookup is what one decision needs to read.
 type Lookup struct {
 	Route     Route

@@ -54,6 +54,17 @@ type Markers interface {
 	PutMarker(ctx context.Context, m Marker) error
 }
 
+// MarkerReader reads markers by their keys, strongly consistently and all of
+// them or none; those that never were are not in the answer. It takes up to
+// MaxMarkers keys.
+type MarkerReader interface {
+	Markers(ctx context.Context, environment string, keys []MarkerKey) ([]Marker, error)
+}
+
+// MaxMarkers is how many markers are read at once: two for each secret that a
+// binding may name, and its grant.
+const MaxMarkers = 2*maxUses + 1
+
 // AuditLog stores records and can do nothing else. Append fails with
 // ErrConflict when a record with this receipt and phase exists and carries
 // another nonce; when it carries the same nonce the earlier attempt was
