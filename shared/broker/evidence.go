@@ -90,9 +90,9 @@ type Usage struct {
 	LastGood time.Time // newest call that went well
 }
 
-// Rotation says since when a version of a secret is the newest that was seen
+// SeenVersion says since when a version of a secret is the newest that was seen
 // in use.
-type Rotation struct {
+type SeenVersion struct {
 	Reference string // without key
 	Version   string
 	Since     time.Time
@@ -120,13 +120,13 @@ type AuditIndexWriter interface {
 // error where there are none. All else comes from the index, which may lag. A
 // limit is 1 to MaxPage. What Entries and SeenOf are to go on after is what they
 // gave as next; anything else fails with ErrInvalid or is a place in this very
-// list. Usages and Rotations are asked for up to MaxPage at once, and leave out
+// list. Usages and SeenVersions are asked for up to MaxPage at once, and leave out
 // what was never seen.
 type AuditReader interface {
 	Receipt(ctx context.Context, receipt string) ([]Record, error)
 	Entries(ctx context.Context, f AuditFilter, after string, limit int) (AuditPage, error)
 	SeenOf(ctx context.Context, environment string, kind SeenKind, id, after string, limit int) (seen []Seen, next string, err error)
 	Usages(ctx context.Context, environment string, of []Binding) (map[string]Usage, error) // by "server/binding"
-	Rotations(ctx context.Context, environment string, references []string) (map[string]Rotation, error)
+	SeenVersions(ctx context.Context, environment string, references []string) (map[string]SeenVersion, error)
 	Lag(ctx context.Context, environment string) (Lag, error)
 }

@@ -269,12 +269,12 @@ func CheckLimit(limit int) error { return Page{Limit: limit}.Check() }
 
 // Versions gives the versions of secrets that a record shows in use, each since
 // the time of the call.
-func Versions(r Record) []Rotation {
+func Versions(r Record) []SeenVersion {
 	at, err := ReceiptTime(r.Receipt)
 	if err != nil || r.Phase != Outcome {
 		return nil
 	}
-	var found []Rotation
+	var found []SeenVersion
 	for _, a := range r.Accesses {
 		reference, err := ParseReference(a.Reference)
 		if err == nil && a.Version != "" {

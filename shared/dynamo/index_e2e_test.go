@@ -153,7 +153,7 @@ func testUndecodableIndex(t *testing.T, e endpoint) {
 			errs = append(errs, err)
 		}
 		_, usages := s.Usages(t.Context(), env, []broker.Binding{{Server: "github", Name: "team"}})
-		_, rotations := s.Rotations(t.Context(), env, []string{"aws-sm:prod/github"})
+		_, rotations := s.SeenVersions(t.Context(), env, []string{"aws-sm:prod/github"})
 		_, lag := s.Lag(t.Context(), env)
 		return errors.Join(append(errs, usages, rotations, lag)...)
 	}

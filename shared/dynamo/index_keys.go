@@ -68,7 +68,7 @@ func rotationPartition(environment, reference string) string {
 	return join("rotation", environment, broker.Digest(reference))
 }
 
-func rotationKey(environment string, r broker.Rotation) key {
+func rotationKey(environment string, r broker.SeenVersion) key {
 	return key{rotationPartition(environment, r.Reference), join("version", broker.Digest(r.Version))}
 }
 

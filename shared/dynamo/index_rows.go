@@ -144,13 +144,13 @@ func decodeUsage(a attributes, environment string) (broker.Usage, error) {
 	return u, nil
 }
 
-func decodeRotation(a attributes, environment string) (broker.Rotation, error) {
-	named := func(r rotationRow) broker.Rotation {
-		return broker.Rotation{Reference: r.Reference, Version: r.Version}
+func decodeRotation(a attributes, environment string) (broker.SeenVersion, error) {
+	named := func(r rotationRow) broker.SeenVersion {
+		return broker.SeenVersion{Reference: r.Reference, Version: r.Version}
 	}
 	r, err := row(a, func(r rotationRow) key { return rotationKey(environment, named(r)) })
 	if err != nil {
-		return broker.Rotation{}, err
+		return broker.SeenVersion{}, err
 	}
 	v := named(r)
 	v.Since, err = stampOf(r.Since)

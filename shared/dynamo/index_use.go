@@ -81,15 +81,15 @@ func (s *DB) Usages(ctx context.Context, environment string, of []broker.Binding
 	return found, nil
 }
 
-// Rotations implements broker.AuditReader. Which version is the newest can change
+// SeenVersions implements broker.AuditReader. Which version is the newest can change
 // when an older record arrives late, so all versions that were seen are read: one
 // query for each reference.
-func (s *DB) Rotations(ctx context.Context, environment string, references []string) (map[string]broker.Rotation, error) {
+func (s *DB) SeenVersions(ctx context.Context, environment string, references []string) (map[string]broker.SeenVersion, error) {
 	if err := broker.CheckRotations(environment, references); err != nil {
 		return nil, err
 	}
 	var mu sync.Mutex
-	newest := map[string]broker.Rotation{}
+	newest := map[string]broker.SeenVersion{}
 	err := inTurns(ctx, len(references), func(ctx context.Context, i int) error {
 		return s.query(ctx, "read the rotations", s.tables.AuditIndex, rotationPartition(environment, references[i]), func(_ string, a attributes) error {
 			v, err := decodeRotation(a, environment)

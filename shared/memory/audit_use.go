@@ -96,12 +96,12 @@ func (s *DB) usage(environment string, b broker.Binding) broker.Usage {
 	return u
 }
 
-// Rotations implements broker.AuditReader.
-func (s *DB) Rotations(ctx context.Context, environment string, references []string) (map[string]broker.Rotation, error) {
+// SeenVersions implements broker.AuditReader.
+func (s *DB) SeenVersions(ctx context.Context, environment string, references []string) (map[string]broker.SeenVersion, error) {
 	if err := broker.CheckRotations(environment, references); err != nil {
 		return nil, err
 	}
-	first := map[[2]string]broker.Rotation{}
+	first := map[[2]string]broker.SeenVersion{}
 	err := s.do(ctx, ReadRotations, func() error {
 		for _, r := range s.indexed {
 			for _, v := range broker.Versions(r) {
@@ -117,7 +117,7 @@ func (s *DB) Rotations(ctx context.Context, environment string, references []str
 	if err != nil {
 		return nil, err
 	}
-	newest := map[string]broker.Rotation{}
+	newest := map[string]broker.SeenVersion{}
 	for _, v := range first {
 		if slices.Contains(references, v.Reference) && v.Replaces(newest[v.Reference]) {
 			newest[v.Reference] = v

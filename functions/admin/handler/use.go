@@ -61,7 +61,7 @@ func (h *Handler) usesOf(ctx context.Context, cards []card) []CardUse {
 }
 
 // useRows asks the index about some cards: MaxPage rows at a time.
-func (h *Handler) useRows(ctx context.Context, cards []card) (usages map[string]broker.Usage, rotations map[string]broker.Rotation, err error) {
+func (h *Handler) useRows(ctx context.Context, cards []card) (usages map[string]broker.Usage, rotations map[string]broker.SeenVersion, err error) {
 	if len(cards) == 0 {
 		return nil, nil, nil
 	}
@@ -77,9 +77,9 @@ func (h *Handler) useRows(ctx context.Context, cards []card) (usages map[string]
 	if usages, err = h.evidence.Usages(ctx, h.environment, bindings); err != nil {
 		return nil, nil, err
 	}
-	rotations = map[string]broker.Rotation{}
+	rotations = map[string]broker.SeenVersion{}
 	for some := range slices.Chunk(slices.Compact(secrets), broker.MaxPage) {
-		found, err := h.evidence.Rotations(ctx, h.environment, some)
+		found, err := h.evidence.SeenVersions(ctx, h.environment, some)
 		if err != nil {
 			return nil, nil, err
 		}

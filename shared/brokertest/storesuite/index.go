@@ -160,7 +160,7 @@ func (b *bench) answers() map[string]any {
 	usages, err := b.Evidence.Usages(b.Context(), b.environment, []broker.Binding{
 		{Server: "github", Name: "team"}, {Server: "github", Name: "own"}, {Server: "jira", Name: "team"}, {Server: "jira", Name: "never"}})
 	b.must(err)
-	rotations, err := b.Evidence.Rotations(b.Context(), b.environment, ids[broker.SeenReference])
+	rotations, err := b.Evidence.SeenVersions(b.Context(), b.environment, ids[broker.SeenReference])
 	b.must(err)
 	lag, err := b.Evidence.Lag(b.Context(), b.environment)
 	b.must(err)

@@ -170,7 +170,7 @@ func testIndexUnavailable(b *bench) {
 	_, entries := b.Evidence.Entries(b.Context(), b.always(), "", 10)
 	_, _, seen := b.Evidence.SeenOf(b.Context(), b.environment, broker.SeenPrincipal, "p-0", "", 10)
 	_, usages := b.Evidence.Usages(b.Context(), b.environment, []broker.Binding{{Server: "github", Name: "team"}})
-	_, rotations := b.Evidence.Rotations(b.Context(), b.environment, []string{"aws-sm:github/0"})
+	_, rotations := b.Evidence.SeenVersions(b.Context(), b.environment, []string{"aws-sm:github/0"})
 	_, lag := b.Evidence.Lag(b.Context(), b.environment)
 	_, receipt := b.Evidence.Receipt(b.Context(), records[0].Receipt)
 	index := b.Index.IndexRecords(b.Context(), records)

@@ -137,9 +137,9 @@ func testRotations(b *bench) {
 	}
 	is := func(version string, minutes int) {
 		b.Helper()
-		got, err := b.Evidence.Rotations(b.Context(), b.environment, []string{reference, "aws-sm:prod/never"})
+		got, err := b.Evidence.SeenVersions(b.Context(), b.environment, []string{reference, "aws-sm:prod/never"})
 		b.must(err)
-		want := map[string]broker.Rotation{reference: {Reference: reference, Version: version, Since: at.Add(time.Duration(minutes) * time.Minute)}}
+		want := map[string]broker.SeenVersion{reference: {Reference: reference, Version: version, Since: at.Add(time.Duration(minutes) * time.Minute)}}
 		if d := cmp.Diff(want, got); d != "" {
 			b.Error(d)
 		}
@@ -155,7 +155,7 @@ func testRotations(b *bench) {
 	saw(60, "")
 	is("new", 30)
 	for _, wrong := range [][]string{{"no reference"}, {reference + "#key"}, slices.Repeat([]string{reference}, broker.MaxPage+1)} {
-		_, err := b.Evidence.Rotations(b.Context(), b.environment, wrong)
+		_, err := b.Evidence.SeenVersions(b.Context(), b.environment, wrong)
 		b.wants(err, broker.ErrInvalid)
 	}
 }
