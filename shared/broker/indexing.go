@@ -278,13 +278,13 @@ func Versions(r Record) []SeenVersion {
 	for _, a := range r.Accesses {
 		reference, err := ParseReference(a.Reference)
 		if err == nil && a.Version != "" {
-			found = append(found, Rotation{Reference: reference.WithoutKey().String(), Version: a.Version, Since: at})
+			found = append(found, SeenVersion{Reference: reference.WithoutKey().String(), Version: a.Version, Since: at})
 		}
 	}
 	return found
 }
 
 // Replaces reports whether a version is newer than the other of the same secret.
-func (r Rotation) Replaces(other Rotation) bool {
+func (r SeenVersion) Replaces(other SeenVersion) bool {
 	return r.Since.After(other.Since) || r.Since.Equal(other.Since) && r.Version > other.Version
 }
