@@ -67,6 +67,9 @@ func ownArrow(from, to string, inTest bool) string {
 		return unless(under(to, "shared") || under(to, "infra") || handler, "infra starts a function by its handler package")
 	case from == "shared/wire":
 		return unless(under(to, "shared"), "wire joins what is under shared")
+	case from == "shared/probe":
+		return unless(to == "shared/broker" || to == "shared/egress" || to == "shared/mcp",
+			"a probe is a call of its own: it knows the protocol and the faults of the way there, and nothing else")
 	case under(from, "shared"):
 		return unless(to == "shared/broker" || to == "shared/secret" || to == "shared/awsfault",
 			"an adapter imports broker, secret and awsfault, never another adapter: the interface belongs in broker, and wire joins them")
@@ -118,6 +121,8 @@ func TestImportArrowsAreRefused(t *testing.T) {
 		{from: "shared/oauth", to: "shared/secret", fine: true},
 		{from: "shared/oauth", to: "golang.org/x/oauth2", fine: true},
 		{from: "shared/oauth", to: "shared/egress"},
+		{from: "shared/probe", to: "shared/mcp", fine: true},
+		{from: "shared/probe", to: "shared/stores/awssm"},
 		{from: "shared/stores/sealed", to: "shared/stores/awssm"},
 		{from: "shared/wire", to: "shared/dynamo", fine: true},
 		{from: "shared/wire", to: "functions/proxy/handler"},

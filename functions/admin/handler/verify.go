@@ -8,11 +8,11 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"bindery/functions/admin/probe"
 	"bindery/shared/admin"
 	"bindery/shared/broker"
 	"bindery/shared/credential"
 	"bindery/shared/policy"
+	"bindery/shared/probe"
 )
 
 // verifyTime bounds a journey: the invocation must live to record its end.

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"bindery/functions/admin/probe"
 	"bindery/shared/broker"
 	"bindery/shared/egress"
 	"bindery/shared/memory"
+	"bindery/shared/probe"
 	"bindery/shared/secret"
 )
 

@@ -8,12 +8,12 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"bindery/functions/admin/probe"
 	"bindery/shared/admin"
 	"bindery/shared/broker"
 	"bindery/shared/config"
 	"bindery/shared/identity"
 	"bindery/shared/policy"
+	"bindery/shared/probe"
 	"bindery/shared/wire"
 )
 

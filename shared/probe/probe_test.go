@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"bindery/functions/admin/probe"
 	"bindery/infra/local/upstream"
 	"bindery/shared/broker"
 	"bindery/shared/egress"
+	"bindery/shared/probe"
 )
 
 const canary = "canary-8sKd2mPqXvWz4TnBcYh6" // made up
