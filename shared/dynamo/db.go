@@ -52,6 +52,7 @@ var (
 	_ broker.Providers        = (*DB)(nil)
 	_ broker.Grants           = (*DB)(nil)
 	_ broker.Handles          = (*DB)(nil)
+	_ broker.Incidents        = (*DB)(nil)
 )
 
 // New makes a DB. The client should have been made with Configure.

@@ -31,6 +31,7 @@ import (
 //	             agent/{environment}                      id/{id}                   agent
 //	             tool/{environment}/{server}              name/{name}               tool
 //	             assignment/{environment}                 name/{name}               assignment
+//	             incident/{environment}                   id/{id}                   incident
 //	             policies/{environment}                   set/{id}                  policy set
 //	             policies/{environment}                   name/{id}                 policy set       without text and tests, written with it
 //	             provider/{environment}                   name/{name}               provider
@@ -163,6 +164,12 @@ func assignmentPartition(environment string) string { return join("assignment", 
 
 func assignmentKey(environment, name string) key {
 	return key{assignmentPartition(environment), join("name", name)}
+}
+
+func incidentsPartition(environment string) string { return join("incident", environment) }
+
+func incidentKey(environment, id string) key {
+	return key{incidentsPartition(environment), join("id", id)}
 }
 
 func providersPartition(environment string) string { return join("provider", environment) }

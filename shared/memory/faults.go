@@ -73,6 +73,7 @@ const (
 	EndGrant
 	AddHandle
 	TakeHandle
+	PutIncident
 	ReadProvider
 	ListProviders
 	ReadRegistered
@@ -80,6 +81,8 @@ const (
 	ListGrants
 	ListDue
 	ReadHandle
+	ReadIncident
+	ListIncidents
 	operations
 )
 
@@ -95,8 +98,9 @@ var opNames = [operations]string{"read the catalogue", "put the environment", "p
 	"index the records", "read the receipt", "read the audit index", "read who was seen", "read the usages", "read the rotations",
 	"read the lag of the audit index",
 	"put the provider", "add the registration", "begin the grant", "add the consent", "lease the grant", "store the tokens", "keep the spare",
-	"cool the grant", "kill the grant", "end the grant", "add the handle", "take the handle",
-	"read the provider", "list the providers", "read the registration", "read the grant", "list the grants", "list the due grants", "read the handle"}
+	"cool the grant", "kill the grant", "end the grant", "add the handle", "take the handle", "put the incident",
+	"read the provider", "list the providers", "read the registration", "read the grant", "list the grants", "list the due grants", "read the handle",
+	"read the incident", "list the incidents"}
 
 // String says what the operation does.
 func (o Op) String() string { return opNames[o] }

@@ -49,6 +49,7 @@ type DB struct {
 	attempts     map[attemptKey]broker.Attempt
 	policySets   map[idKey]broker.PolicySet
 	assignments  map[idKey]*broker.Assignment
+	incidents    map[idKey]*broker.Incident
 	indexed      map[recordKey]broker.Record
 	lags         map[string]broker.Lag
 	providers    map[idKey]*broker.Provider
@@ -140,6 +141,7 @@ func New(now func() time.Time) *DB {
 		attempts:     map[attemptKey]broker.Attempt{},
 		policySets:   map[idKey]broker.PolicySet{},
 		assignments:  map[idKey]*broker.Assignment{},
+		incidents:    map[idKey]*broker.Incident{},
 		indexed:      map[recordKey]broker.Record{},
 		lags:         map[string]broker.Lag{},
 		providers:    map[idKey]*broker.Provider{},

@@ -89,6 +89,7 @@ var listings = map[string]listing{
 		},
 	},
 	"assignments": assignmentListing,
+	"incidents":   incidentListing,
 	"providers":   providerListing,
 	"agents": {
 		names: wildNames,

@@ -42,6 +42,7 @@ type Stores struct {
 	Providers broker.Providers
 	Grants    broker.Grants
 	Handles   broker.Handles
+	Incidents broker.Incidents
 
 	// LoseAnswers has the next n requests that write applied and their answers
 	// lost, and reports how many of them are still to come.
@@ -84,6 +85,7 @@ func Run(t *testing.T, backend Factory) {
 		{"spares", testSpares},
 		{"lists of grants", testGrantLists},
 		{"handles", testHandles},
+		{"incidents", testIncidents},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, backend) })
 	}
