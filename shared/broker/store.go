@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Store registers a secret store in an environment: Name is the scheme of its
@@ -20,6 +21,7 @@ type Store struct {
 	Namespace   string         // part of the store's server that belongs to this registration, where it has parts
 	Networks    []netip.Prefix // private ranges opened for this store
 	Auth        StoreAuth
+	MaxValueAge time.Duration // a value that is older is a notice; 0: it may grow as old as it likes
 }
 
 // StoreAuth is how Bindery signs in to a store. The credential for that is
