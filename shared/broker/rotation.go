@@ -91,6 +91,7 @@ type Rotation struct {
 	Environment string
 	Subject     string // "reference/aws-sm:prod/github" or, where a card is given another reference, "binding/github/dev"
 	ID          string // a receipt
+	Previous    string // id of the subject's run before; empty: there was none
 	Version     int64
 	Plan        string // name of the plan; empty for a card
 	By          string // principal who asked; empty: the schedule
@@ -110,15 +111,19 @@ type Rotation struct {
 }
 
 // Rotations keeps runs. BeginRotation stores a new one (Version 0 becomes 1)
-// unless its subject has one that has not ended (ErrConflict); the very same
-// again succeeds. PutRotation replaces the version that it carries, or fails with
-// ErrConflict. DueRotations lists those to go on with, longest due first.
-// RotationsOf lists the runs of a subject, newest first, or of all of them where
-// that is empty; a page begins after the token that the page before ended with.
+// if the latest of its subject is Previous, and has ended; otherwise it fails
+// with ErrConflict. The very same again succeeds. PutRotation replaces the version
+// that it carries of the latest run, or fails with ErrConflict; nothing replaces
+// one that has ended, and the very same again succeeds. Rotation and RotationRun
+// read consistently; DueRotations lists those to go on with, longest due first,
+// and may lag. RotationsOf lists the runs of a subject, newest first, or of all of
+// them where that is empty; a page begins after the id that the page before ended
+// with. RotationRun and RotationsOf leave out what is kept.
 type Rotations interface {
 	BeginRotation(ctx context.Context, r Rotation) error
 	PutRotation(ctx context.Context, r Rotation) error
 	Rotation(ctx context.Context, environment, subject string) (Rotation, error) // the latest of the subject
+	RotationRun(ctx context.Context, environment, id string) (Rotation, error)
 	DueRotations(ctx context.Context, environment string, now time.Time, limit int) ([]Rotation, error)
 	RotationsOf(ctx context.Context, environment, subject, after string, limit int) (found []Rotation, next string, err error)
 }
