@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"bindery/shared/broker"
 	"bindery/shared/dynamo"
@@ -63,42 +62,11 @@ func plain(some []placed) []broker.Record {
 
 // recordOf decodes what was inserted, and refuses what no index takes.
 func recordOf(image map[string]events.DynamoDBAttributeValue) (broker.Record, error) {
-	item := make(map[string]types.AttributeValue, len(image))
-	for name, v := range image {
-		item[name] = attribute(v)
-	}
-	r, err := dynamo.DecodeRecord(item)
+	r, err := dynamo.DecodeRecord(dynamo.Streamed(image))
 	if err == nil {
 		_, err = broker.EntryOf(r)
 	}
 	return r, err
-}
-
-// attribute is a value as the tables' adapter knows it. Kinds that no record has
-// become a null, which decodes as nothing.
-func attribute(v events.DynamoDBAttributeValue) types.AttributeValue {
-	switch v.DataType() {
-	case events.DataTypeString:
-		return &types.AttributeValueMemberS{Value: v.String()}
-	case events.DataTypeNumber:
-		return &types.AttributeValueMemberN{Value: v.Number()}
-	case events.DataTypeBoolean:
-		return &types.AttributeValueMemberBOOL{Value: v.Boolean()}
-	case events.DataTypeList:
-		var list []types.AttributeValue
-		for _, one := range v.List() {
-			list = append(list, attribute(one))
-		}
-		return &types.AttributeValueMemberL{Value: list}
-	case events.DataTypeMap:
-		members := make(map[string]types.AttributeValue, len(v.Map()))
-		for name, one := range v.Map() {
-			members[name] = attribute(one)
-		}
-		return &types.AttributeValueMemberM{Value: members}
-	case events.DataTypeNull, events.DataTypeBinary, events.DataTypeBinarySet, events.DataTypeNumberSet, events.DataTypeStringSet:
-	}
-	return &types.AttributeValueMemberNULL{Value: true}
 }
 
 // unreadable reports a row of the audit table that is no record.
