@@ -37,6 +37,7 @@ var (
 	_ broker.CatalogueReader = (*DB)(nil)
 	_ broker.Attempts        = (*DB)(nil)
 	_ broker.Markers         = (*DB)(nil)
+	_ broker.MarkerReader    = (*DB)(nil)
 	_ broker.AuditLog        = (*DB)(nil)
 	_ broker.SealedValues    = (*DB)(nil)
 	_ broker.KeySets         = (*DB)(nil)
@@ -52,7 +53,10 @@ var (
 	_ broker.Providers        = (*DB)(nil)
 	_ broker.Grants           = (*DB)(nil)
 	_ broker.Handles          = (*DB)(nil)
+	_ broker.Revocations      = (*DB)(nil)
 	_ broker.Incidents        = (*DB)(nil)
+	_ broker.Notices          = (*DB)(nil)
+	_ broker.Scans            = (*DB)(nil)
 )
 
 // New makes a DB. The client should have been made with Configure.

@@ -32,12 +32,19 @@ import (
 //	             tool/{environment}/{server}              name/{name}               tool
 //	             assignment/{environment}                 name/{name}               assignment
 //	             incident/{environment}                   id/{id}                   incident
+//	             notices/{environment}                    id/{id}                   notice
+//	             notices/{environment}                    scan                      scan
 //	             policies/{environment}                   set/{id}                  policy set
 //	             policies/{environment}                   name/{id}                 policy set       without text and tests, written with it
 //	             provider/{environment}                   name/{name}               provider
 //	             uses/{environment}/{store}               use/{digest of the reference}.{digest of server and binding}
 //	                                                                                use              written with the binding
-//	revocations  marker/{environment}/{kind}/{id}         marker                    marker
+//	revocations  marker/{environment}/{kind}/{id}         marker                    marker           principal, agent, session, reference, grant, change
+//	             markers/{environment}/{server}           server                    marker           of the server
+//	             markers/{environment}/{server}           binding/{name}            marker           of a binding
+//	             markers/{environment}#{shard 0..7}       {kind}/{id}               marker           of all other kinds: eight copies, see replicate.go
+//	             revocations/{environment}                case/{id}                 revocation       what was stopped or lifted, and the work that follows
+//	             revocations/{environment}                open/{id}                 entry            beside each case whose work is open
 //	grants       sealed/{environment}/{id}                value                     sealed value     with the version before it
 //	             sealed-names/{environment}               id/{id}                   name             written before the first version
 //	             grants/{environment}/{principal}         {server}/{origin}/grant   grant            with its spare; in the index due, see below
@@ -51,12 +58,18 @@ import (
 //	             quota/{environment}/{subject}/places     {number}                  place            TTL attribute expires
 //	             attempt/{environment}/{principal}        key/{key}                 attempt          TTL attribute expires
 //	             handle/{environment}/{kind}              {id}                      handle           TTL attribute expires
+//	             sessions/{environment}/{principal}       digest/{digest}           live session     TTL attribute expires
 //	audit        {receipt}                                {phase}                   broker.Record, under its JSON names
 //	audit_index  see index_keys.go
 //
-// One decision reads server/, personal/ and one shard of env/ by Query, and
-// agent/, tool/ and up to three of marker/ by BatchGetItem. The decision about a
-// list of tools reads all of tool/{environment}/{server} by one more Query.
+// One decision reads server/, personal/, markers/{environment}/{server} and one
+// shard each of env/ and markers/ by Query, and agent/, tool/ and up to three of
+// marker/ by BatchGetItem. The decision about a list of tools reads all of
+// tool/{environment}/{server} by one more Query. While the credential is
+// obtained, marker/ of its references or its grant is read by BatchGetItem.
+//
+// An id of a marker that is longer than 256 bytes (of a reference, as a rule)
+// is in the key as # and its digest.
 //
 // Administrators page through store/ of shard 0, servers/, agent/, tool/, head/,
 // assignment/, provider/, name/ of policies/, uses/ and sealed-names/ in the order of the
@@ -166,6 +179,12 @@ func assignmentKey(environment, name string) key {
 	return key{assignmentPartition(environment), join("name", name)}
 }
 
+func noticesPartition(environment string) string { return join("notices", environment) }
+
+func noticeKey(environment, id string) key { return key{noticesPartition(environment), join("id", id)} }
+
+func scanKey(environment string) key { return key{noticesPartition(environment), "scan"} }
+
 func incidentsPartition(environment string) string { return join("incident", environment) }
 
 func incidentKey(environment, id string) key {
@@ -198,10 +217,6 @@ func useKey(environment, store, token string) key {
 // prefix and come after one. "~" sorts after all that a token is made of.
 func usesBetween(prefix, after string) (first, last string) {
 	return join("use", cmp.Or(after, prefix)) + " ", join("use", prefix) + "~"
-}
-
-func markerKey(environment string, kind broker.MarkerKind, id string) key {
-	return key{join("marker", environment, string(kind), id), "marker"}
 }
 
 func sealedKey(environment, id string) key {

@@ -41,6 +41,10 @@ type conditional struct {
 
 // puts are items of a transaction on the catalogue.
 func (s *DB) puts(doing string, list ...conditional) ([]types.TransactWriteItem, error) {
+	return putsInto(doing, s.tables.Catalogue, list...)
+}
+
+func putsInto(doing, table string, list ...conditional) ([]types.TransactWriteItem, error) {
 	writes := make([]types.TransactWriteItem, 0, len(list)+1)
 	for _, w := range list {
 		e, err := expression.NewBuilder().WithCondition(w.when).Build()
@@ -48,7 +52,7 @@ func (s *DB) puts(doing string, list ...conditional) ([]types.TransactWriteItem,
 			return nil, fmt.Errorf("%s: build the condition: %w", doing, err)
 		}
 		writes = append(writes, types.TransactWriteItem{Put: &types.Put{
-			TableName: aws.String(s.tables.Catalogue), Item: w.item, ConditionExpression: e.Condition(),
+			TableName: aws.String(table), Item: w.item, ConditionExpression: e.Condition(),
 			ExpressionAttributeNames: e.Names(), ExpressionAttributeValues: e.Values(),
 		}})
 	}

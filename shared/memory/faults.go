@@ -22,6 +22,7 @@ const (
 	PutTool
 	BindingVersion
 	PutMarker
+	ReadMarkers
 	Append
 	Latest
 	PutSealed
@@ -74,6 +75,10 @@ const (
 	AddHandle
 	TakeHandle
 	PutIncident
+	AddRevocation
+	PutRevocation
+	AddSession
+	EndSession
 	ReadProvider
 	ListProviders
 	ReadRegistered
@@ -83,11 +88,16 @@ const (
 	ReadHandle
 	ReadIncident
 	ListIncidents
+	ReadRevocation
+	ListRevocations
+	ListSessions
+	ScanSessions
+	ScanGrants
 	operations
 )
 
 var opNames = [operations]string{"read the catalogue", "put the environment", "put the store", "put the server",
-	"put the binding", "put the agent", "put the tool", "read a version of the binding", "put the marker",
+	"put the binding", "put the agent", "put the tool", "read a version of the binding", "put the marker", "read the markers",
 	"append the audit record", "read the sealed value", "put the sealed value", "load the issuer's keys",
 	"claim the fetch of the issuer's keys", "save the issuer's keys",
 	"load the rolling key", "add the rolling key", "count the call", "take a place", "free the place",
@@ -98,15 +108,15 @@ var opNames = [operations]string{"read the catalogue", "put the environment", "p
 	"index the records", "read the receipt", "read the audit index", "read who was seen", "read the usages", "read the rotations",
 	"read the lag of the audit index",
 	"put the provider", "add the registration", "begin the grant", "add the consent", "lease the grant", "store the tokens", "keep the spare",
-	"cool the grant", "kill the grant", "end the grant", "add the handle", "take the handle", "put the incident",
+	"cool the grant", "kill the grant", "end the grant", "add the handle", "take the handle", "put the incident", "add the revocation", "put the revocation",
 	"read the provider", "list the providers", "read the registration", "read the grant", "list the grants", "list the due grants", "read the handle",
-	"read the incident", "list the incidents"}
+	"read the incident", "list the incidents", "read the revocation", "list the revocations"}
 
 // String says what the operation does.
 func (o Op) String() string { return opNames[o] }
 
 func (o Op) reads() bool {
-	return o == Snapshot || o == BindingVersion || o == Latest || o == LoadKeys || o == LoadRollingKey ||
+	return o == Snapshot || o == BindingVersion || o == ReadMarkers || o == Latest || o == LoadKeys || o == LoadRollingKey ||
 		o >= ReadEnvironment && o <= ListSealed || o >= ReadReceipt && o <= ReadLag || o >= ReadProvider
 }
 

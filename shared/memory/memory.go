@@ -39,7 +39,9 @@ type DB struct {
 	agents       map[idKey]*broker.Agent
 	tools        map[broker.Route][]broker.Tool
 	markers      map[markerKey]*broker.Marker
-	sealed       map[idKey][]broker.SealedValue // newest first, at most two
+	wide         map[string][]broker.Marker       // by environment
+	ofServers    map[broker.Route][]broker.Marker // of servers and their bindings
+	sealed       map[idKey][]broker.SealedValue   // newest first, at most two
 	keySets      map[idKey]*broker.KeySet
 	claims       map[idKey]time.Time
 	rollingKeys  map[dayKey]broker.RollingKey
@@ -50,12 +52,16 @@ type DB struct {
 	policySets   map[idKey]broker.PolicySet
 	assignments  map[idKey]*broker.Assignment
 	incidents    map[idKey]*broker.Incident
+	notices      map[idKey]*broker.Notice
+	scans        map[string]*broker.Scan
 	indexed      map[recordKey]broker.Record
 	lags         map[string]broker.Lag
 	providers    map[idKey]*broker.Provider
 	registered   map[registeredKey]broker.Registered
 	grants       map[broker.GrantKey]*grant
 	handles      map[handleKey]broker.Handle
+	sessions     map[sessionKey]broker.LiveSession
+	revocations  map[idKey]*broker.Revocation
 }
 
 type (
@@ -70,8 +76,7 @@ type (
 	}
 	markerKey struct {
 		environment string
-		kind        broker.MarkerKind
-		id          string
+		broker.MarkerKey
 	}
 	dayKey struct {
 		environment string
@@ -92,6 +97,7 @@ type (
 	attemptKey    struct{ environment, principal, key string }
 	registeredKey struct{ environment, provider, issuer string }
 	handleKey     struct{ environment, kind, id string }
+	sessionKey    struct{ environment, principal, digest string }
 )
 
 var (
@@ -100,6 +106,7 @@ var (
 	_ broker.CatalogueReader = (*DB)(nil)
 	_ broker.Attempts        = (*DB)(nil)
 	_ broker.Markers         = (*DB)(nil)
+	_ broker.MarkerReader    = (*DB)(nil)
 	_ broker.AuditLog        = (*DB)(nil)
 	_ broker.SealedValues    = (*DB)(nil)
 	_ broker.KeySets         = (*DB)(nil)
@@ -115,6 +122,9 @@ var (
 	_ broker.Providers        = (*DB)(nil)
 	_ broker.Grants           = (*DB)(nil)
 	_ broker.Handles          = (*DB)(nil)
+	_ broker.LiveSessions     = (*DB)(nil)
+	_ broker.GrantScanner     = (*DB)(nil)
+	_ broker.Revocations      = (*DB)(nil)
 )
 
 // New makes an empty DB. The clock decides only whether a key set, a rolling key
@@ -131,6 +141,8 @@ func New(now func() time.Time) *DB {
 		agents:       map[idKey]*broker.Agent{},
 		tools:        map[broker.Route][]broker.Tool{},
 		markers:      map[markerKey]*broker.Marker{},
+		wide:         map[string][]broker.Marker{},
+		ofServers:    map[broker.Route][]broker.Marker{},
 		sealed:       map[idKey][]broker.SealedValue{},
 		keySets:      map[idKey]*broker.KeySet{},
 		claims:       map[idKey]time.Time{},
@@ -142,12 +154,16 @@ func New(now func() time.Time) *DB {
 		policySets:   map[idKey]broker.PolicySet{},
 		assignments:  map[idKey]*broker.Assignment{},
 		incidents:    map[idKey]*broker.Incident{},
+		notices:      map[idKey]*broker.Notice{},
+		scans:        map[string]*broker.Scan{},
 		indexed:      map[recordKey]broker.Record{},
 		lags:         map[string]broker.Lag{},
 		providers:    map[idKey]*broker.Provider{},
 		registered:   map[registeredKey]broker.Registered{},
 		grants:       map[broker.GrantKey]*grant{},
 		handles:      map[handleKey]broker.Handle{},
+		sessions:     map[sessionKey]broker.LiveSession{},
+		revocations:  map[idKey]*broker.Revocation{},
 	}
 }
 
