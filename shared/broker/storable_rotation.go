@@ -189,3 +189,6 @@ func CheckRotationsOf(environment, subject, after string, limit int) error {
 	c.keep(Page{After: after, Limit: limit}.Check())
 	return c.err
 }
+
+// Due reports whether a run is to go on.
+func (r Rotation) Due(now time.Time) bool { return !r.Next.IsZero() && !r.Next.After(now) }

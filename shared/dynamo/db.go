@@ -55,6 +55,8 @@ var (
 	_ broker.Handles          = (*DB)(nil)
 	_ broker.Revocations      = (*DB)(nil)
 	_ broker.Incidents        = (*DB)(nil)
+	_ broker.Rotations        = (*DB)(nil)
+	_ broker.RotationPlans    = (*DB)(nil)
 	_ broker.Notices          = (*DB)(nil)
 	_ broker.Scans            = (*DB)(nil)
 )

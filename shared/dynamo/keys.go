@@ -31,6 +31,7 @@ import (
 //	             agent/{environment}                      id/{id}                   agent
 //	             tool/{environment}/{server}              name/{name}               tool
 //	             assignment/{environment}                 name/{name}               assignment
+//	             rotation-plan/{environment}              name/{name}               rotation plan
 //	             incident/{environment}                   id/{id}                   incident
 //	             notices/{environment}                    id/{id}                   notice
 //	             notices/{environment}                    scan                      scan
@@ -51,6 +52,9 @@ import (
 //	             grants/{environment}/{principal}         {server}/{origin}/consent/{agent}
 //	                                                                                consent          also of former generations
 //	             registered/{environment}/{provider}      {issuer}                  registration
+//	             rotation/{environment}/{subject}         latest                    rotation         the subject's latest, with what is kept; in the index due
+//	             rotation/{environment}/{subject}         run/{id}                  rotation         every run, written with the latest
+//	             rotations/{environment}                  run/{id}                  rotation         the same, of all subjects
 //	transient    issuer-keys/{environment}/{issuer}       set                       key set          TTL attribute expires
 //	             issuer-keys/{environment}/{issuer}       claim                     claim            TTL attribute expires
 //	             rolling-key/{environment}                {day}                     rolling key      TTL attribute expires
