@@ -110,17 +110,19 @@ type storeRow struct {
 	Role        string   `dynamodbav:"auth_role,omitempty"`
 	Credential  string   `dynamodbav:"auth_credential,omitempty"`
 	ServerID    string   `dynamodbav:"auth_server_id,omitempty"`
+	MaxValueAge int64    `dynamodbav:"max_value_age,omitempty"` // seconds
 }
 
 func newStoreRow(v broker.Store, shard int) storeRow {
 	return storeRow{storeKey(v.Environment, v.Name, shard).item(), v.Environment, v.Name, v.Kind, v.Paths, v.Version, string(v.State),
 		v.Address, v.Namespace, networkTexts(v.Networks),
-		string(v.Auth.Method), v.Auth.Mount, v.Auth.Role, v.Auth.Credential.String(), v.Auth.ServerID}
+		string(v.Auth.Method), v.Auth.Mount, v.Auth.Role, v.Auth.Credential.String(), v.Auth.ServerID,
+		int64(v.MaxValueAge / time.Second)}
 }
 
 func (r storeRow) value() (broker.Store, error) {
 	v := broker.Store{Environment: r.Environment, Name: r.Name, Kind: r.Kind, Paths: r.Paths, Version: r.Version, State: broker.State(r.State),
-		Address: r.Address, Namespace: r.Namespace,
+		Address: r.Address, Namespace: r.Namespace, MaxValueAge: time.Duration(r.MaxValueAge) * time.Second,
 		Auth: broker.StoreAuth{Method: broker.AuthMethod(r.Method), Mount: r.Mount, Role: r.Role, ServerID: r.ServerID}}
 	var err error
 	if v.Networks, err = parseNetworks(r.Networks); err != nil {
@@ -274,11 +276,12 @@ type markerRow struct {
 	At          string `dynamodbav:"at"`
 	By          string `dynamodbav:"by,omitempty"`
 	Reason      string `dynamodbav:"reason,omitempty"`
+	Revocation  string `dynamodbav:"revocation,omitempty"`
 }
 
 func newMarkerRow(m broker.Marker) markerRow {
-	return markerRow{markerKey(m.Environment, m.Kind, m.ID).item(), m.Environment, string(m.Kind), m.ID, m.Epoch,
-		&m.Revoked, stamp(m.At), m.By, m.Reason}
+	return markerRow{markerKey(m.Environment, m.Key()).item(), m.Environment, string(m.Kind), m.ID, m.Epoch,
+		&m.Revoked, stamp(m.At), m.By, m.Reason, m.Revocation}
 }
 
 func (r markerRow) value() (broker.Marker, error) {
@@ -287,5 +290,5 @@ func (r markerRow) value() (broker.Marker, error) {
 		return broker.Marker{}, fmt.Errorf("%w marker: an attribute is missing", broker.ErrInvalid)
 	}
 	return broker.Marker{Environment: r.Environment, Kind: broker.MarkerKind(r.Kind), ID: r.ID, Epoch: r.Epoch,
-		Revoked: *r.Revoked, At: at, By: r.By, Reason: r.Reason}, nil
+		Revoked: *r.Revoked, At: at, By: r.By, Reason: r.Reason, Revocation: r.Revocation}, nil
 }

@@ -58,7 +58,8 @@ func fullBinding(environment, name string, actor broker.Actor) broker.Binding {
 func fullStore(environment string) broker.Store {
 	return broker.Store{Environment: environment, Name: "aws-sm", Kind: "awssm", Paths: broker.Scope{"prod/*", "shared/one"}, State: broker.Active,
 		Address: "https://vault.example.com:8200", Namespace: "team/git", Networks: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")},
-		Auth: broker.StoreAuth{Method: broker.AuthJWT, Mount: "jwt/prod", Role: "bindery", Credential: reference("sealed:vault-jwt")}}
+		Auth:        broker.StoreAuth{Method: broker.AuthJWT, Mount: "jwt/prod", Role: "bindery", Credential: reference("sealed:vault-jwt")},
+		MaxValueAge: 90 * 24 * time.Hour}
 }
 
 func fullAgent(environment string) broker.Agent {
@@ -73,5 +74,5 @@ func fullTool(environment string) broker.Tool {
 
 func fullMarker(environment string, kind broker.MarkerKind, id string) broker.Marker {
 	return broker.Marker{Environment: environment, Kind: kind, ID: id, Epoch: 1, Revoked: true,
-		At: time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC), By: "p-admin", Reason: "left the company: \"zoë\"\n"}
+		At: time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC), By: "p-admin", Reason: "left the company: \"zoë\"\n", Revocation: "01KXYZ"}
 }

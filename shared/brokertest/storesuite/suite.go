@@ -27,6 +27,7 @@ type Stores struct {
 	Writer    broker.CatalogueWriter
 	Reader    broker.CatalogueReader
 	Markers   broker.Markers
+	Marked    broker.MarkerReader
 	Audit     broker.AuditLog
 	Sealed    broker.SealedValues
 	Keys      broker.KeySets
@@ -42,7 +43,12 @@ type Stores struct {
 	Providers broker.Providers
 	Grants    broker.Grants
 	Handles   broker.Handles
+	Cases     broker.Revocations
+	Sessions  broker.LiveSessions
+	Scanner   broker.GrantScanner
 	Incidents broker.Incidents
+	Notices   broker.Notices
+	Scans     broker.Scans
 
 	// LoseAnswers has the next n requests that write applied and their answers
 	// lost, and reports how many of them are still to come.
@@ -67,6 +73,7 @@ func Run(t *testing.T, backend Factory) {
 		{"snapshot", testSnapshot},
 		{"reading", testReading},
 		{"markers", testMarkers},
+		{"kinds of markers", testMarkerKinds},
 		{"audit", testAudit},
 		{"audit index", testIndex},
 		{"sealed values", testSealed},
@@ -85,7 +92,11 @@ func Run(t *testing.T, backend Factory) {
 		{"spares", testSpares},
 		{"lists of grants", testGrantLists},
 		{"handles", testHandles},
+		{"revocations", testRevocations},
+		{"live sessions", testSessions},
+		{"scans of grants", testGrantScan},
 		{"incidents", testIncidents},
+		{"notices", testNotices},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, backend) })
 	}
