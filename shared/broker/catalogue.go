@@ -186,5 +186,5 @@ type Snapshot struct {
 	Agent       *Agent
 	Tool        *Tool
 	Tools       []Tool   // all tools of the server, if the lookup asked for them
-	Markers     []Marker // for this principal, agent and session
+	Markers     []Marker // for this principal, agent and session, the server and its bindings, and all wide ones
 }

@@ -1,6 +1,9 @@
 package broker
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // MarkerKind is what a revocation marker is about.
 type MarkerKind string
@@ -21,7 +24,8 @@ const (
 	EverythingMarker  MarkerKind = "everything"  // the environment's name: no call, and everything people consented to ends
 
 	// ChangeMarker counts the changes of a reference that Bindery heard of: its
-	// epoch. It revokes nothing; whoever keeps a value drops it when the count moves.
+	// epoch. It revokes nothing and never says so; whoever keeps a value drops it
+	// when the count moves.
 	ChangeMarker MarkerKind = "change" // a reference without key
 )
 
@@ -68,3 +72,61 @@ func (k MarkerKind) Wide() bool {
 
 // OfServer reports whether every Snapshot of one server holds such markers.
 func (k MarkerKind) OfServer() bool { return k == ServerMarker || k == BindingMarker }
+
+// Check refuses what no backend may keep: a kind that no decision reads, or an
+// id that nothing has. Acknowledging such a marker would promise a revocation
+// that is none.
+func (m Marker) Check() error {
+	c := rowCheck{row: "marker"}
+	c.name("environment", m.Environment)
+	c.marker(m.Environment, m.Key())
+	c.require("epoch", m.Epoch >= 1 && m.Epoch < maxVersion, "it must be at least 1")
+	c.require("state", m.Kind != ChangeMarker || !m.Revoked, "a change revokes nothing")
+	c.time("time", m.At)
+	c.text("author and reason", m.By, m.Reason)
+	if m.Revocation != "" {
+		c.id("revocation", m.Revocation)
+	}
+	return c.err
+}
+
+// CheckMarkers refuses keys that no MarkerReader can read.
+func CheckMarkers(environment string, keys []MarkerKey) error {
+	c := rowCheck{row: "marker"}
+	c.name("environment", environment)
+	c.require("keys", len(keys) <= MaxMarkers, "there are too many")
+	for _, k := range keys {
+		one := rowCheck{row: c.row}
+		one.marker(environment, k)
+		c.keep(one.err)
+	}
+	return c.err
+}
+
+func (c *rowCheck) marker(environment string, k MarkerKey) {
+	switch k.Kind {
+	case PrincipalMarker, AgentMarker, SessionMarker:
+		c.id("id", k.ID)
+	case GroupMarker, IssuerMarker:
+		c.require("id", k.ID != "", "it is missing")
+	case ServerMarker, StoreMarker:
+		c.name("id", k.ID)
+	case BindingMarker:
+		server, binding, _ := strings.Cut(k.ID, "/")
+		c.name("id", server)
+		c.name("id", binding)
+	case GrantMarker:
+		last := max(0, strings.LastIndexByte(k.ID, '/'))
+		c.id("id", k.ID[:last])
+		c.name("id", strings.TrimPrefix(k.ID[last:], "/"))
+	case ReferenceMarker, ChangeMarker:
+		r, err := ParseReference(k.ID)
+		c.keep(err)
+		c.require("id", r.Key() == "", "it is a reference without key")
+	case EnvironmentMarker, EverythingMarker:
+		c.require("id", k.ID == environment, "it is the environment's name")
+	default:
+		c.require("kind", false, "no decision reads it")
+	}
+	c.text("id", k.ID)
+}

@@ -63,6 +63,7 @@ func (s Store) Check() error {
 	c.text("address and sign-in", s.Address, s.Namespace, string(s.Auth.Method), s.Auth.Mount, s.Auth.Role,
 		s.Auth.Credential.String(), s.Auth.ServerID)
 	c.networks(s.Networks)
+	c.require("greatest age of values", s.MaxValueAge >= 0 && s.MaxValueAge%time.Second == 0, "it must be whole seconds, and not negative")
 	c.keep(s.checkSignIn())
 	return c.err
 }
@@ -147,19 +148,6 @@ func (b Binding) Check() error {
 	if !b.Expires.IsZero() {
 		c.time("expiry", b.Expires)
 	}
-	return c.err
-}
-
-// Check refuses what no backend may keep. A kind that no decision reads is one
-// of those: acknowledging its marker would promise a revocation that is none.
-func (m Marker) Check() error {
-	c := rowCheck{row: "marker"}
-	c.name("environment", m.Environment)
-	c.require("kind", m.Kind == PrincipalMarker || m.Kind == AgentMarker || m.Kind == SessionMarker, "no decision reads it")
-	c.id("id", m.ID)
-	c.require("epoch", m.Epoch >= 1 && m.Epoch < maxVersion, "it must be at least 1")
-	c.time("time", m.At)
-	c.text("author and reason", m.By, m.Reason)
 	return c.err
 }
 

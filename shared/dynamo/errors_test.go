@@ -46,6 +46,11 @@ func operations(s *dynamo.DB) map[string]func(context.Context) error {
 		"PutMarker": func(ctx context.Context) error {
 			return s.PutMarker(ctx, marker(env, broker.PrincipalMarker, "p-alice"))
 		},
+		"PutMarker of all": func(ctx context.Context) error { return s.PutMarker(ctx, marker(env, broker.EverythingMarker, env)) },
+		"Markers": func(ctx context.Context) error {
+			_, err := s.Markers(ctx, env, []broker.MarkerKey{{Kind: broker.ReferenceMarker, ID: "aws-sm:prod/github"}})
+			return err
+		},
 		"Append":    func(ctx context.Context) error { return s.Append(ctx, record("receipt", "nonce")) },
 		"Latest":    func(ctx context.Context) error { _, err := s.Latest(ctx, env, "token"); return err },
 		"PutSealed": func(ctx context.Context) error { return s.PutSealed(ctx, sealed(env, 1)) },

@@ -25,7 +25,9 @@ func inhabit(t testing.TB, s *dynamo.DB, env string) {
 		s.PutAgent(ctx, broker.Agent{Environment: env, ID: "okta:robot", State: broker.Active, Ceiling: broker.Low}),
 		s.PutTool(ctx, broker.Tool{Environment: env, Server: "github", Name: "create", State: broker.Active, Risk: broker.Low}),
 		s.PutMarker(ctx, marker(env, broker.PrincipalMarker, "p-alice")),
-		s.PutMarker(ctx, marker(env, broker.AgentMarker, "okta:robot")))
+		s.PutMarker(ctx, marker(env, broker.AgentMarker, "okta:robot")),
+		s.PutMarker(ctx, marker(env, broker.GroupMarker, "engineers")),
+		s.PutMarker(ctx, marker(env, broker.BindingMarker, "github/other")))
 	for i := range 3 {
 		must(t, s.PutBinding(ctx, binding(env, fmt.Sprint("shared-", i), broker.Actor{Group: "engineers"})),
 			s.PutBinding(ctx, binding(env, fmt.Sprint("personal-", i), broker.Actor{Principal: "p-alice"})))
@@ -40,7 +42,7 @@ func whole(t *testing.T, s *dynamo.DB, env string) {
 		t.Fatal(err)
 	}
 	if got.Environment == nil || got.Server == nil || got.Agent == nil || got.Tool == nil ||
-		len(got.Shared) != 3 || len(got.Personal) != 3 || len(got.Markers) != 2 {
+		len(got.Shared) != 3 || len(got.Personal) != 3 || len(got.Markers) != 4 {
 		t.Fatalf("incomplete: %+v", got)
 	}
 }
@@ -88,10 +90,10 @@ func testPages(t *testing.T, e endpoint) {
 	proxy.ResetCounts()
 	proxy.Inject(cut)
 	whole(t, s, env)
-	if n := proxy.Count("Query"); n < 8 { // 4 rows with the server, 3 personal, 1 environment
+	if n := proxy.Count("Query"); n < 10 { // 4 rows with the server, 3 personal, 1 environment, 2 markers
 		t.Fatalf("%d pages were asked for: the proxy did not cut them", n)
 	}
-	for page := range 8 {
+	for page := range 10 {
 		proxy.Clear()
 		proxy.Inject(faultproxy.Rule{Operations: query, Skip: page, Times: -1, Effect: faultproxy.ServerError()})
 		proxy.Inject(cut)

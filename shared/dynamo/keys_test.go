@@ -34,9 +34,6 @@ func everyKey(a, b, c string) map[string]key {
 		fmt.Sprintf("handle %q %q %q", a, b, c):     handleKey(a, b, c),
 		fmt.Sprintf("sealed %q %q", a, b):           sealedKey(a, b),
 		fmt.Sprintf("name of sealed %q %q", a, b):   sealedNameKey(a, b),
-		fmt.Sprintf("marker %q p %q", a, b):         markerKey(a, broker.PrincipalMarker, b),
-		fmt.Sprintf("marker %q a %q", a, b):         markerKey(a, broker.AgentMarker, b),
-		fmt.Sprintf("marker %q s %q", a, b):         markerKey(a, broker.SessionMarker, b),
 		fmt.Sprintf("set %q %q", a, b):              keySetKey(a, b),
 		fmt.Sprintf("claim %q %q", a, b):            claimKey(a, b),
 		fmt.Sprintf("rolling %q", a):                rollingKeyKey(a, 20513),
@@ -46,7 +43,17 @@ func everyKey(a, b, c string) map[string]key {
 	if b != "" { // without a principal it is the shared binding
 		keys[fmt.Sprintf("personal %q s %q %q", a, b, c)] = bindingKey(broker.Route{Environment: a, Server: "s"}, b, c)
 	}
+	for _, kind := range []broker.MarkerKind{broker.PrincipalMarker, broker.AgentMarker, broker.SessionMarker, broker.ServerMarker,
+		broker.ReferenceMarker, broker.GrantMarker, broker.ChangeMarker} {
+		keys[fmt.Sprintf("marker %q %s %q", a, kind, b)] = markerKey(a, broker.MarkerKey{Kind: kind, ID: b})
+	}
+	if !strings.Contains(b, "/") { // no server's name has one
+		keys[fmt.Sprintf("marker %q binding %q %q", a, b, c)] = markerKey(a, broker.MarkerKey{Kind: broker.BindingMarker, ID: b + "/" + c})
+	}
 	for _, shard := range []int{0, 7} {
+		for _, kind := range []broker.MarkerKind{broker.GroupMarker, broker.IssuerMarker, broker.StoreMarker, broker.EnvironmentMarker, broker.EverythingMarker} {
+			keys[fmt.Sprintf("marker %q %s %q %d", a, kind, b, shard)] = wideMarkerKey(a, broker.MarkerKey{Kind: kind, ID: b}, shard)
+		}
 		keys[fmt.Sprintf("environment %q %d", a, shard)] = environmentKey(a, shard)
 		keys[fmt.Sprintf("store %q %q %d", a, b, shard)] = storeKey(a, b, shard)
 	}
@@ -92,7 +99,9 @@ func FuzzNoTwoRowsShareAKey(f *testing.F) {
 func TestTheLongestIdsFitIntoAKey(t *testing.T) {
 	name, id := strings.Repeat("n", broker.MaxName), strings.Repeat("é", broker.MaxID/2)
 	r := broker.Route{Environment: name, Server: name}
-	for _, k := range []key{toolKey(r, id), agentKey(name, id), bindingKey(r, id, name), markerKey(name, broker.PrincipalMarker, id),
+	for _, k := range []key{toolKey(r, id), agentKey(name, id), bindingKey(r, id, name), markerKey(name, broker.MarkerKey{Kind: broker.PrincipalMarker, ID: id}),
+		markerKey(name, broker.MarkerKey{Kind: broker.GroupMarker, ID: id}), markerKey(name, broker.MarkerKey{Kind: broker.ReferenceMarker, ID: strings.Repeat("/", broker.MaxReference)}),
+
 		sealedKey(name, id), sealedNameKey(name, id), useKey(name, name, strings.Repeat("x", 53)), attemptKey(name, id, id), claimKey(name, id), versionKey(r, name, 1<<53),
 		consentKey(broker.GrantKey{Environment: name, Principal: id, Server: name, Origin: name}, id), registeredKey(name, name, id), handleKey(name, name, id), placeKey(name, id+name, 1_000_000)} {
 		if len(k.pk) > 2048 || len(k.sk) > 1024 {

@@ -126,16 +126,3 @@ func (s *DB) PutTool(ctx context.Context, v broker.Tool) error {
 	v.Version++
 	return s.putRow(ctx, "put the tool", s.tables.Catalogue, newToolRow(v), replaces(expected))
 }
-
-// PutMarker implements broker.Markers. Decisions read markers strongly
-// consistently, so the write's answer is all there is to wait for.
-func (s *DB) PutMarker(ctx context.Context, m broker.Marker) error {
-	if err := m.Check(); err != nil {
-		return err
-	}
-	c := absent()
-	if m.Epoch > 1 {
-		c = expression.Name("epoch").Equal(expression.Value(m.Epoch - 1))
-	}
-	return s.putRow(ctx, "put the marker", s.tables.Revocations, newMarkerRow(m), c)
-}

@@ -13,8 +13,9 @@ import (
 	"bindery/shared/broker"
 )
 
-// Every call reads its environment and the stores registered in it, so these
-// rows are kept in eight copies and a call reads one at random. Shard 0 is
+// Every call reads its environment, the stores registered in it and the markers
+// that may concern anybody, so these rows are kept in eight copies and a call
+// reads one at random. Shard 0 is
 // where writers meet: its conditional write decides who wins. The other copies
 // follow, each on the condition that it is older, so that repeating the work
 // is harmless and a slow writer never puts back what a later one wrote. The
@@ -31,7 +32,7 @@ func (s *DB) PutEnvironment(ctx context.Context, e broker.Environment) error {
 	}
 	expected := e.Version
 	e.Version++
-	return s.putReplicated(ctx, "put the environment", e.Name, newEnvironmentRow(e, 0), expected)
+	return s.putReplicated(ctx, "put the environment", newEnvironmentRow(e, 0), s.ofEnvironment(e.Name), replaces(expected))
 }
 
 // PutStore implements broker.CatalogueWriter.
@@ -41,15 +42,29 @@ func (s *DB) PutStore(ctx context.Context, v broker.Store) error {
 	}
 	expected := v.Version
 	v.Version++
-	return s.putReplicated(ctx, "put the store", v.Environment, newStoreRow(v, 0), expected)
+	return s.putReplicated(ctx, "put the store", newStoreRow(v, 0), s.ofEnvironment(v.Environment), replaces(expected))
 }
 
-func (s *DB) putReplicated(ctx context.Context, doing, environment string, row any, expected int64) error {
+// replicas says where copies are, and by which number one is older than another.
+type replicas struct {
+	table, number string
+	partition     func(shard int) string
+}
+
+func (s *DB) ofEnvironment(name string) replicas {
+	return replicas{s.tables.Catalogue, "version", func(shard int) string { return environmentPartition(name, shard) }}
+}
+
+func (s *DB) ofWideMarkers(environment string) replicas {
+	return replicas{s.tables.Revocations, "epoch", func(shard int) string { return wideMarkersPartition(environment, shard) }}
+}
+
+func (s *DB) putReplicated(ctx context.Context, doing string, row any, r replicas, may expression.ConditionBuilder) error {
 	item, err := encode(doing, row)
 	if err != nil {
 		return err
 	}
-	there, conflict := s.tryPut(ctx, doing, s.tables.Catalogue, item, replaces(expected))
+	there, conflict := s.tryPut(ctx, doing, r.table, item, may)
 	switch {
 	case conflict == nil:
 	case !errors.Is(conflict, broker.ErrConflict) || there == nil:
@@ -59,17 +74,15 @@ func (s *DB) putReplicated(ctx context.Context, doing, environment string, row a
 	default:
 		item = there
 	}
-	var version struct {
-		Version int64 `dynamodbav:"version"`
-	}
-	if err := attributevalue.UnmarshalMap(item, &version); err != nil {
+	var number int64
+	if err := attributevalue.Unmarshal(item[r.number], &number); err != nil {
 		return fmt.Errorf("%s: %w", doing, errRow)
 	}
-	older := expression.Or(absent(), expression.Name("version").LessThan(expression.Value(version.Version)))
+	older := expression.Or(absent(), expression.Name(r.number).LessThan(expression.Value(number)))
 	for shard := 1; shard < shards; shard++ {
 		replica := maps.Clone(item)
-		replica["pk"] = &types.AttributeValueMemberS{Value: environmentPartition(environment, shard)}
-		_, err := s.tryPut(ctx, doing, s.tables.Catalogue, replica, older)
+		replica["pk"] = &types.AttributeValueMemberS{Value: r.partition(shard)}
+		_, err := s.tryPut(ctx, doing, r.table, replica, older)
 		if err != nil && !errors.Is(err, broker.ErrConflict) {
 			return err
 		}

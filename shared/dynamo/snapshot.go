@@ -3,21 +3,25 @@ package dynamo
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
 	"bindery/shared/broker"
 )
 
-// Snapshot implements broker.Catalogue: three queries and one batch read side
-// by side, and one more query where all tools are asked for. An id longer than broker.MaxID is refused with ErrInvalid before
-// anything is read. Without a principal no personal bindings are read.
+// Snapshot implements broker.Catalogue: five queries and one batch read side by
+// side, and one more query where all tools are asked for. An id longer than
+// broker.MaxID is refused with ErrInvalid before anything is read. Without a principal no personal bindings are read.
 func (s *DB) Snapshot(ctx context.Context, l broker.Lookup) (broker.Snapshot, error) {
 	if err := checkLookup(l); err != nil {
 		return broker.Snapshot{}, err
 	}
 	var snap broker.Snapshot // each read fills fields of its own
+	var wide, ofServer []broker.Marker
 	reads := []func(context.Context) error{
+		func(ctx context.Context) (err error) { wide, err = s.readWideMarkers(ctx, l); return err },
+		func(ctx context.Context) (err error) { ofServer, err = s.readServerMarkers(ctx, l); return err },
 		func(ctx context.Context) error { return s.readEnvironment(ctx, l, &snap) },
 		func(ctx context.Context) error { return s.readServer(ctx, l, &snap) },
 	}
@@ -33,6 +37,7 @@ func (s *DB) Snapshot(ctx context.Context, l broker.Lookup) (broker.Snapshot, er
 	if err := together(ctx, reads); err != nil {
 		return broker.Snapshot{}, err
 	}
+	snap.Markers = slices.Concat(snap.Markers, wide, ofServer)
 	return snap, nil
 }
 
@@ -129,16 +134,16 @@ func (s *DB) readSingles(ctx context.Context, l broker.Lookup, snap *broker.Snap
 	want := map[string][]key{}
 	if l.Agent != "" {
 		want[s.tables.Catalogue] = append(want[s.tables.Catalogue], agent)
-		want[s.tables.Revocations] = append(want[s.tables.Revocations], markerKey(environment, broker.AgentMarker, l.Agent))
+		want[s.tables.Revocations] = append(want[s.tables.Revocations], markerKey(environment, broker.MarkerKey{Kind: broker.AgentMarker, ID: l.Agent}))
 	}
 	if l.Tool != "" {
 		want[s.tables.Catalogue] = append(want[s.tables.Catalogue], tool)
 	}
 	if l.Principal != "" {
-		want[s.tables.Revocations] = append(want[s.tables.Revocations], markerKey(environment, broker.PrincipalMarker, l.Principal))
+		want[s.tables.Revocations] = append(want[s.tables.Revocations], markerKey(environment, broker.MarkerKey{Kind: broker.PrincipalMarker, ID: l.Principal}))
 	}
 	if l.Session != "" {
-		want[s.tables.Revocations] = append(want[s.tables.Revocations], markerKey(environment, broker.SessionMarker, l.Session))
+		want[s.tables.Revocations] = append(want[s.tables.Revocations], markerKey(environment, broker.MarkerKey{Kind: broker.SessionMarker, ID: l.Session}))
 	}
 	return s.batch(ctx, "read agent, tool and markers", want, func(k key, a attributes) error {
 		switch {
@@ -151,7 +156,7 @@ func (s *DB) readSingles(ctx context.Context, l broker.Lookup, snap *broker.Snap
 			snap.Tool = &v
 			return err
 		case k.sk == "marker":
-			m, err := decode(a, markerRow.value, func(m broker.Marker) key { return markerKey(m.Environment, m.Kind, m.ID) })
+			m, err := decodeMarker(a)
 			snap.Markers = append(snap.Markers, m)
 			return err
 		}

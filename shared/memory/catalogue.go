@@ -30,12 +30,7 @@ func (s *DB) Snapshot(ctx context.Context, l broker.Lookup) (broker.Snapshot, er
 		if l.Tools {
 			snap.Tools = tools
 		}
-		for _, at := range []markerKey{{environment, broker.PrincipalMarker, l.Principal}, {environment, broker.AgentMarker, l.Agent},
-			{environment, broker.SessionMarker, l.Session}} {
-			if m := s.markers[at]; m != nil {
-				snap.Markers = append(snap.Markers, *m)
-			}
-		}
+		snap.Markers = s.markersOf(l)
 		return nil
 	})
 	if err != nil {
@@ -136,19 +131,6 @@ func (s *DB) PutTool(ctx context.Context, v broker.Tool) error {
 }
 
 func toolName(v broker.Tool) string { return v.Name }
-
-// PutMarker implements broker.Markers.
-func (s *DB) PutMarker(ctx context.Context, m broker.Marker) error {
-	if err := m.Check(); err != nil {
-		return err
-	}
-	return s.do(ctx, PutMarker, func() error {
-		m.At = plain(m.At)
-		return replace(s.markers, markerKey{m.Environment, m.Kind, m.ID}, m, func(now *broker.Marker) bool {
-			return now == nil && m.Epoch == 1 || now != nil && m.Epoch == now.Epoch+1
-		})
-	})
-}
 
 // clone copies a list; an empty one becomes nil, as it is read from a table.
 func clone[T any](list []T) []T { return append([]T(nil), list...) }

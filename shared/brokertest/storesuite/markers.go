@@ -115,7 +115,7 @@ func testMarkerLost(b *bench) {
 
 func testMarkerRefused(b *bench) {
 	for name, spoil := range map[string]func(*broker.Marker){
-		"a kind that is not read": func(m *broker.Marker) { m.Kind = "server" },
+		"a kind that is not read": func(m *broker.Marker) { m.Kind = "team" },
 		"no kind":                 func(m *broker.Marker) { m.Kind = "" },
 		"no id":                   func(m *broker.Marker) { m.ID = "" },
 		"no environment":          func(m *broker.Marker) { m.Environment = "" },
