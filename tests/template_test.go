@@ -19,21 +19,13 @@ import (
 func TestTemplateSetsEverySetting(t *testing.T) {
 	template := readTemplate(t)
 	parameters := template.get(t, "Parameters")
-	unrelayed := func(s config.Setting) bool {
-		return !slices.Contains([]string{config.ResponseMode, config.CallTimeout, config.StreamTimeout, config.MaxAnswerBytes, config.UseLimits, config.Origins}, s.Name)
-	}
-	for function, reads := range map[string]func(config.Setting) bool{
-		"ProxyFunction":      func(config.Setting) bool { return true },
-		"AuthorizerFunction": func(s config.Setting) bool { return s.Authorizer },
-		"LedgerFunction":     func(s config.Setting) bool { return s.Ledger },
-		"RotationFunction":   func(s config.Setting) bool { return s.Rotation },
-		"AdminFunction":      unrelayed,
-		"CallbackFunction":   unrelayed,
-	} {
+	unrelayed := []string{config.ResponseMode, config.CallTimeout, config.StreamTimeout, config.MaxAnswerBytes, config.UseLimits, config.Origins}
+	for function, reads := range map[string]string{"ProxyFunction": "proxy", "AdminFunction": "proxy", "CallbackFunction": "proxy",
+		"AuthorizerFunction": "authorizer", "LedgerFunction": "ledger", "RotationFunction": "rotation", "OutboxFunction": "outbox"} {
 		variables := template.resource(t, function).get(t, "Properties", "Environment", "Variables")
 		want := []string{"AWS_ENDPOINT_URL"} // the AWS SDK's own
 		for _, s := range config.Settings() {
-			if !reads(s) {
+			if !s.For(reads) || reads == "proxy" && function != "ProxyFunction" && slices.Contains(unrelayed, s.Name) {
 				continue
 			}
 			want = append(want, s.Name)

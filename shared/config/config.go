@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,13 +19,16 @@ import (
 // Setting documents one variable; the table in docs/settings.md and the template
 // are tested against Settings.
 type Setting struct {
-	Name       string
-	Required   bool
-	Default    string
-	Authorizer bool // functions/authorizer reads it too
-	Ledger     bool // functions/ledger reads it too
-	Rotation   bool // functions/rotation reads it too
-	Help       string
+	Name     string
+	Required bool
+	Default  string
+	ReadBy   string // the functions, each a word; "proxy" stands for admin and callback too
+	Help     string
+}
+
+// For reports whether a function reads the setting.
+func (s Setting) For(function string) bool {
+	return slices.Contains(strings.Fields(s.ReadBy), function)
 }
 
 // Names of the variables.
@@ -47,34 +51,36 @@ const (
 	Hosts            = "BINDERY_HOSTS"
 	Origins          = "BINDERY_ORIGINS"
 	PrivateNetworks  = "BINDERY_PRIVATE_NETWORKS"
+	EventBus         = "BINDERY_EVENT_BUS"
 	Production       = "BINDERY_PRODUCTION"
 	Local            = "BINDERY_LOCAL"
 )
 
-// Settings lists every variable that Load reads, in the order of the docs;
-// LoadAuthorizer, LoadLedger and LoadRotation read those that say so.
+// Settings lists every variable, in the order of the docs. Load reads those for
+// "proxy", and each of the other functions has a Load of its own.
 func Settings() []Setting {
 	return []Setting{
-		{Environment, true, "", true, false, true, "name of the one environment this deployment serves"},
-		{PublicURL, true, "", true, false, true, "https://host under which clients reach Bindery; base of every resource URL"},
-		{Issuers, true, "", true, false, false, "issuer document: inline JSON, or the absolute path of a file"},
-		{CatalogueTable, true, "", false, false, true, "DynamoDB table of servers, bindings, agents, tools, stores"},
-		{RevocationsTable, true, "", false, false, true, "DynamoDB table of revocation markers"},
-		{GrantsTable, true, "", false, false, true, "DynamoDB table of sealed values"},
-		{TransientTable, true, "", true, false, false, "DynamoDB table of short-lived rows"},
-		{AuditTable, true, "", false, true, false, "DynamoDB table of audit records"},
-		{AuditIndexTable, true, "", false, true, false, "DynamoDB table of the audit index"},
-		{ValuesKey, true, "", true, false, true, "KMS key of sealed values, shared issuer keys, session keys: id, ARN or alias ARN"},
-		{ResponseMode, false, "stream", false, false, false, "stream, or buffered where the platform cannot stream"},
-		{CallTimeout, false, "60s", false, false, false, "longest upstream call, 1s to 14m"},
-		{StreamTimeout, false, "5m", false, false, false, "longest lasting stream (GET, subscriptions/listen), 10s to 14m; 0: none"},
-		{MaxAnswerBytes, false, "10485760", false, false, false, "largest JSON answer or single event from an upstream, in bytes"},
-		{UseLimits, false, "principal:streams=20;agent:streams=200;server:streams=500", false, false, false, "what one principal, agent or server may use"},
-		{Hosts, false, "", false, false, false, "comma-separated further names (host or host:port) in the Host header of requests"},
-		{Origins, false, "", false, false, false, "comma-separated web origins whose pages may call, such as https://app.example.com"},
-		{PrivateNetworks, false, "", true, false, false, "comma-separated private CIDRs in which issuers may live"},
-		{Production, false, "", false, false, false, "true or false: whether administration is judged as production; empty: true, but on one machine"},
-		{Local, false, "false", true, true, true, "true allows plain http to loopback; refused inside Lambda, except under sam local"},
+		{Environment, true, "", "proxy authorizer rotation", "name of the one environment this deployment serves"},
+		{PublicURL, true, "", "proxy authorizer rotation", "https://host under which clients reach Bindery; base of every resource URL"},
+		{Issuers, true, "", "proxy authorizer", "issuer document: inline JSON, or the absolute path of a file"},
+		{CatalogueTable, true, "", "proxy rotation", "DynamoDB table of servers, bindings, agents, tools, stores"},
+		{RevocationsTable, true, "", "proxy rotation", "DynamoDB table of revocation markers"},
+		{GrantsTable, true, "", "proxy rotation", "DynamoDB table of sealed values"},
+		{TransientTable, true, "", "proxy authorizer", "DynamoDB table of short-lived rows"},
+		{AuditTable, true, "", "proxy ledger", "DynamoDB table of audit records"},
+		{AuditIndexTable, true, "", "proxy ledger", "DynamoDB table of the audit index"},
+		{ValuesKey, true, "", "proxy authorizer rotation", "KMS key of sealed values, shared issuer keys, session keys: id, ARN or alias ARN"},
+		{ResponseMode, false, "stream", "proxy", "stream, or buffered where the platform cannot stream"},
+		{CallTimeout, false, "60s", "proxy", "longest upstream call, 1s to 14m"},
+		{StreamTimeout, false, "5m", "proxy", "longest lasting stream (GET, subscriptions/listen), 10s to 14m; 0: none"},
+		{MaxAnswerBytes, false, "10485760", "proxy", "largest JSON answer or single event from an upstream, in bytes"},
+		{UseLimits, false, "principal:streams=20;agent:streams=200;server:streams=500", "proxy", "what one principal, agent or server may use"},
+		{Hosts, false, "", "proxy", "comma-separated further names (host or host:port) in the Host header of requests"},
+		{Origins, false, "", "proxy", "comma-separated web origins whose pages may call, such as https://app.example.com"},
+		{PrivateNetworks, false, "", "proxy authorizer", "comma-separated private CIDRs in which issuers may live"},
+		{EventBus, true, "", "outbox", "name or ARN of the EventBridge bus that gets the events"},
+		{Production, false, "", "proxy", "true or false: whether administration is judged as production; empty: true, but on one machine"},
+		{Local, false, "false", "proxy authorizer ledger rotation outbox", "true allows plain http to loopback; refused inside Lambda, except under sam local"},
 	}
 }
 
@@ -93,6 +99,7 @@ type Config struct {
 	Hosts           []string // as a Host header names them, lower case; first the public URL's own
 	Origins         []string // as an Origin header names them; first the public URL's own
 	PrivateNetworks []netip.Prefix
+	EventBus        string
 	Production      bool // stricter rules of administration
 	Local           bool
 	Memory          int64 // bytes the function may use; 0: unknown, outside Lambda
@@ -159,6 +166,15 @@ func LoadRotation(getenv func(string) string) (Config, error) {
 	return c, errors.Join(l.faults...)
 }
 
+// LoadOutbox reads those settings that functions/outbox needs; the rest of
+// Config stays empty.
+func LoadOutbox(getenv func(string) string) (Config, error) {
+	l := newLoader(getenv)
+	c := l.place()
+	c.EventBus = l.text(EventBus)
+	return c, errors.Join(l.faults...)
+}
+
 // shared reads what every function that judges tokens needs.
 func (l *loader) shared() Config {
 	c := l.sealing()
@@ -201,7 +217,7 @@ func (l *loader) insideLambda(c Config) {
 	if c.Local {
 		l.fault(Local, "must not be true inside Lambda")
 	}
-	for _, service := range []string{"", "_DYNAMODB", "_KMS", "_SECRETS_MANAGER", "_STS"} { // as the AWS SDK reads them
+	for _, service := range []string{"", "_DYNAMODB", "_KMS", "_SECRETS_MANAGER", "_STS", "_EVENTBRIDGE"} { // as the AWS SDK reads them
 		if name := "AWS_ENDPOINT_URL" + service; l.getenv(name) != "" {
 			l.faults = append(l.faults, errors.New(name+" must not be set inside Lambda (it would send secrets elsewhere)"))
 		}

@@ -14,7 +14,7 @@ func complete() map[string]string {
 	return map[string]string{
 		config.Environment: "prod", config.PublicURL: "https://mcp.example.com/", config.Issuers: `{"issuers":[]}`,
 		config.CatalogueTable: "c", config.RevocationsTable: "r", config.GrantsTable: "g",
-		config.TransientTable: "t", config.AuditTable: "a", config.AuditIndexTable: "i", config.ValuesKey: "alias/values",
+		config.TransientTable: "t", config.AuditTable: "a", config.AuditIndexTable: "i", config.EventBus: "bindery", config.ValuesKey: "alias/values",
 	}
 }
 
@@ -69,13 +69,14 @@ func TestLoopbackIsRefusedInsideLambda(t *testing.T) {
 	env["AWS_ENDPOINT_URL"] = "https://elsewhere.example"
 	for name, load := range map[string]func(func(string) string) (config.Config, error){
 		"the proxy": config.Load, "the authorizer": config.LoadAuthorizer, "the ledger": config.LoadLedger, "the rotation": config.LoadRotation,
+		"the outbox": config.LoadOutbox,
 	} {
 		if _, err := load(func(name string) string { return env[name] }); err == nil || !strings.Contains(err.Error(), "AWS_ENDPOINT_URL") {
 			t.Errorf("%s accepted another endpoint inside Lambda: %v", name, err)
 		}
 	}
 	delete(env, "AWS_ENDPOINT_URL")
-	for _, service := range []string{"DYNAMODB", "KMS", "SECRETS_MANAGER", "STS"} {
+	for _, service := range []string{"DYNAMODB", "KMS", "SECRETS_MANAGER", "STS", "EVENTBRIDGE"} {
 		name := "AWS_ENDPOINT_URL_" + service
 		env[name] = "https://elsewhere.example"
 		if _, err := load(env); err == nil || !strings.Contains(err.Error(), name) {
@@ -159,17 +160,12 @@ func TestIssuersFromFile(t *testing.T) {
 
 // TestFunctionsReadWhatTheTableSays: all of it, and nothing else.
 func TestFunctionsReadWhatTheTableSays(t *testing.T) {
-	for name, function := range map[string]struct {
-		load  func(func(string) string) (config.Config, error)
-		reads func(config.Setting) bool
-	}{
-		"authorizer": {config.LoadAuthorizer, func(s config.Setting) bool { return s.Authorizer }},
-		"ledger":     {config.LoadLedger, func(s config.Setting) bool { return s.Ledger }},
-		"rotation":   {config.LoadRotation, func(s config.Setting) bool { return s.Rotation }},
+	for name, load := range map[string]func(func(string) string) (config.Config, error){
+		"proxy": config.Load, "authorizer": config.LoadAuthorizer, "ledger": config.LoadLedger, "rotation": config.LoadRotation, "outbox": config.LoadOutbox,
 	} {
 		read := map[string]bool{}
 		env := complete()
-		_, err := function.load(func(name string) string {
+		_, err := load(func(name string) string {
 			read[name] = true
 			return env[name]
 		})
@@ -177,11 +173,11 @@ func TestFunctionsReadWhatTheTableSays(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, s := range config.Settings() {
-			if function.reads(s) != read[s.Name] {
-				t.Errorf("%s: the table says %s %t, it reads it: %t", s.Name, name, function.reads(s), read[s.Name])
+			if s.For(name) != read[s.Name] {
+				t.Errorf("%s: the table says %s %t, it reads it: %t", s.Name, name, s.For(name), read[s.Name])
 			}
 		}
-		if _, err = function.load(func(string) string { return "" }); err == nil {
+		if _, err = load(func(string) string { return "" }); err == nil {
 			t.Errorf("%s starts without any setting", name)
 		}
 	}

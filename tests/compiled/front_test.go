@@ -72,7 +72,7 @@ func (f *front) sandboxes(t *testing.T, binary string, settings []string) *apiga
 func (f *front) authorizerSettings() []string {
 	needed := map[string]bool{}
 	for _, s := range config.Settings() {
-		needed[s.Name] = s.Authorizer
+		needed[s.Name] = s.For("authorizer")
 	}
 	return slices.DeleteFunc(f.settings(), func(s string) bool {
 		name, _, _ := strings.Cut(s, "=")

@@ -1,0 +1,24 @@
+package handler
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+
+	"bindery/shared/config"
+)
+
+// attemptTime is how long one request to EventBridge may take. Nobody waits for
+// it but the next records.
+const attemptTime = 5 * time.Second
+
+// New joins the handler to the bus.
+func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
+	client := eventbridge.NewFromConfig(a, func(o *eventbridge.Options) {
+		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTime)
+	})
+	return &Handler{bus: bridge{client, c.EventBus}, log: log}
+}
