@@ -33,6 +33,10 @@ type Revocation struct {
 	Accepted  time.Time
 	Unreached []Unreached // the first MaxUnreached that are still to do, or were given up
 	Unknown   []string    // what cannot be enumerated, each in a sentence
+	// Counted names (by digests, at most MaxUnreached) what the tallies hold
+	// already although its row may still be there: a run that goes on where another
+	// one died ends these again, and counts none of them twice.
+	Counted []string
 }
 
 // How a revocation came.
@@ -99,8 +103,10 @@ type LiveSession struct {
 
 // LiveSessions keeps them for as long as their ids can be opened. AddSession
 // stores one; again, the same. EndSession forgets one, known or not. SessionsOf
-// gives a person's; ScanSessions goes through all of an environment, a page
-// beginning after the token that the page before ended with, and may be slow.
+// gives a person's; ScanSessions goes through all of an environment and may be
+// slow. What has expired is not given. A page begins after the token that the page
+// before ended with, may hold fewer than limit, even none, and not be the last: an
+// empty next is the end.
 type LiveSessions interface {
 	AddSession(ctx context.Context, s LiveSession) error
 	EndSession(ctx context.Context, environment, principal, digest string) error

@@ -26,6 +26,8 @@ func (r Revocation) Check() error {
 	}
 	c.require("unreached things", len(r.Unreached) <= MaxUnreached, "they are more than a case names")
 	c.list("unknowns", r.Unknown)
+	c.list("counted things", r.Counted)
+	c.require("counted things", len(r.Counted) <= MaxUnreached, "they are more than a case names")
 	for _, u := range r.Unreached {
 		one := rowCheck{row: c.row} // each for itself: all of them are bounded by their number
 		one.text("unreached thing", u.What, u.ID, u.Server, u.Provider, u.Fault)

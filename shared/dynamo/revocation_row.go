@@ -31,6 +31,7 @@ type revocationRow struct {
 	Accepted    string         `dynamodbav:"accepted,omitempty"`
 	Unreached   []unreachedRow `dynamodbav:"unreached,omitempty"`
 	Unknown     []string       `dynamodbav:"unknown,omitempty"`
+	Counted     []string       `dynamodbav:"counted,omitempty"`
 }
 
 type tallyRow struct {
@@ -52,7 +53,7 @@ type unreachedRow struct {
 func newRevocationRow(r broker.Revocation) revocationRow {
 	row := revocationRow{revocationKey(r.Environment, r.ID).item(), r.Environment, r.ID, r.Version, string(r.Kind), r.Subject, r.Epoch, &r.Lifts,
 		r.By, r.Via, r.Reason, stamp(r.At), string(r.Work), stamp(r.NextTry), r.Tries, stamp(r.Done),
-		tallyRow(r.Sessions), tallyRow(r.Grants), tallyRow(r.Values), stamp(r.Accepted), nil, r.Unknown}
+		tallyRow(r.Sessions), tallyRow(r.Grants), tallyRow(r.Values), stamp(r.Accepted), nil, r.Unknown, r.Counted}
 	for _, u := range r.Unreached {
 		row.Unreached = append(row.Unreached, unreachedRow{u.What, u.ID, u.Server, u.Provider, u.Fault, stamp(u.Until), u.GivenUp})
 	}
@@ -62,7 +63,7 @@ func newRevocationRow(r broker.Revocation) revocationRow {
 func (r revocationRow) value() (broker.Revocation, error) {
 	v := broker.Revocation{Environment: r.Environment, ID: r.ID, Version: r.Version, Kind: broker.MarkerKind(r.Kind), Subject: r.Subject,
 		Epoch: r.Epoch, By: r.By, Via: r.Via, Reason: r.Reason, Work: broker.WorkState(r.Work), Tries: r.Tries,
-		Sessions: broker.Tally(r.Sessions), Grants: broker.Tally(r.Grants), Values: broker.Tally(r.Values), Unknown: r.Unknown}
+		Sessions: broker.Tally(r.Sessions), Grants: broker.Tally(r.Grants), Values: broker.Tally(r.Values), Unknown: r.Unknown, Counted: r.Counted}
 	if r.Lifts == nil {
 		return v, fmt.Errorf("%w revocation: an attribute is missing", broker.ErrInvalid)
 	}

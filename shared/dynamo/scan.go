@@ -31,7 +31,7 @@ type ScanPage struct {
 }
 
 // ScanRecords reads the next rows of a segment of the audit table. It is how the
-// index is made anew, and the only scan there is.
+// index is made anew.
 func (s *DB) ScanRecords(ctx context.Context, of Segment, limit int) (ScanPage, error) {
 	in := &dynamodb.ScanInput{
 		TableName: aws.String(s.tables.Audit), ConsistentRead: aws.Bool(true), Limit: aws.Int32(int32(limit)),

@@ -26,7 +26,7 @@ func (s *DB) putRevocation(ctx context.Context, op Op, r broker.Revocation, inva
 		expected := r.Version
 		r.Version++
 		r.At, r.NextTry, r.Done, r.Accepted = plain(r.At), plain(r.NextTry), plain(r.Done), plain(r.Accepted)
-		r.Unknown, r.Unreached = clone(r.Unknown), clone(r.Unreached)
+		r.Unknown, r.Unreached, r.Counted = clone(r.Unknown), clone(r.Unreached), clone(r.Counted)
 		for i := range r.Unreached {
 			r.Unreached[i].Until = plain(r.Unreached[i].Until)
 		}
