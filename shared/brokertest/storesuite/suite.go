@@ -47,6 +47,8 @@ type Stores struct {
 	Sessions  broker.LiveSessions
 	Scanner   broker.GrantScanner
 	Incidents broker.Incidents
+	Rotations broker.Rotations
+	Plans     broker.RotationPlans
 	Notices   broker.Notices
 	Scans     broker.Scans
 
@@ -96,6 +98,8 @@ func Run(t *testing.T, backend Factory) {
 		{"live sessions", testSessions},
 		{"scans of grants", testGrantScan},
 		{"incidents", testIncidents},
+		{"rotations", testRuns},
+		{"rotation plans", testPlans},
 		{"notices", testNotices},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, backend) })
