@@ -53,6 +53,8 @@ type DB struct {
 	assignments  map[idKey]*broker.Assignment
 	incidents    map[idKey]*broker.Incident
 	notices      map[idKey]*broker.Notice
+	rotations    map[idKey][]broker.Rotation // by subject, the last one is the latest
+	plans        map[idKey]*broker.RotationPlan
 	scans        map[string]*broker.Scan
 	indexed      map[recordKey]broker.Record
 	lags         map[string]broker.Lag
@@ -122,6 +124,8 @@ var (
 	_ broker.Providers        = (*DB)(nil)
 	_ broker.Grants           = (*DB)(nil)
 	_ broker.Handles          = (*DB)(nil)
+	_ broker.Rotations        = (*DB)(nil)
+	_ broker.RotationPlans    = (*DB)(nil)
 	_ broker.LiveSessions     = (*DB)(nil)
 	_ broker.GrantScanner     = (*DB)(nil)
 	_ broker.Revocations      = (*DB)(nil)
@@ -155,6 +159,8 @@ func New(now func() time.Time) *DB {
 		assignments:  map[idKey]*broker.Assignment{},
 		incidents:    map[idKey]*broker.Incident{},
 		notices:      map[idKey]*broker.Notice{},
+		rotations:    map[idKey][]broker.Rotation{},
+		plans:        map[idKey]*broker.RotationPlan{},
 		scans:        map[string]*broker.Scan{},
 		indexed:      map[recordKey]broker.Record{},
 		lags:         map[string]broker.Lag{},

@@ -110,6 +110,7 @@ var kinds = map[string]kind{
 	},
 	"assignment":       assignmentKind,
 	"incident":         incidentKind,
+	"rotation plan":    planKind,
 	"provider":         providerKind,
 	"shared binding":   bindingKind(broker.Actor{Group: "engineers"}, func(s broker.Snapshot) []broker.Binding { return s.Shared }),
 	"personal binding": bindingKind(broker.Actor{Principal: alice}, func(s broker.Snapshot) []broker.Binding { return s.Personal }),

@@ -90,6 +90,7 @@ var listings = map[string]listing{
 	},
 	"assignments": assignmentListing,
 	"incidents":   incidentListing,
+	"plans":       planListing,
 	"providers":   providerListing,
 	"agents": {
 		names: wildNames,
