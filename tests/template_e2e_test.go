@@ -26,13 +26,14 @@ func TestTemplateExpanded(t *testing.T) {
 			roles = append(roles, name)
 		case "AWS::Lambda::EventSourceMapping":
 			mapping := r.get(t, "Properties")
+			of, _, _ := strings.Cut(name, "Function")
 			same(t, name+" after a fault", mapping["FunctionResponseTypes"], any([]any{"ReportBatchItemFailures"}))
-			same(t, name+" in the end", mapping["DestinationConfig"], any(object{"OnFailure": object{"Destination": object{"Fn::GetAtt": []any{"LedgerFailures", "Arn"}}}}))
+			same(t, name+" in the end", mapping["DestinationConfig"], any(object{"OnFailure": object{"Destination": object{"Fn::GetAtt": []any{of + "Failures", "Arn"}}}}))
 		case "AWS::ApiGateway::Stage":
 			same(t, name, r.get(t, "Properties").text("StageName"), "live")
 		}
 	}
-	same(t, "roles", sorted(roles), []string{"AdminRole", "AuthorizerRole", "CallbackRole", "CodeDeployServiceRole", "LedgerRole", "ProxyRole", "RotationRole", "RotationScheduleRole"})
+	same(t, "roles", sorted(roles), []string{"AdminRole", "AuthorizerRole", "CallbackRole", "CodeDeployServiceRole", "LedgerRole", "OutboxRole", "ProxyRole", "RotationRole", "RotationScheduleRole"})
 	body := expanded.resource(t, "Api").get(t, "Properties", "Body")
 	for path := range body.at("paths") {
 		for method := range body.at("paths").at(path) {

@@ -208,7 +208,7 @@ func TestTemplateGrantsNoUnusedVerb(t *testing.T) {
 			return true
 		})
 	}
-	for _, role := range []string{"ProxyRole", "AdminRole", "CallbackRole", "RotationRole", "LedgerRole"} {
+	for _, role := range []string{"ProxyRole", "AdminRole", "CallbackRole", "RotationRole", "LedgerRole", "OutboxRole"} {
 		for sid, s := range rights(t, role) {
 			for _, action := range s.texts("Action") {
 				service, verb, _ := strings.Cut(action, ":")

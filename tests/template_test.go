@@ -45,9 +45,11 @@ func TestTemplateSetsEverySetting(t *testing.T) {
 func TestTemplateFunctionsJudgeTokensAlike(t *testing.T) {
 	template := readTemplate(t)
 	proxy := template.resource(t, "ProxyFunction").get(t, "Properties", "Environment", "Variables")
-	for _, function := range []string{"AuthorizerFunction", "AdminFunction", "CallbackFunction", "LedgerFunction", "RotationFunction"} {
+	for _, function := range []string{"AuthorizerFunction", "AdminFunction", "CallbackFunction", "LedgerFunction", "RotationFunction", "OutboxFunction"} {
 		for name, value := range template.resource(t, function).get(t, "Properties", "Environment", "Variables") {
-			same(t, function+" "+name, value, proxy[name])
+			if shared, both := proxy[name]; both {
+				same(t, function+" "+name, value, shared)
+			}
 		}
 	}
 }
@@ -165,7 +167,7 @@ func TestTemplateApiKeepsSecretsOutOfLogs(t *testing.T) {
 
 func TestTemplateFunctions(t *testing.T) {
 	template := readTemplate(t)
-	for _, name := range []string{"Proxy", "Authorizer", "Admin", "Callback", "Ledger", "Rotation"} {
+	for _, name := range []string{"Proxy", "Authorizer", "Admin", "Callback", "Ledger", "Rotation", "Outbox"} {
 		function := template.resource(t, name+"Function")
 		same(t, "build", function.get(t, "Metadata")["BuildMethod"], any("makefile"))
 		properties := function.get(t, "Properties")
@@ -185,7 +187,7 @@ func TestTemplateFunctions(t *testing.T) {
 		same(t, name+" alias", properties["AutoPublishAlias"], any("live"))
 		same(t, name+" a setting is a version", properties["AutoPublishAliasAllProperties"], any(true))
 	}
-	for _, log := range []string{"ProxyLog", "AuthorizerLog", "AdminLog", "CallbackLog", "LedgerLog", "RotationLog", "AccessLog"} {
+	for _, log := range []string{"ProxyLog", "AuthorizerLog", "AdminLog", "CallbackLog", "LedgerLog", "RotationLog", "OutboxLog", "AccessLog"} {
 		same(t, log, template.resource(t, log).get(t, "Properties")["RetentionInDays"], any(object{"Ref": "LogRetentionDays"}))
 	}
 }

@@ -33,41 +33,42 @@ func (s Setting) For(function string) bool {
 
 // Names of the variables.
 const (
-	Environment      = "BINDERY_ENVIRONMENT"
-	PublicURL        = "BINDERY_PUBLIC_URL"
-	Issuers          = "BINDERY_ISSUERS"
-	CatalogueTable   = "BINDERY_CATALOGUE_TABLE"
-	RevocationsTable = "BINDERY_REVOCATIONS_TABLE"
-	GrantsTable      = "BINDERY_GRANTS_TABLE"
-	TransientTable   = "BINDERY_TRANSIENT_TABLE"
-	AuditTable       = "BINDERY_AUDIT_TABLE"
-	AuditIndexTable  = "BINDERY_AUDIT_INDEX_TABLE"
-	ValuesKey        = "BINDERY_VALUES_KEY"
-	ResponseMode     = "BINDERY_RESPONSE_MODE"
-	CallTimeout      = "BINDERY_CALL_TIMEOUT"
-	StreamTimeout    = "BINDERY_STREAM_TIMEOUT"
-	MaxAnswerBytes   = "BINDERY_MAX_ANSWER_BYTES"
-	UseLimits        = "BINDERY_LIMITS"
-	Hosts            = "BINDERY_HOSTS"
-	Origins          = "BINDERY_ORIGINS"
-	PrivateNetworks  = "BINDERY_PRIVATE_NETWORKS"
-	EventBus         = "BINDERY_EVENT_BUS"
-	Production       = "BINDERY_PRODUCTION"
-	Local            = "BINDERY_LOCAL"
+	Environment        = "BINDERY_ENVIRONMENT"
+	PublicURL          = "BINDERY_PUBLIC_URL"
+	Issuers            = "BINDERY_ISSUERS"
+	CatalogueTable     = "BINDERY_CATALOGUE_TABLE"
+	RevocationsTable   = "BINDERY_REVOCATIONS_TABLE"
+	GrantsTable        = "BINDERY_GRANTS_TABLE"
+	TransientTable     = "BINDERY_TRANSIENT_TABLE"
+	AuditTable         = "BINDERY_AUDIT_TABLE"
+	AuditIndexTable    = "BINDERY_AUDIT_INDEX_TABLE"
+	ValuesKey          = "BINDERY_VALUES_KEY"
+	ResponseMode       = "BINDERY_RESPONSE_MODE"
+	CallTimeout        = "BINDERY_CALL_TIMEOUT"
+	StreamTimeout      = "BINDERY_STREAM_TIMEOUT"
+	MaxAnswerBytes     = "BINDERY_MAX_ANSWER_BYTES"
+	UseLimits          = "BINDERY_LIMITS"
+	Hosts              = "BINDERY_HOSTS"
+	Origins            = "BINDERY_ORIGINS"
+	PrivateNetworks    = "BINDERY_PRIVATE_NETWORKS"
+	EventBus           = "BINDERY_EVENT_BUS"
+	RevocationFunction = "BINDERY_REVOCATION_FUNCTION"
+	Production         = "BINDERY_PRODUCTION"
+	Local              = "BINDERY_LOCAL"
 )
 
 // Settings lists every variable, in the order of the docs. Load reads those for
 // "proxy", and each of the other functions has a Load of its own.
 func Settings() []Setting {
 	return []Setting{
-		{Environment, true, "", "proxy authorizer rotation", "name of the one environment this deployment serves"},
+		{Environment, true, "", "proxy authorizer rotation revocation", "name of the one environment this deployment serves"},
 		{PublicURL, true, "", "proxy authorizer rotation", "https://host under which clients reach Bindery; base of every resource URL"},
-		{Issuers, true, "", "proxy authorizer", "issuer document: inline JSON, or the absolute path of a file"},
+		{Issuers, true, "", "proxy authorizer revocation", "issuer document: inline JSON, or the absolute path of a file"},
 		{CatalogueTable, true, "", "proxy rotation", "DynamoDB table of servers, bindings, agents, tools, stores"},
-		{RevocationsTable, true, "", "proxy rotation", "DynamoDB table of revocation markers"},
+		{RevocationsTable, true, "", "proxy rotation revocation", "DynamoDB table of revocation markers"},
 		{GrantsTable, true, "", "proxy rotation", "DynamoDB table of sealed values"},
 		{TransientTable, true, "", "proxy authorizer", "DynamoDB table of short-lived rows"},
-		{AuditTable, true, "", "proxy ledger", "DynamoDB table of audit records"},
+		{AuditTable, true, "", "proxy ledger revocation", "DynamoDB table of audit records"},
 		{AuditIndexTable, true, "", "proxy ledger", "DynamoDB table of the audit index"},
 		{ValuesKey, true, "", "proxy authorizer rotation", "KMS key of sealed values, shared issuer keys, session keys: id, ARN or alias ARN"},
 		{ResponseMode, false, "stream", "proxy", "stream, or buffered where the platform cannot stream"},
@@ -78,31 +79,33 @@ func Settings() []Setting {
 		{Hosts, false, "", "proxy", "comma-separated further names (host or host:port) in the Host header of requests"},
 		{Origins, false, "", "proxy", "comma-separated web origins whose pages may call, such as https://app.example.com"},
 		{PrivateNetworks, false, "", "proxy authorizer", "comma-separated private CIDRs in which issuers may live"},
-		{EventBus, true, "", "outbox", "name or ARN of the EventBridge bus that gets the events"},
+		{EventBus, true, "", "outbox", "name of the EventBridge bus that gets the events"},
+		{RevocationFunction, true, "", "admin", "name of the function that revokes"},
 		{Production, false, "", "proxy", "true or false: whether administration is judged as production; empty: true, but on one machine"},
-		{Local, false, "false", "proxy authorizer ledger rotation outbox", "true allows plain http to loopback; refused inside Lambda, except under sam local"},
+		{Local, false, "false", "proxy authorizer ledger rotation outbox revocation", "true allows plain http to loopback; refused inside Lambda, except under sam local"},
 	}
 }
 
 // Config is what Load gives.
 type Config struct {
-	Environment     string
-	PublicURL       string // no trailing slash
-	Issuers         []byte // the document itself
-	Tables          Tables
-	ValuesKey       string
-	Stream          bool
-	CallTimeout     time.Duration
-	StreamTimeout   time.Duration // 0: no lasting streams
-	MaxAnswerBytes  int64
-	Limits          Limits
-	Hosts           []string // as a Host header names them, lower case; first the public URL's own
-	Origins         []string // as an Origin header names them; first the public URL's own
-	PrivateNetworks []netip.Prefix
-	EventBus        string
-	Production      bool // stricter rules of administration
-	Local           bool
-	Memory          int64 // bytes the function may use; 0: unknown, outside Lambda
+	Environment        string
+	PublicURL          string // no trailing slash
+	Issuers            []byte // the document itself
+	Tables             Tables
+	ValuesKey          string
+	Stream             bool
+	CallTimeout        time.Duration
+	StreamTimeout      time.Duration // 0: no lasting streams
+	MaxAnswerBytes     int64
+	Limits             Limits
+	Hosts              []string // as a Host header names them, lower case; first the public URL's own
+	Origins            []string // as an Origin header names them; first the public URL's own
+	PrivateNetworks    []netip.Prefix
+	EventBus           string
+	RevocationFunction string
+	Production         bool // stricter rules of administration
+	Local              bool
+	Memory             int64 // bytes the function may use; 0: unknown, outside Lambda
 }
 
 // Tables are the DynamoDB table names.
@@ -166,6 +169,24 @@ func LoadRotation(getenv func(string) string) (Config, error) {
 	return c, errors.Join(l.faults...)
 }
 
+// LoadAdmin is Load for functions/admin.
+func LoadAdmin(getenv func(string) string) (Config, error) {
+	c, err := Load(getenv)
+	l := newLoader(getenv)
+	c.RevocationFunction = l.text(RevocationFunction)
+	return c, errors.Join(append([]error{err}, l.faults...)...)
+}
+
+// LoadRevocation reads those settings that functions/revocation needs; the rest of
+// Config stays empty.
+func LoadRevocation(getenv func(string) string) (Config, error) {
+	l := newLoader(getenv)
+	c := l.environment()
+	c.Issuers = l.document(Issuers)
+	c.Tables = Tables{Revocations: l.text(RevocationsTable), Audit: l.text(AuditTable)}
+	return c, errors.Join(l.faults...)
+}
+
 // LoadOutbox reads those settings that functions/outbox needs; the rest of
 // Config stays empty.
 func LoadOutbox(getenv func(string) string) (Config, error) {
@@ -186,15 +207,21 @@ func (l *loader) shared() Config {
 
 // sealing reads what every function needs that seals or opens anything.
 func (l *loader) sealing() Config {
-	c := l.place()
-	c.Environment = l.text(Environment)
-	if c.Environment != "" {
-		l.check(Environment, broker.CheckName("environment", c.Environment))
-	}
+	c := l.environment()
 	c.PublicURL = l.publicURL()
 	c.ValuesKey = l.text(ValuesKey)
 	if strings.HasPrefix(c.PublicURL, "http:") && !c.Local {
 		l.fault(PublicURL, "must be https")
+	}
+	return c
+}
+
+// environment reads what every function needs that serves one.
+func (l *loader) environment() Config {
+	c := l.place()
+	c.Environment = l.text(Environment)
+	if c.Environment != "" {
+		l.check(Environment, broker.CheckName("environment", c.Environment))
 	}
 	return c
 }
@@ -217,7 +244,7 @@ func (l *loader) insideLambda(c Config) {
 	if c.Local {
 		l.fault(Local, "must not be true inside Lambda")
 	}
-	for _, service := range []string{"", "_DYNAMODB", "_KMS", "_SECRETS_MANAGER", "_STS", "_EVENTBRIDGE"} { // as the AWS SDK reads them
+	for _, service := range []string{"", "_DYNAMODB", "_KMS", "_SECRETS_MANAGER", "_STS", "_EVENTBRIDGE", "_LAMBDA"} { // as the AWS SDK reads them
 		if name := "AWS_ENDPOINT_URL" + service; l.getenv(name) != "" {
 			l.faults = append(l.faults, errors.New(name+" must not be set inside Lambda (it would send secrets elsewhere)"))
 		}
