@@ -17,10 +17,13 @@ const (
 	ServerClosed      Reason = "server_closed"
 	PrincipalRevoked  Reason = "principal_revoked"
 	AgentRevoked      Reason = "agent_revoked"
+	IssuerRevoked     Reason = "issuer_revoked"
+	GroupRevoked      Reason = "group_revoked"
 	SessionRevoked    Reason = "session_revoked"
 	SessionUnknown    Reason = "session_unknown"
 	SessionElsewhere  Reason = "session_of_another_binding"
 	SessionUnread     Reason = "session_key_unreadable"
+	SessionUnkept     Reason = "session_not_stored"
 	LimitReached      Reason = "limit_reached"
 	AgentUnknown      Reason = "agent_unknown"
 	AgentClosed       Reason = "agent_closed"
@@ -60,6 +63,8 @@ const (
 
 // Reasons for failing after the intent was recorded.
 const (
+	ReferenceRevoked   Reason = "reference_revoked"
+	GrantRevoked       Reason = "grant_revoked"
 	SecretMissing      Reason = "secret_missing"
 	SecretMalformed    Reason = "secret_malformed"
 	StoreDenied        Reason = "store_denied"

@@ -38,6 +38,12 @@ type Upstreams interface {
 	For(server *broker.Server) (Upstream, error)
 }
 
+// LiveSessions knows the sessions that upstreams keep.
+type LiveSessions interface {
+	AddSession(ctx context.Context, s broker.LiveSession) error
+	EndSession(ctx context.Context, environment, principal, digest string) error
+}
+
 // Upstream makes one request.
 type Upstream interface {
 	Do(r *http.Request) (*http.Response, error)
@@ -51,6 +57,7 @@ type Handler struct {
 	verifier      Verifier
 	upstreams     Upstreams
 	sessions      *session.Sessions
+	live          LiveSessions
 	asking        asking
 	door          door
 	timeout       time.Duration

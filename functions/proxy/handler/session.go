@@ -77,6 +77,7 @@ func (x *exchange) keepSession(ctx context.Context, response *http.Response) *fa
 	if x.message.Modern {
 		return nil
 	}
+	x.forget(ctx, response.StatusCode)
 	upstream, ok := mcp.SessionID(response.Header)
 	begins := x.message.Method == "initialize" && response.StatusCode < 300
 	if begins && !ok {
@@ -105,7 +106,34 @@ func (x *exchange) keepSession(ctx context.Context, response *http.Response) *fa
 	if err != nil {
 		return &failure{undecided, sessionReason(err)}
 	}
+	digest := broker.Digest("session", id)
+	if upstream != "" {
+		if err := x.enter(ctx, owner, digest, id); err != nil {
+			return &failure{undecided, broker.SessionUnkept}
+		}
+	}
 	x.w.Header().Set(sessionHeader, id)
-	x.result.Session = broker.Digest("session", id)
+	x.result.Session = digest
 	return nil
+}
+
+// enter keeps that the upstream has a session, before anybody has its id: what is
+// not known cannot be ended when somebody is revoked.
+func (x *exchange) enter(ctx context.Context, o session.Owner, digest, id string) error {
+	d := x.release.Decision
+	p := d.Call.Principal
+	return x.live.AddSession(ctx, broker.LiveSession{Environment: d.Call.Route.Environment, Digest: digest, Server: o.Server, Origin: o.Origin,
+		Principal: o.Principal, Agent: o.Agent, Issuer: p.Issuer, Groups: p.Groups, Binding: d.Binding.Name, Wrapped: id, Expires: x.now().Add(session.Life)})
+}
+
+// forget drops a session that its owner has ended. One that could not be dropped
+// is asked after once more when somebody is revoked, and else goes by itself.
+func (x *exchange) forget(ctx context.Context, status int) {
+	if x.message.Kind != mcp.End || x.session.Upstream == "" || status >= 300 && status != http.StatusNotFound {
+		return
+	}
+	d := x.release.Decision
+	if err := x.live.EndSession(ctx, d.Call.Route.Environment, d.Call.Principal.ID, d.Call.Session); err != nil {
+		x.log.Warn("session not forgotten", "receipt", d.Call.Receipt, "cause", err.Error())
+	}
 }

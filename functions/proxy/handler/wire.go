@@ -43,6 +43,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 		verifier:  verifier,
 		upstreams: upstreams{wire.NewUpstreams(c, upstreamPools)},
 		sessions:  session.New(p.DB, p.Sealer, c.Environment, time.Now),
+		live:      p.DB,
 		asking: asking{handles: p.DB, life: connect.TicketLife - time.Minute,
 			tickets: links{&connect.Desk{Handles: p.DB, Environment: c.Environment, PublicURL: c.PublicURL, Now: time.Now}}},
 		door:    door{c.Hosts, c.Origins, c.Local},
