@@ -164,7 +164,9 @@ type Making struct {
 	Deadline time.Time
 }
 
-// Made is a new value. Keep is what Retire will need to end it one day.
+// Made is a new value. Keep is what Retire will need to end it one day. Without a
+// Value the maker has put the new one where it belongs itself (MakeInStore,
+// MakeClientSecret): it is in use, and there is nothing to stage or promote.
 type Made struct {
 	Value secret.Value
 	Keep  secret.Value
