@@ -24,7 +24,7 @@ func BenchmarkColdStart(b *testing.B) {
 	}
 	settings := []string{
 		config.Environment + "=prod", config.PublicURL + "=https://mcp.example.com", config.TransientTable + "=t", config.ValuesKey + "=alias/values",
-		config.CatalogueTable + "=c", config.RevocationsTable + "=r", config.GrantsTable + "=g", config.AuditTable + "=a", config.AuditIndexTable + "=i",
+		config.CatalogueTable + "=c", config.RevocationsTable + "=r", config.GrantsTable + "=g", config.AuditTable + "=a", config.AuditIndexTable + "=i", config.Revocation + "=f",
 		config.Issuers + `={"issuers":[{"name":"corp","issuer":"https://login.example.com","kind":"user","environments":["prod"],` +
 			`"algorithms":["RS256"],"claims":{"principal":["sub"]}}]}`,
 		"AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",

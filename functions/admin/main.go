@@ -17,7 +17,7 @@ import (
 func main() { start.Main(run) }
 
 func run(logger *slog.Logger) error {
-	settings, err := config.Load(os.Getenv)
+	settings, err := config.LoadAdmin(os.Getenv)
 	if err != nil {
 		return err
 	}

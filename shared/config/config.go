@@ -33,28 +33,28 @@ func (s Setting) For(function string) bool {
 
 // Names of the variables.
 const (
-	Environment        = "BINDERY_ENVIRONMENT"
-	PublicURL          = "BINDERY_PUBLIC_URL"
-	Issuers            = "BINDERY_ISSUERS"
-	CatalogueTable     = "BINDERY_CATALOGUE_TABLE"
-	RevocationsTable   = "BINDERY_REVOCATIONS_TABLE"
-	GrantsTable        = "BINDERY_GRANTS_TABLE"
-	TransientTable     = "BINDERY_TRANSIENT_TABLE"
-	AuditTable         = "BINDERY_AUDIT_TABLE"
-	AuditIndexTable    = "BINDERY_AUDIT_INDEX_TABLE"
-	ValuesKey          = "BINDERY_VALUES_KEY"
-	ResponseMode       = "BINDERY_RESPONSE_MODE"
-	CallTimeout        = "BINDERY_CALL_TIMEOUT"
-	StreamTimeout      = "BINDERY_STREAM_TIMEOUT"
-	MaxAnswerBytes     = "BINDERY_MAX_ANSWER_BYTES"
-	UseLimits          = "BINDERY_LIMITS"
-	Hosts              = "BINDERY_HOSTS"
-	Origins            = "BINDERY_ORIGINS"
-	PrivateNetworks    = "BINDERY_PRIVATE_NETWORKS"
-	EventBus           = "BINDERY_EVENT_BUS"
-	RevocationFunction = "BINDERY_REVOCATION_FUNCTION"
-	Production         = "BINDERY_PRODUCTION"
-	Local              = "BINDERY_LOCAL"
+	Environment      = "BINDERY_ENVIRONMENT"
+	PublicURL        = "BINDERY_PUBLIC_URL"
+	Issuers          = "BINDERY_ISSUERS"
+	CatalogueTable   = "BINDERY_CATALOGUE_TABLE"
+	RevocationsTable = "BINDERY_REVOCATIONS_TABLE"
+	GrantsTable      = "BINDERY_GRANTS_TABLE"
+	TransientTable   = "BINDERY_TRANSIENT_TABLE"
+	AuditTable       = "BINDERY_AUDIT_TABLE"
+	AuditIndexTable  = "BINDERY_AUDIT_INDEX_TABLE"
+	ValuesKey        = "BINDERY_VALUES_KEY"
+	ResponseMode     = "BINDERY_RESPONSE_MODE"
+	CallTimeout      = "BINDERY_CALL_TIMEOUT"
+	StreamTimeout    = "BINDERY_STREAM_TIMEOUT"
+	MaxAnswerBytes   = "BINDERY_MAX_ANSWER_BYTES"
+	UseLimits        = "BINDERY_LIMITS"
+	Hosts            = "BINDERY_HOSTS"
+	Origins          = "BINDERY_ORIGINS"
+	PrivateNetworks  = "BINDERY_PRIVATE_NETWORKS"
+	EventBus         = "BINDERY_EVENT_BUS"
+	Revocation       = "BINDERY_REVOCATION_FUNCTION"
+	Production       = "BINDERY_PRODUCTION"
+	Local            = "BINDERY_LOCAL"
 )
 
 // Settings lists every variable, in the order of the docs. Load reads those for
@@ -80,7 +80,7 @@ func Settings() []Setting {
 		{Origins, false, "", "proxy", "comma-separated web origins whose pages may call, such as https://app.example.com"},
 		{PrivateNetworks, false, "", "proxy authorizer", "comma-separated private CIDRs in which issuers may live"},
 		{EventBus, true, "", "outbox", "name of the EventBridge bus that gets the events"},
-		{RevocationFunction, true, "", "admin", "name of the function that revokes"},
+		{Revocation, true, "", "admin", "name of the function that revokes"},
 		{Production, false, "", "proxy", "true or false: whether administration is judged as production; empty: true, but on one machine"},
 		{Local, false, "false", "proxy authorizer ledger rotation outbox revocation", "true allows plain http to loopback; refused inside Lambda, except under sam local"},
 	}
@@ -88,24 +88,24 @@ func Settings() []Setting {
 
 // Config is what Load gives.
 type Config struct {
-	Environment        string
-	PublicURL          string // no trailing slash
-	Issuers            []byte // the document itself
-	Tables             Tables
-	ValuesKey          string
-	Stream             bool
-	CallTimeout        time.Duration
-	StreamTimeout      time.Duration // 0: no lasting streams
-	MaxAnswerBytes     int64
-	Limits             Limits
-	Hosts              []string // as a Host header names them, lower case; first the public URL's own
-	Origins            []string // as an Origin header names them; first the public URL's own
-	PrivateNetworks    []netip.Prefix
-	EventBus           string
-	RevocationFunction string
-	Production         bool // stricter rules of administration
-	Local              bool
-	Memory             int64 // bytes the function may use; 0: unknown, outside Lambda
+	Environment     string
+	PublicURL       string // no trailing slash
+	Issuers         []byte // the document itself
+	Tables          Tables
+	ValuesKey       string
+	Stream          bool
+	CallTimeout     time.Duration
+	StreamTimeout   time.Duration // 0: no lasting streams
+	MaxAnswerBytes  int64
+	Limits          Limits
+	Hosts           []string // as a Host header names them, lower case; first the public URL's own
+	Origins         []string // as an Origin header names them; first the public URL's own
+	PrivateNetworks []netip.Prefix
+	EventBus        string
+	Revocation      string
+	Production      bool // stricter rules of administration
+	Local           bool
+	Memory          int64 // bytes the function may use; 0: unknown, outside Lambda
 }
 
 // Tables are the DynamoDB table names.
@@ -173,7 +173,7 @@ func LoadRotation(getenv func(string) string) (Config, error) {
 func LoadAdmin(getenv func(string) string) (Config, error) {
 	c, err := Load(getenv)
 	l := newLoader(getenv)
-	c.RevocationFunction = l.text(RevocationFunction)
+	c.Revocation = l.text(Revocation)
 	return c, errors.Join(append([]error{err}, l.faults...)...)
 }
 

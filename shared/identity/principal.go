@@ -34,6 +34,15 @@ func (d *Document) PrincipalOf(issuer string, values []string) (string, error) {
 	return d.Issuers[i].PrincipalID(values...), nil
 }
 
+// IssuerOf is the identifier of a trusted issuer, given its name or URL.
+func (d *Document) IssuerOf(nameOrURL string) (string, error) {
+	i := slices.IndexFunc(d.Issuers, func(i Issuer) bool { return i.Name == nameOrURL || i.Issuer == nameOrURL })
+	if i < 0 {
+		return "", fmt.Errorf("%w issuer: none of that name or URL is trusted", broker.ErrInvalid)
+	}
+	return d.Issuers[i].Issuer, nil
+}
+
 // ClientID is the principal id of a client of this issuer that calls for
 // itself. It can never be that of a person: no claim begins with a control
 // character.
