@@ -3,6 +3,7 @@ package awssm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -26,6 +27,10 @@ const (
 	maxPairs = 256
 )
 
+// pairTries is how often two versions are read that turn out to be one, because
+// the secret was rotated between the two reads.
+const pairTries = 3
+
 // pair is what was last seen of one secret. It is settled when previous was
 // asked for after current had been seen, so that a rotation between the two
 // reads cannot have mixed two generations.
@@ -42,6 +47,17 @@ type pair struct {
 // before cannot be read for any other reason the whole fails: an answer that
 // cannot be masked as promised is not asked for.
 func (s *Store) currentAndPrevious(ctx context.Context, id string) (current, previous version, err error) {
+	for range pairTries {
+		if current, previous, err = s.pairOf(ctx, id); err != nil || previous.id != current.id {
+			return current, previous, err
+		}
+	}
+	return version{}, version{}, fmt.Errorf("%w: the secret changes faster than it is read", broker.ErrUnavailable)
+}
+
+// pairOf reads once. Where both are the same version the one before it is unknown,
+// and nothing is remembered.
+func (s *Store) pairOf(ctx context.Context, id string) (current, previous version, err error) {
 	known := s.known.get(id)
 	if known.settled {
 		current, err = s.read(ctx, labelled(id, stageCurrent))
@@ -51,6 +67,8 @@ func (s *Store) currentAndPrevious(ctx context.Context, id string) (current, pre
 	switch {
 	case err != nil:
 		return version{}, version{}, err
+	case current.id == previous.id:
+		return current, previous, nil
 	case known.current == "":
 		s.known.put(id, pair{current: current.id, previous: previous})
 		return current, previous, nil
@@ -61,7 +79,7 @@ func (s *Store) currentAndPrevious(ctx context.Context, id string) (current, pre
 			return version{}, version{}, err
 		}
 	}
-	s.known.put(id, pair{current: current.id, previous: previous, settled: true})
+	s.known.put(id, pair{current: current.id, previous: previous, settled: previous.id != current.id})
 	return current, previous, nil
 }
 

@@ -75,6 +75,51 @@ func TestRotationBetweenTheTwoReadsIsNotRemembered(t *testing.T) {
 	}
 }
 
+// In a process that knows the secret, the version before a new one is read after
+// it. If the label has moved on by then, the value that upstreams may still echo
+// would not be masked.
+func TestRotationWhileTheVersionBeforeIsReadHidesNoVersion(t *testing.T) {
+	m := newManager()
+	m.putText("a", "made-up-value-one")
+	s := New(m, 0, time.Now)
+	for range 2 { // settle
+		if _, err := fetch(t, s, "aws-sm:a", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.putText("a", "made-up-value-two")
+	var once sync.Once
+	m.before = func(_ context.Context, in *secretsmanager.GetSecretValueInput) error {
+		if aws.ToString(in.VersionStage) == stagePrevious {
+			once.Do(func() { m.putText("a", "made-up-value-three") })
+		}
+		return nil
+	}
+	for range 2 {
+		found, err := fetch(t, s, "aws-sm:a", "")
+		mustBe(t, found, err, "made-up-value-three", "made-up-value-two")
+	}
+}
+
+func TestASecretThatChangesFasterThanItIsReadIsNotGivenOut(t *testing.T) {
+	m := newManager()
+	m.putText("a", "made-up-value-0")
+	s, n := New(m, 0, time.Now), 0
+	m.before = func(_ context.Context, in *secretsmanager.GetSecretValueInput) error {
+		if aws.ToString(in.VersionStage) == stagePrevious {
+			synctest.Wait() // the other read is done
+			n++
+			m.putText("a", fmt.Sprintf("made-up-value-%d", n))
+		}
+		return nil
+	}
+	synctest.Test(t, func(t *testing.T) {
+		if _, err := fetch(t, s, "aws-sm:a", ""); !errors.Is(err, broker.ErrUnavailable) {
+			t.Errorf("fetch gave %v, want ErrUnavailable", err)
+		}
+	})
+}
+
 func TestRollbackByHandIsSeen(t *testing.T) {
 	m := newManager()
 	m.putText("a", "made-up-value-one")
