@@ -21,7 +21,7 @@ import (
 func (p Parts) Grant(c config.Config, log *slog.Logger) *credential.Grants {
 	tokens := asker{known: p.Known(c), now: time.Now}
 	grants := credential.NewGrants(credential.GrantParts{
-		Grants: p.DB, Providers: p.DB, Catalogue: p.DB, Sealer: p.Sealer, Tokens: tokens, Events: grantLog{log},
+		Grants: p.DB, Providers: p.DB, Catalogue: p.DB, Sealer: p.Sealer, Tokens: tokens, Events: grantFacts{broker.NewJournal(p.DB, rand.Text), time.Now, log},
 		Check: mask.Check, Now: time.Now, Holder: rand.Text, Pause: pause,
 	})
 	p.Sources[broker.AuthorizationCode], p.Sources[broker.PersonalKey] = grants, grants
@@ -124,22 +124,4 @@ func faultOf(err error, before bool) error {
 		out.RetryAfter = fault.RetryAfter
 	}
 	return out
-}
-
-// grantLog says in the log what befell a grant: whose is a digest.
-type grantLog struct{ log *slog.Logger }
-
-// GrantDied implements credential.Events.
-func (l grantLog) GrantDied(_ context.Context, g broker.Grant) {
-	l.log.Warn("a grant died", "principal", g.Principal, "server", g.Server, "provider", g.Provider, "generation", g.Generation, "fault", g.Fault)
-}
-
-// OutcomeUnknown implements credential.Events.
-func (l grantLog) OutcomeUnknown(_ context.Context, k broker.GrantKey, provider string) {
-	l.log.Error("outcome of a token request unknown", "principal", k.Principal, "server", k.Server, "provider", provider)
-}
-
-// RevocationFailed implements credential.Events.
-func (l grantLog) RevocationFailed(_ context.Context, k broker.GrantKey, provider string) {
-	l.log.Warn("a token was not revoked", "principal", k.Principal, "server", k.Server, "provider", provider)
 }

@@ -200,9 +200,21 @@ func (h *Handler) revoke(ctx context.Context, was broker.Grant) string {
 	}
 	if err != nil {
 		h.log.Warn("tokens not revoked at the provider", "provider", was.Provider, "cause", causeOf(err))
+		h.tellNotRevoked(ctx, was)
 		return "not_revoked"
 	}
 	return "revoked"
+}
+
+// tellNotRevoked records that a provider may still take what the person ended.
+func (h *Handler) tellNotRevoked(ctx context.Context, was broker.Grant) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), broker.SettleTime)
+	defer cancel()
+	fact := credential.FactOf(broker.GrantNotRevoked, was.GrantKey, credential.GrantFact{Provider: was.Provider, Generation: was.Generation})
+	fact.Receipt, fact.By = h.newReceipt(), was.Principal
+	if err := h.desk.Journal.Tell(ctx, fact, h.now()); err != nil {
+		h.log.Error("a fact could not be recorded", "fact", string(fact.Kind), "cause", causeOf(err))
+	}
 }
 
 func (h *Handler) revokeAt(ctx context.Context, was broker.Grant, set credential.TokenSet) error {

@@ -81,6 +81,10 @@ func TestDisconnectThatCannotBeRevokedAtTheProvider(t *testing.T) {
 	if view, _ := f.grant("acme", "alice"); view.Grant.State != broker.Deleted {
 		t.Error("the grant lives on here")
 	}
+	told := slices.DeleteFunc(f.tables.Log(), func(r broker.Record) bool { return r.Method != string(broker.GrantNotRevoked) })
+	if len(told) != 1 || told[0].Object != "grant/"+f.principal("alice")+"/acme" || told[0].Principal != f.principal("alice") {
+		t.Errorf("told %+v", told)
+	}
 }
 
 // The tokens of a grant go to nobody whom the metadata of another origin names.
