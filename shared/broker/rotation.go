@@ -182,3 +182,6 @@ type ValueMaker interface {
 	Withdraw(ctx context.Context, m Making, made Made) error
 	Retire(ctx context.Context, m Making, old secret.Value) error
 }
+
+// RotationCancelled is the reason of a run that an administrator took back.
+const RotationCancelled Reason = "cancelled"
