@@ -1,0 +1,106 @@
+package drift
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"bindery/shared/broker"
+)
+
+// Change is what a store told of one of its secrets.
+type Change struct {
+	What     string    // the store's word, as in "PutSecretValue"
+	Event    string    // the store's id of the event
+	At       time.Time // when it happened
+	Kind     string    // of the stores that it can be in
+	Concerns func(broker.Reference) bool
+	Receipt  func(broker.Reference) string // of the fact: the same each time for the same event
+}
+
+// Heard makes every process drop what it keeps of the references that a change
+// concerns, tells that they changed, and looks at them at once. To hear the same
+// again changes nothing but a count. It says how many references that were.
+func (s *Scanner) Heard(ctx context.Context, c Change) (int, error) {
+	stores, err := s.liveStores(ctx)
+	if err != nil {
+		return 0, err
+	}
+	k := s.keeper(s.Now)
+	eye := &Eye{Cards: s.Catalogue, Source: s.Source, Inspector: s.Inspector, Stores: stores, Now: s.Now}
+	heard := 0
+	for _, store := range stores {
+		if store.Kind != c.Kind {
+			continue
+		}
+		groups, err := s.concerned(ctx, store.Name, c)
+		if err != nil {
+			return heard, err
+		}
+		for _, g := range groups {
+			if err := s.changed(ctx, g, c); err != nil {
+				return heard, err
+			}
+			heard++
+			sight, err := eye.Look(ctx, g.Reference, g.Uses)
+			if err == nil {
+				err = k.Judge(ctx, sight, s.Evidence, store.MaxValueAge)
+			}
+			if err != nil {
+				return heard, err
+			}
+		}
+	}
+	return heard, k.Finish(ctx)
+}
+
+// concerned finds the references that a change concerns: they may name the secret
+// by name or ARN, and any version, so all of the store's are compared.
+func (s *Scanner) concerned(ctx context.Context, store string, c Change) (groups []Group, err error) {
+	var uses []broker.Use
+	for after := ""; ; {
+		page, next, err := s.Uses.UsesOfStore(ctx, s.Environment, store, after, broker.MaxPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range page {
+			if c.Concerns(u.Reference) {
+				uses = append(uses, u)
+			}
+		}
+		if after = next; after == "" {
+			return Groups(uses), nil
+		}
+	}
+}
+
+// changed counts a change of a reference, which every process reads with the
+// next call, and tells it.
+func (s *Scanner) changed(ctx context.Context, g Group, c Change) error {
+	if err := s.count(ctx, g.Reference, c); err != nil {
+		return err
+	}
+	f := broker.Fact{Receipt: c.Receipt(g.Reference), Kind: broker.ReferenceChanged, Environment: s.Environment,
+		Object: referenceSubject(g.Reference), References: []broker.Reference{g.Reference}, Detail: Changed{c.What, c.Event}}
+	return once(s.Journal.Tell(ctx, f, s.Now()))
+}
+
+func (s *Scanner) count(ctx context.Context, r broker.Reference, c Change) error {
+	key := broker.MarkerKey{Kind: broker.ChangeMarker, ID: r.String()}
+	for range changes {
+		found, err := s.Markers.Markers(ctx, s.Environment, []broker.MarkerKey{key})
+		if err != nil {
+			return err
+		}
+		m := broker.Marker{Environment: s.Environment, Kind: key.Kind, ID: key.ID, At: s.Now().UTC(), By: c.Kind + " " + c.What}
+		for _, before := range found {
+			m.Epoch = before.Epoch
+		}
+		m.Epoch++
+		if err = s.Markers.PutMarker(ctx, m); !errors.Is(err, broker.ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: the count of changes keeps changing", broker.ErrUnavailable)
+}
