@@ -108,6 +108,9 @@ type Change struct {
 	Fault         error // what is known to be wrong with it; told only to who may make it
 	Dry           bool  // nothing is made
 	Apply         func(context.Context) error
+	// Unrecorded is told that a record could not be stored. nil: what cannot be
+	// recorded is not made. A stop is: nobody is to go on because of a table.
+	Unrecorded func(error)
 }
 
 // Change permits a change, records it with before and after, makes it, and
@@ -134,16 +137,27 @@ func (d *Desk) Change(ctx context.Context, c Caller, o Operation, change Change)
 		r.Phase, r.Reason, r.Status = broker.Outcome, broker.DryRun, d.Status(nil)
 		return d.store(ctx, c, r)
 	}
-	if err := d.store(ctx, c, r); err != nil {
+	if err := d.storeOr(ctx, c, r, change.Unrecorded); err != nil {
 		return err
 	}
 	fault := change.Apply(ctx)
 	r.Phase, r.At, r.Before, r.After = broker.Outcome, d.Now().UTC(), "", ""
 	r.Reason, r.Status = reasonOf(fault), d.Status(fault)
-	if d.store(ctx, c, r) != nil {
+	if d.storeOr(ctx, c, r, change.Unrecorded) != nil {
 		return errors.Join(fault, broker.ErrUnavailable) // not ErrUnrecorded: it may have been made
 	}
 	return fault
+}
+
+// storeOr stores a record, or tells that it could not.
+func (d *Desk) storeOr(ctx context.Context, c Caller, r broker.Record, unrecorded func(error)) error {
+	err := d.store(ctx, c, r)
+	if err == nil || unrecorded == nil {
+		return err
+	}
+	unrecorded(err)
+	c.noted() // it was no refusal
+	return nil
 }
 
 // Replayed records that an answer was given once more.

@@ -39,6 +39,8 @@ const (
 	PutValue     Operation = "put_value"
 	DeleteValue  Operation = "delete_value"
 	ReadAudit    Operation = "read_audit" // also exposure: who did
+	Revoke       Operation = "revoke"     // to stop it at once, whatever its card says
+	Lift         Operation = "lift"       // a revocation, by a decision of its own
 	BreakGlass   Operation = "break_glass"
 )
 
@@ -59,6 +61,12 @@ const (
 	ProviderKind    Kind = "Provider"
 	EnvironmentKind Kind = "Environment"
 	AuditKind       Kind = "Audit"
+	PrincipalKind   Kind = "Principal"
+	GroupKind       Kind = "Group"
+	SessionKind     Kind = "Session"
+	GrantKind       Kind = "Grant"
+	IssuerKind      Kind = "Issuer"
+	RevocationKind  Kind = "Revocation"
 )
 
 // The roles. Anything else in Administrator.Roles counts for nothing.
