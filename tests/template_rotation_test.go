@@ -16,6 +16,7 @@ func TestTemplateRightsOfTheRotation(t *testing.T) {
 			"FindDueGrants":     {"dynamodb:Query"},
 			"RefreshGrants":     {"dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
 			"ReadRegistrations": {"dynamodb:GetItem"},
+			"AppendAudit":       {"dynamodb:PutItem"},
 			"ReadClientSecrets": {"secretsmanager:GetSecretValue"},
 			"DecryptSecrets":    {"kms:Decrypt"},
 			"SignAsClient":      {"kms:GetPublicKey", "kms:Sign"},
@@ -48,7 +49,7 @@ func TestTemplateBoundsTheRotationFunction(t *testing.T) {
 	same(t, "index", rotation["FindDueGrants"]["Resource"], any(object{"Fn::Sub": "${GrantsTable.Arn}/index/due"}))
 	for sid, of := range map[string][]any{"ReadCatalogue": {"CatalogueTable", "Arn"}, "ReadProviders": {"CatalogueTable", "Arn"},
 		"ReadRevocations": {"RevocationsTable", "Arn"}, "RefreshGrants": {"GrantsTable", "Arn"}, "ReadRegistrations": {"GrantsTable", "Arn"},
-		"NameFailures": {"RotationFailures", "Arn"}, "WriteLog": {"RotationLog", "Arn"}} {
+		"AppendAudit": {"AuditTable", "Arn"}, "NameFailures": {"RotationFailures", "Arn"}, "WriteLog": {"RotationLog", "Arn"}} {
 		same(t, sid, rotation[sid]["Resource"], any(object{"Fn::GetAtt": of}))
 	}
 	for _, sid := range []string{"ReadClientSecrets", "DecryptSecrets"} {

@@ -68,7 +68,7 @@ func Settings() []Setting {
 		{RevocationsTable, true, "", "proxy rotation revocation", "DynamoDB table of revocation markers"},
 		{GrantsTable, true, "", "proxy rotation", "DynamoDB table of sealed values"},
 		{TransientTable, true, "", "proxy authorizer", "DynamoDB table of short-lived rows"},
-		{AuditTable, true, "", "proxy ledger revocation", "DynamoDB table of audit records"},
+		{AuditTable, true, "", "proxy ledger rotation revocation", "DynamoDB table of audit records"},
 		{AuditIndexTable, true, "", "proxy ledger", "DynamoDB table of the audit index"},
 		{ValuesKey, true, "", "proxy authorizer rotation", "KMS key of sealed values, shared issuer keys, session keys: id, ARN or alias ARN"},
 		{ResponseMode, false, "stream", "proxy", "stream, or buffered where the platform cannot stream"},
@@ -165,7 +165,7 @@ func LoadLedger(getenv func(string) string) (Config, error) {
 func LoadRotation(getenv func(string) string) (Config, error) {
 	l := newLoader(getenv)
 	c := l.sealing()
-	c.Tables = Tables{Catalogue: l.text(CatalogueTable), Revocations: l.text(RevocationsTable), Grants: l.text(GrantsTable)}
+	c.Tables = Tables{Catalogue: l.text(CatalogueTable), Revocations: l.text(RevocationsTable), Grants: l.text(GrantsTable), Audit: l.text(AuditTable)}
 	return c, errors.Join(l.faults...)
 }
 
