@@ -20,7 +20,6 @@ func (b *Broker) recordIntent(ctx context.Context, d *Decision) *recording {
 	return r
 }
 
-// wait is Ask.Recorded.
 func (r *recording) wait(ctx context.Context) error {
 	select {
 	case <-r.done:
@@ -35,10 +34,17 @@ func (r *recording) wait(ctx context.Context) error {
 
 // ask tells a source what it may know of the decision. The caller's own token
 // is for the one source that exchanges it.
-func (d *Decision) ask(r *recording) Ask {
+func (d *Decision) ask(r *recording, h *holding) Ask {
 	a := Ask{
 		Binding: d.Binding, Stores: d.Stores, Server: d.Server, Principal: d.Call.Principal,
-		Receipt: d.Call.Receipt, Recorded: r.wait,
+		Receipt: d.Call.Receipt, Changes: h.wait,
+		Recorded: func(ctx context.Context) error {
+			if err := r.wait(ctx); err != nil {
+				return err
+			}
+			_, err := h.wait(ctx)
+			return err
+		},
 	}
 	if d.Binding.Source == TokenExchange {
 		a.Token = d.Call.Token
@@ -47,12 +53,12 @@ func (d *Decision) ask(r *recording) Ask {
 }
 
 // obtain asks the source of the binding, if this deployment has it.
-func (b *Broker) obtain(ctx context.Context, d *Decision, r *recording) (Credential, error) {
+func (b *Broker) obtain(ctx context.Context, d *Decision, r *recording, h *holding) (Credential, error) {
 	source := b.sources[d.Binding.Source]
 	if source == nil {
 		return Credential{}, refuse(ModeUnknown)
 	}
-	credential, err := source.Obtain(ctx, d.ask(r))
+	credential, err := source.Obtain(ctx, d.ask(r, h))
 	var needed *ConsentNeeded
 	if errors.As(err, &needed) {
 		needed.Silent = d.Call.MessageID == "" || d.Call.Action == Respond

@@ -11,6 +11,7 @@ import (
 // Parts are what a Broker is made of. All are required.
 type Parts struct {
 	Catalogue Catalogue
+	Markers   MarkerReader
 	Audit     AuditLog
 	Sources   map[SourceKind]Source
 	Rules     Rules // a set of policies that an environment names is unreadable without them
@@ -27,6 +28,7 @@ type Parts struct {
 // keeps nothing that another process would need.
 type Broker struct {
 	catalogue Catalogue
+	markers   MarkerReader
 	sources   map[SourceKind]Source
 	rules     Rules
 	now       func() time.Time
@@ -44,6 +46,7 @@ type Broker struct {
 func New(p Parts) *Broker {
 	return &Broker{
 		catalogue: p.Catalogue,
+		markers:   p.Markers,
 		sources:   p.Sources,
 		rules:     p.Rules,
 		now:       p.Now,
@@ -76,10 +79,16 @@ func (b *Broker) Decide(ctx context.Context, c Call) (*Decision, error) {
 	return d, nil
 }
 
-// Explain judges a call as Decide would and records nothing: no secret is
-// touched, no quota counted, nobody called. With a refusal the Decision says how
-// far it got.
-func (b *Broker) Explain(ctx context.Context, c Call) (*Decision, error) { return b.decide(ctx, c) }
+// Explain judges a call as Decide and Obtain would and records nothing: no
+// secret is touched, no quota counted, nobody called. With a refusal the Decision
+// says how far it got.
+func (b *Broker) Explain(ctx context.Context, c Call) (*Decision, error) {
+	d, err := b.decide(ctx, c)
+	if err == nil {
+		err = b.readHolds(ctx, d).released(nil)
+	}
+	return d, err
+}
 
 // Release is a credential that may be used for one call, because its intent is
 // in the audit log. Settle must follow.
@@ -90,14 +99,15 @@ type Release struct {
 	places []Place
 }
 
-// Obtain stores the intent, counts the call against its quotas and fetches the
-// credential, all side by side, and returns when all are done. Without a stored
-// intent it fails with ErrUnrecorded and the credential is dropped; over a limit
-// or without a credential the outcome is recorded and the fault returned. If
+// Obtain stores the intent, counts the call against its quotas, reads whether
+// what the credential comes from is revoked, and fetches it, all side by side, and
+// returns when all are done. Without a stored intent it fails with ErrUnrecorded
+// and the credential is dropped; over a limit, with something revoked or without a
+// credential the outcome is recorded and the fault returned. If
 // this took longer than DecisionLife the call is decided again, and anything but
 // the very same permit is a refusal.
 func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
-	recorded := b.recordIntent(ctx, d)
+	recorded, holds := b.recordIntent(ctx, d), b.readHolds(ctx, d)
 	release, claimed := &Release{Decision: d}, make(chan error, 1)
 	if d.counts() {
 		go func() {
@@ -108,11 +118,12 @@ func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
 	} else {
 		claimed <- nil
 	}
-	credential, fault := b.obtain(ctx, d, recorded)
+	credential, fault := b.obtain(ctx, d, recorded, holds)
 	release.Credential.Access = credential.Access // recorded even where nothing is released
 	if err := <-claimed; err != nil {
 		fault = err
 	}
+	fault = holds.released(fault)
 	<-recorded.done
 	if err := recorded.err; err != nil {
 		b.giveBack(ctx, release.places)
@@ -157,7 +168,7 @@ func (b *Broker) Recheck(ctx context.Context, d *Decision) error {
 	if again.Binding.Name != d.Binding.Name || again.Binding.Version != d.Binding.Version || again.Server.Version != d.Server.Version {
 		return refuse(DecisionOutdated)
 	}
-	return nil
+	return b.readHolds(ctx, again).released(nil)
 }
 
 // Result is how a call ended.

@@ -163,7 +163,11 @@ type Binding struct {
 	Owner       string   // owning team or person
 	Origin      string   // digest of the server's origin when it was approved
 	Expires     time.Time
+	MaxAge      time.Duration // how long a process may keep what it read, of static; 0: not at all
 }
+
+// MaxMaxAge is the longest MaxAge.
+const MaxMaxAge = time.Hour
 
 // Lookup is what one decision needs to read.
 type Lookup struct {

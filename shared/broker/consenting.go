@@ -76,12 +76,13 @@ func (b *Broker) lacks(ctx context.Context, d *Decision, refused string) error {
 	}
 	unrecorded := &recording{done: make(chan struct{}), err: ErrUnrecorded} // nothing may change for a question
 	close(unrecorded.done)
-	return source.Lacks(ctx, d.ask(unrecorded), refused)
+	return source.Lacks(ctx, d.ask(unrecorded, &holding{done: unrecorded.done, err: ErrUnrecorded}), refused)
 }
 
 // Again obtains another credential for a call whose first was not accepted by
-// the upstream, and which is decided anew if it has grown old. The first is
-// still masked, and both are recorded, also when Again fails.
+// the upstream, and which is decided anew if it has grown old. What may have been
+// revoked in the meantime is read again in any case. The first is still masked,
+// and both are recorded, also when Again fails.
 func (b *Broker) Again(ctx context.Context, r *Release) error {
 	d := r.Decision
 	source, ok := b.sources[d.Binding.Source].(Refusable)
@@ -90,9 +91,10 @@ func (b *Broker) Again(ctx context.Context, r *Release) error {
 	}
 	recorded := &recording{done: make(chan struct{})}
 	close(recorded.done) // its intent is: this is a Release
-	next, err := source.Refused(ctx, d.ask(recorded), r.Credential.Access)
+	holds := b.readHolds(ctx, d)
+	next, err := source.Refused(ctx, d.ask(recorded, holds), r.Credential.Access)
 	r.Credential.Access = append(r.Credential.Access, next.Access...)
-	if err != nil {
+	if err = holds.released(err); err != nil {
 		return fmt.Errorf("obtain another credential: %w", err)
 	}
 	if b.now().Sub(d.Began) > DecisionLife {

@@ -68,14 +68,16 @@ func (b *Broker) decide(ctx context.Context, c Call) (*Decision, error) {
 	if err != nil {
 		return d, &Refusal{Reason: CatalogueUnread, err: err}
 	}
-	if err := living(&s, &c); err != nil {
+	revoked := marksOf(&s)
+	if err := s.admits(c.Route.Environment, &c.Principal, revoked); err != nil {
 		return d, err
 	}
+	s.Stores = s.OpenStores()
 	d.Server, d.Stores, d.snapshot = *s.Server, s.Stores, s
 	d.Policy = cmp.Or(s.Environment.Policies, noPolicies)
 	d.shares, d.at.Time = b.allowances.shares(d), d.Began
 	d.at.origin, _ = OriginDigest(s.Server.URL) // without one no binding is alive
-	found := candidates(&s, &c)
+	found := candidates(&s, &c, revoked)
 	for _, f := range found {
 		d.Candidates = append(d.Candidates, Candidate{Binding: f.Name, Version: f.Version, Rank: rankNames[f.rank], State: f.State})
 	}
@@ -92,18 +94,10 @@ func (b *Broker) decide(ctx context.Context, c Call) (*Decision, error) {
 	if err := b.askPolicies(ctx, d); err != nil {
 		return d, err
 	}
-	return d, sessionAlive(&s)
-}
-
-// sessionAlive comes last: only who may call at all learns that a session has
-// ended.
-func sessionAlive(s *Snapshot) error {
-	for _, m := range s.Markers {
-		if m.Revoked && m.Kind == SessionMarker {
-			return refuse(SessionRevoked)
-		}
+	if c.Session != "" && revoked.on(SessionMarker, c.Session) {
+		return d, refuse(SessionRevoked) // last: only who may call at all learns that a session has ended
 	}
-	return nil
+	return d, nil
 }
 
 // permit chooses among the candidates and judges the agent. Where the agent is
@@ -120,29 +114,6 @@ func permit(s *Snapshot, c *Call, found []candidate, at moment) (*Binding, error
 		return chosen, refuse(PersonRequired)
 	}
 	return chosen, bothAllowed(s, c, found, chosen, at)
-}
-
-// living requires environment and server to be positively alive, and finds no
-// marker against principal or agent.
-func living(s *Snapshot, c *Call) error {
-	switch {
-	case s.Environment == nil || s.Environment.State != Active || s.Environment.Name != c.Route.Environment:
-		return refuse(EnvironmentClosed)
-	case s.Server == nil || s.Server.State == Deleted:
-		return refuse(ServerUnknown)
-	case s.Server.State != Active:
-		return refuse(ServerClosed)
-	}
-	for _, m := range s.Markers {
-		switch {
-		case !m.Revoked, m.Kind == SessionMarker:
-		case m.Kind == AgentMarker:
-			return refuse(AgentRevoked)
-		default:
-			return refuse(PrincipalRevoked)
-		}
-	}
-	return nil
 }
 
 // bothAllowed judges the agent, where one calls: it must be registered and

@@ -108,15 +108,16 @@ func TestLiveness(t *testing.T) {
 		change func(*world)
 		reason broker.Reason
 	}{
-		"no environment row":     {func(w *world) { w.snapshot.Environment = nil }, broker.EnvironmentClosed},
-		"environment suspended":  {func(w *world) { w.snapshot.Environment.State = broker.Suspended }, broker.EnvironmentClosed},
-		"another environment":    {func(w *world) { w.snapshot.Environment.Name = "staging" }, broker.EnvironmentClosed},
-		"no server row":          {func(w *world) { w.snapshot.Server = nil }, broker.ServerUnknown},
-		"server deleted":         {func(w *world) { w.snapshot.Server.State = broker.Deleted }, broker.ServerUnknown},
-		"server pending":         {func(w *world) { w.snapshot.Server.State = broker.Pending }, broker.ServerClosed},
-		"server moved":           {func(w *world) { w.snapshot.Server.URL = "https://evil.example.net/mcp" }, broker.BindingPending},
-		"principal revoked":      {func(w *world) { w.snapshot.Markers = []broker.Marker{{Kind: broker.PrincipalMarker, Revoked: true}} }, broker.PrincipalRevoked},
-		"agent revoked":          {func(w *world) { w.snapshot.Markers = []broker.Marker{{Kind: broker.AgentMarker, Revoked: true}} }, broker.AgentRevoked},
+		"no environment row":    {func(w *world) { w.snapshot.Environment = nil }, broker.EnvironmentClosed},
+		"environment suspended": {func(w *world) { w.snapshot.Environment.State = broker.Suspended }, broker.EnvironmentClosed},
+		"another environment":   {func(w *world) { w.snapshot.Environment.Name = "staging" }, broker.EnvironmentClosed},
+		"no server row":         {func(w *world) { w.snapshot.Server = nil }, broker.ServerUnknown},
+		"server deleted":        {func(w *world) { w.snapshot.Server.State = broker.Deleted }, broker.ServerUnknown},
+		"server pending":        {func(w *world) { w.snapshot.Server.State = broker.Pending }, broker.ServerClosed},
+		"server moved":          {func(w *world) { w.snapshot.Server.URL = "https://evil.example.net/mcp" }, broker.BindingPending},
+		"principal revoked": {func(w *world) {
+			w.snapshot.Markers = []broker.Marker{{Kind: broker.PrincipalMarker, ID: alice.ID, Revoked: true}}
+		}, broker.PrincipalRevoked},
 		"tool suspended":         {func(w *world) { w.snapshot.Tool = &broker.Tool{State: broker.Suspended} }, broker.ToolClosed},
 		"catalogue not readable": {func(w *world) { w.readErr = broker.ErrUnavailable }, broker.CatalogueUnread},
 	}

@@ -36,7 +36,7 @@ func (s *asked) Obtain(ctx context.Context, a broker.Ask) (broker.Credential, er
 }
 
 func (w *world) with(kind broker.SourceKind, s broker.Source) *broker.Broker {
-	return broker.New(broker.Parts{Catalogue: w, Audit: w, Sources: map[broker.SourceKind]broker.Source{kind: s}, Quotas: w,
+	return broker.New(broker.Parts{Catalogue: w, Markers: w, Audit: w, Sources: map[broker.SourceKind]broker.Source{kind: s}, Quotas: w,
 		Now: func() time.Time { return w.now }, Nonce: rand.Text, Status: func(error) int { return 499 }})
 }
 

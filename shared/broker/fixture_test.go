@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -34,6 +35,11 @@ type world struct {
 	now       time.Time
 	nonces    int
 
+	markers       []broker.Marker
+	markerErr     error
+	marked        []broker.MarkerKey // that were asked for
+	beforeMarkers func()
+
 	lookup     broker.Lookup // of the last read
 	allowances broker.Allowances
 	counted    []string // subjects
@@ -46,6 +52,21 @@ func (w *world) Snapshot(_ context.Context, l broker.Lookup) (broker.Snapshot, e
 	w.reads++
 	w.lookup = l
 	return w.snapshot, w.readErr
+}
+
+func (w *world) Markers(_ context.Context, _ string, keys []broker.MarkerKey) (found []broker.Marker, _ error) {
+	if w.beforeMarkers != nil {
+		w.beforeMarkers()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.marked = append(w.marked, keys...)
+	for _, m := range w.markers {
+		if slices.Contains(keys, m.Key()) {
+			found = append(found, m)
+		}
+	}
+	return found, w.markerErr
 }
 
 func (w *world) Append(_ context.Context, r broker.Record) error {
@@ -83,7 +104,7 @@ func (w *world) FreePlace(_ context.Context, p broker.Place) error {
 
 func (w *world) broker() *broker.Broker {
 	return broker.New(broker.Parts{
-		Catalogue: w, Audit: w, Sources: map[broker.SourceKind]broker.Source{broker.Static: w},
+		Catalogue: w, Markers: w, Audit: w, Sources: map[broker.SourceKind]broker.Source{broker.Static: w},
 		Rules: w.rules, Now: func() time.Time { return w.now },
 		Status: func(error) int { return 499 }, Quotas: w, Allowances: w.allowances, StreamTime: time.Minute,
 		Nonce: func() string { w.nonces++; return fmt.Sprintf("nonce-%d", w.nonces) },

@@ -61,9 +61,11 @@ type MarkerReader interface {
 	Markers(ctx context.Context, environment string, keys []MarkerKey) ([]Marker, error)
 }
 
-// MaxMarkers is how many markers are read at once: two for each secret that a
-// binding may name, and its grant.
-const MaxMarkers = 2*maxUses + 1
+// MaxMarkers is how many markers are read at once. A decision reads up to six
+// for each secret that a binding may name: whether it is revoked, whether it
+// changed, whether the credential of its store is revoked, and all three for the
+// secret whichever version is selected.
+const MaxMarkers = 6 * maxUses
 
 // AuditLog stores records and can do nothing else. Append fails with
 // ErrConflict when a record with this receipt and phase exists and carries
@@ -116,10 +118,15 @@ type Ask struct {
 	// Token is the caller's own, for token_exchange and no other source. It is
 	// sent to the issuer that issued it, and nowhere else.
 	Token secret.Value
-	// Recorded waits until the intent of the call is stored. A source that
-	// changes something outside calls it first, and changes nothing if it fails or
-	// is nil.
+	// Recorded waits until the intent of the call is stored and it is known that
+	// neither reference nor grant is revoked. A source that changes something
+	// outside calls it first, and changes nothing if it fails or is nil.
 	Recorded func(context.Context) error
+	// Changes waits for the counts of the changes of the binding's references, as
+	// of this decision: see Reference.Changes. A source that keeps values calls it
+	// first, and uses none that it keeps if it fails or is nil. Only cards with a
+	// MaxAge have such counts.
+	Changes func(context.Context) (map[string]int64, error)
 }
 
 // Credential is what a source obtained. Nothing in it can be printed.

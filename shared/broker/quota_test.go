@@ -180,7 +180,9 @@ func TestRecheckEndsWhatIsNoLongerTheSamePermit(t *testing.T) {
 		change func(*world)
 		want   broker.Reason
 	}{
-		"a revoked person":    {func(w *world) { w.snapshot.Markers = []broker.Marker{{Kind: broker.PrincipalMarker, Revoked: true}} }, broker.PrincipalRevoked},
+		"a revoked person": {func(w *world) {
+			w.snapshot.Markers = []broker.Marker{{Kind: broker.PrincipalMarker, ID: alice.ID, Revoked: true}}
+		}, broker.PrincipalRevoked},
 		"a suspended card":    {func(w *world) { w.snapshot.Shared[0].State = broker.Suspended }, broker.BindingClosed},
 		"a changed card":      {func(w *world) { w.snapshot.Shared[0].Version++ }, broker.DecisionOutdated},
 		"a changed server":    {func(w *world) { w.snapshot.Server.Version++ }, broker.DecisionOutdated},

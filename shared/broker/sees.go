@@ -45,7 +45,7 @@ func newLists(d *Decision) *lists {
 	l := &lists{usable: map[string]bool{}, tools: map[string]*Tool{}}
 	c := d.Call
 	c.Action = List // which every binding permits
-	l.covering = candidates(&d.snapshot, &c)
+	l.covering = candidates(&d.snapshot, &c, marksOf(&d.snapshot))
 	for _, b := range l.covering {
 		l.usable[b.Name] = usable(b.Binding, d.Server.Attach, d.Stores) == nil
 	}

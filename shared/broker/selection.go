@@ -127,7 +127,8 @@ func (c candidate) before(o candidate) int {
 // candidates lists the bindings that cover the call, best first. Deleted
 // bindings are not candidates; suspended, revoked and expired ones are,
 // because a dead card must refuse rather than let a wider one take its place.
-func candidates(s *Snapshot, c *Call) []candidate {
+// One that a marker revokes is a revoked one.
+func candidates(s *Snapshot, c *Call, revoked marks) []candidate {
 	var found []candidate
 	for _, bindings := range [][]Binding{s.Personal, s.Shared} {
 		for i := range bindings {
@@ -135,9 +136,15 @@ func candidates(s *Snapshot, c *Call) []candidate {
 			if b.State == Deleted || !b.Allow.permits(c.Action, c.Target) {
 				continue
 			}
-			if r := b.Actor.match(&c.Principal); r != rankNone {
-				found = append(found, candidate{b, r})
+			r := b.Actor.match(&c.Principal)
+			if r == rankNone {
+				continue
 			}
+			if now := revoked.standing(b); now != b.State {
+				dead := *b // what was read is shared
+				dead.State, b = now, &dead
+			}
+			found = append(found, candidate{b, r})
 		}
 	}
 	slices.SortFunc(found, candidate.before)

@@ -148,6 +148,7 @@ func (b Binding) Check() error {
 	if !b.Expires.IsZero() {
 		c.time("expiry", b.Expires)
 	}
+	c.require("max age", b.MaxAge >= 0 && b.MaxAge <= MaxMaxAge, "it must lie between 0 and an hour")
 	return c.err
 }
 

@@ -14,6 +14,9 @@ func usable(b *Binding, attach []Attachment, stores []Store) error {
 	if !slices.Contains(modesOf(b.Source), b.Mode) {
 		return refuse(ModeUnknown)
 	}
+	if b.Source != Static && b.MaxAge != 0 {
+		return &Refusal{Reason: FieldsIncomplete, err: fmt.Errorf("%w max age: only what references name is kept for so long", ErrInvalid)}
+	}
 	if b.Source != Static {
 		return delegable(b, attach)
 	}

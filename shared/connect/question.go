@@ -31,6 +31,7 @@ type Question struct {
 // Reads are what a Question is read from.
 type Reads struct {
 	Catalogue broker.Catalogue
+	Markers   broker.MarkerReader
 	Providers broker.Providers
 	Grants    broker.Grants
 }
@@ -43,9 +44,12 @@ func (r *Reads) Question(ctx context.Context, environment string, t Ticket, now 
 	if err != nil {
 		return Question{}, fmt.Errorf("read the catalogue: %w", err)
 	}
-	q := Question{Stores: s.Stores, Agent: s.Agent}
-	if !q.stands(&s, t, now) {
+	q := Question{Stores: s.OpenStores(), Agent: s.Agent}
+	if !q.stands(&s, environment, t, now) {
 		return Question{}, ErrStale
+	}
+	if err := r.withheld(ctx, t, q.Binding); err != nil {
+		return Question{}, err
 	}
 	q.Until, q.Scopes = q.Binding.Expires, slices.Clone(q.Binding.Scopes)
 	if q.Binding.Source == broker.PersonalKey {
@@ -63,6 +67,16 @@ func (r *Reads) Question(ctx context.Context, environment string, t Ticket, now 
 	return q, nil
 }
 
+// withheld ends a question whose answer would not be used: the person's grant
+// here was revoked, and a new consent does not lift that.
+func (r *Reads) withheld(ctx context.Context, t Ticket, b broker.Binding) error {
+	err := broker.Withheld(ctx, r.Markers, &broker.Ask{Binding: b, Principal: broker.Principal{ID: t.Principal}})
+	if broker.ReasonOf(err) == broker.GrantRevoked {
+		return ErrStale
+	}
+	return err
+}
+
 func staleOr(err error) error {
 	if err == nil || errors.Is(err, broker.ErrNotFound) {
 		return ErrStale
@@ -72,9 +86,8 @@ func staleOr(err error) error {
 
 // stands holds the ticket to the catalogue: everybody alive, the very version of
 // the card, and the origin for which it was approved.
-func (q *Question) stands(s *broker.Snapshot, t Ticket, now time.Time) bool {
-	if s.Environment == nil || s.Environment.State != broker.Active || s.Server == nil || s.Server.State != broker.Active ||
-		slices.ContainsFunc(s.Markers, func(m broker.Marker) bool { return m.Revoked }) {
+func (q *Question) stands(s *broker.Snapshot, environment string, t Ticket, now time.Time) bool {
+	if s.Admits(environment, &broker.Principal{ID: t.Principal, Agent: t.Agent}) != nil {
 		return false
 	}
 	if t.Agent != "" && (s.Agent == nil || s.Agent.State != broker.Active) {
@@ -88,7 +101,7 @@ func (q *Question) stands(s *broker.Snapshot, t Ticket, now time.Time) bool {
 	q.Server, q.Binding = *s.Server, cards[i]
 	origin, err := broker.OriginDigest(q.Server.URL)
 	b := &q.Binding
-	return err == nil && origin == t.Origin && b.Origin == t.Origin && b.Version == t.Version && b.State == broker.Active &&
+	return err == nil && origin == t.Origin && b.Origin == t.Origin && b.Version == t.Version && s.Standing(b) == broker.Active &&
 		b.Mode == broker.UserDelegated && (b.Source == broker.AuthorizationCode || b.Source == broker.PersonalKey) &&
 		b.Provider == t.Provider && slices.Equal(b.Scopes, t.Scopes) && (b.Expires.IsZero() || now.Before(b.Expires))
 }

@@ -12,14 +12,15 @@ import (
 	"bindery/shared/secret"
 )
 
-// GrantParts are what Grants is made of. All are required, but Catalogue is for
-// RefreshDue only.
+// GrantParts are what Grants is made of. All are required, but Catalogue and
+// Markers are for RefreshDue only.
 type GrantParts struct {
 	Grants    broker.Grants
 	Providers interface {
 		Provider(ctx context.Context, environment, name string) (broker.Provider, error)
 	}
 	Catalogue broker.Catalogue
+	Markers   broker.MarkerReader
 	Sealer    broker.Sealer
 	Tokens    Refresher
 	Events    Events

@@ -192,7 +192,7 @@ func newGranted(t testing.TB, life time.Duration, change ...func(*broker.Grant))
 	f.db = memory.New(clock)
 	f.provider = &rotating{life: time.Hour, now: clock, current: refreshToken(0)}
 	f.parts = GrantParts{
-		Grants: f.db, Providers: f.acme, Catalogue: f.db, Sealer: f.sealer, Tokens: f.provider, Events: f.events, Check: check, Now: clock,
+		Grants: f.db, Providers: f.acme, Catalogue: f.db, Markers: f.db, Sealer: f.sealer, Tokens: f.provider, Events: f.events, Check: check, Now: clock,
 		Holder: func() string { f.holders++; return fmt.Sprintf("holder-%d", f.holders) },
 		Pause: func(_ context.Context, d time.Duration) error {
 			f.pauses = append(f.pauses, d)

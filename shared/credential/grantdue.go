@@ -56,9 +56,7 @@ func (g *Grants) dueNow(ctx context.Context, environment string, listed *broker.
 	if err != nil {
 		return nil, fmt.Errorf("read the server of a grant: %w", err)
 	}
-	revoked := func(m broker.Marker) bool { return m.Revoked }
-	if s.Environment == nil || s.Environment.State != broker.Active || s.Server == nil || s.Server.State != broker.Active ||
-		slices.ContainsFunc(s.Markers, revoked) {
+	if s.Admits(environment, &broker.Principal{ID: listed.Principal}) != nil {
 		return nil, nil
 	}
 	origin, err := broker.OriginDigest(s.Server.URL)
@@ -67,15 +65,23 @@ func (g *Grants) dueNow(ctx context.Context, environment string, listed *broker.
 	}
 	now := g.parts.Now()
 	uses := func(b broker.Binding) bool {
-		return b.State == broker.Active && b.Source == broker.AuthorizationCode && b.Provider == listed.Provider &&
+		return s.Standing(&b) == broker.Active && b.Source == broker.AuthorizationCode && b.Provider == listed.Provider &&
 			b.Origin == origin && (b.Expires.IsZero() || now.Before(b.Expires))
 	}
 	if !slices.ContainsFunc(s.Shared, uses) && !slices.ContainsFunc(s.Personal, uses) {
 		return nil, nil // and a refresh token goes to no provider that only its row names
 	}
+	used := broker.Ask{Binding: broker.Binding{Environment: environment, Server: listed.Server, Source: broker.AuthorizationCode},
+		Principal: broker.Principal{ID: listed.Principal}}
+	if err := broker.Withheld(ctx, g.parts.Markers, &used); err != nil {
+		if broker.ReasonOf(err) == broker.GrantRevoked {
+			err = nil
+		}
+		return nil, err
+	}
 	return &wanted{
 		key:      broker.GrantKey{Environment: environment, Principal: listed.Principal, Server: s.Server.Name, Origin: origin},
-		provider: listed.Provider, server: *s.Server, stores: s.Stores, due: before,
+		provider: listed.Provider, server: *s.Server, stores: s.OpenStores(), due: before,
 		recorded: func(context.Context) error { return nil }, // no call: the attempt is marked on the grant itself
 	}, nil
 }

@@ -1,6 +1,8 @@
 package dynamo
 
 import (
+	"time"
+
 	"bindery/shared/broker"
 )
 
@@ -31,6 +33,7 @@ type bindingRow struct {
 	Owner          string     `dynamodbav:"owner,omitempty"`
 	Origin         string     `dynamodbav:"origin,omitempty"`
 	Expires        *string    `dynamodbav:"expires"` // always there: its absence must not read as "never"
+	MaxAge         int64      `dynamodbav:"max_age_ns,omitempty"`
 }
 
 type fieldRow struct {
@@ -55,7 +58,7 @@ func newBindingRow(b broker.Binding, at key) bindingRow {
 		AttributeName: b.Actor.Attribute.Name, AttributeValue: b.Actor.Attribute.Value, Anyone: b.Actor.Anyone,
 		Priority: b.Priority, Tools: b.Allow.Tools, Prompts: b.Allow.Prompts, Resources: b.Allow.Resources,
 		Mode: string(b.Mode), Source: string(b.Source), Provider: b.Provider, Scopes: b.Scopes, Audience: b.Audience,
-		Owner: b.Owner, Origin: b.Origin, Expires: &expires}
+		Owner: b.Owner, Origin: b.Origin, Expires: &expires, MaxAge: int64(b.MaxAge)}
 	for _, f := range b.Fields {
 		r.Fields = append(r.Fields, fieldRow{f.Name, f.Reference.String()})
 	}
@@ -69,7 +72,7 @@ func (r bindingRow) value() (broker.Binding, error) {
 			Attribute: broker.Attribute{Name: r.AttributeName, Value: r.AttributeValue}, Anyone: r.Anyone},
 		Priority: r.Priority, Allow: broker.Allow{Tools: r.Tools, Prompts: r.Prompts, Resources: r.Resources},
 		Mode: broker.Mode(r.Mode), Source: broker.SourceKind(r.Source), Provider: r.Provider, Scopes: r.Scopes, Audience: r.Audience,
-		Owner: r.Owner, Origin: r.Origin}
+		Owner: r.Owner, Origin: r.Origin, MaxAge: time.Duration(r.MaxAge)}
 	for _, f := range r.Fields {
 		reference, err := broker.ParseReference(f.Reference)
 		if err != nil {

@@ -25,7 +25,7 @@ var reads = []memory.Op{memory.Snapshot, memory.ClaimFetch, memory.LoadKeys, mem
 	memory.ReadReceipt, memory.ReadEntries, memory.ReadSeen, memory.ReadUsages, memory.ReadRotations, memory.ReadLag,
 	memory.ReadProvider, memory.ListProviders, memory.ReadRegistered, memory.ReadGrant, memory.ListGrants, memory.ListDue, memory.ReadHandle,
 	memory.ReadRotation, memory.ListDueRotations, memory.ListRotations, memory.ReadRotationPlan, memory.ListRotationPlans,
-	memory.ReadIncident, memory.ListIncidents, memory.ReadRevocation, memory.ListRevocations, memory.ListSessions, memory.ScanSessions, memory.ScanGrants, memory.ReadNotice, memory.ListNotices, memory.ReadScan}
+	memory.ReadIncident, memory.ListIncidents, memory.ReadRevocation, memory.ListRevocations, memory.ListSessions, memory.ScanSessions, memory.ScanGrants, memory.ReadMarkers, memory.ReadNotice, memory.ListNotices, memory.ReadScan}
 
 func TestMemoryKeepsEveryStorageContract(t *testing.T) {
 	storesuite.Run(t, func(t *testing.T, now func() time.Time) storesuite.Stores {

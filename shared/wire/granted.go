@@ -19,9 +19,9 @@ import (
 // Grant adds the sources that ask providers: for people, out of what they
 // consented to, and in Bindery's own name.
 func (p Parts) Grant(c config.Config, log *slog.Logger) *credential.Grants {
-	tokens := asker{known: p.Known(c), now: time.Now}
+	tokens := asker{known: p.Known(c), markers: p.DB, now: time.Now}
 	grants := credential.NewGrants(credential.GrantParts{
-		Grants: p.DB, Providers: p.DB, Catalogue: p.DB, Sealer: p.Sealer, Tokens: tokens, Events: grantFacts{broker.NewJournal(p.DB, rand.Text), time.Now, log},
+		Grants: p.DB, Providers: p.DB, Catalogue: p.DB, Markers: p.DB, Sealer: p.Sealer, Tokens: tokens, Events: grantFacts{broker.NewJournal(p.DB, rand.Text), time.Now, log},
 		Check: mask.Check, Now: time.Now, Holder: rand.Text, Pause: pause,
 	})
 	p.Sources[broker.AuthorizationCode], p.Sources[broker.PersonalKey] = grants, grants
@@ -41,15 +41,36 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // asker asks providers in the words of the credential package.
 type asker struct {
-	known *oauth.Known
-	now   func() time.Time
+	known   *oauth.Known
+	markers broker.MarkerReader
+	now     func() time.Time
+}
+
+// find gives the provider as the party to ask for a token, unless the secret
+// with which Bindery is its client is revoked. To revoke tokens there, it may
+// still be used.
+func (t asker) find(ctx context.Context, a credential.TokenAsk) (oauth.Party, error) {
+	p := &a.Provider
+	used := broker.Ask{Binding: broker.Binding{Environment: p.Environment, Source: broker.Static}, Stores: a.Stores}
+	if !p.ClientSecret.IsZero() {
+		used.Binding.Fields = []broker.Field{{Name: "secret", Reference: p.ClientSecret}}
+	}
+	switch err := broker.Withheld(ctx, t.markers, &used); broker.ReasonOf(err) {
+	case "":
+	case broker.ReferenceRevoked:
+		return oauth.Party{}, &credential.TokenFault{Kind: credential.Refused, Err: err}
+	default:
+		return oauth.Party{}, &credential.TokenFault{Kind: credential.Transient, Err: err}
+	}
+	party, err := t.known.Find(ctx, a.Provider, a.Server, a.Stores, false)
+	return party, faultOf(err, true)
 }
 
 // Refresh implements credential.Refresher.
 func (t asker) Refresh(ctx context.Context, a credential.TokenAsk, refresh secret.Value) (credential.TokenSet, error) {
-	party, err := t.known.Find(ctx, a.Provider, a.Server, a.Stores, false)
+	party, err := t.find(ctx, a)
 	if err != nil {
-		return credential.TokenSet{}, faultOf(err, true)
+		return credential.TokenSet{}, err
 	}
 	got, err := party.Refresh(ctx, party.Provider, party.Client, refresh, party.Resource, a.Scopes)
 	return t.set(party, got), faultOf(err, false)
@@ -66,9 +87,9 @@ func (t asker) Revoke(ctx context.Context, a credential.TokenAsk, s credential.T
 
 // ClientCredentials implements credential.TokenClient.
 func (t asker) ClientCredentials(ctx context.Context, a credential.TokenAsk) (credential.TokenSet, error) {
-	party, err := t.known.Find(ctx, a.Provider, a.Server, a.Stores, false)
+	party, err := t.find(ctx, a)
 	if err != nil {
-		return credential.TokenSet{}, faultOf(err, true)
+		return credential.TokenSet{}, err
 	}
 	got, err := party.ClientCredentials(ctx, party.Provider, party.Client, party.Resource, a.Audience, a.Scopes)
 	return t.set(party, got), faultOf(err, false)
@@ -78,9 +99,9 @@ func (t asker) ClientCredentials(ctx context.Context, a credential.TokenAsk) (cr
 // Bindery vouches for it with its key at the provider; without one, an exchange
 // that must name an agent is refused rather than made without it.
 func (t asker) Exchange(ctx context.Context, a credential.TokenAsk, subject secret.Value, agent string) (credential.TokenSet, error) {
-	party, err := t.known.Find(ctx, a.Provider, a.Server, a.Stores, false)
+	party, err := t.find(ctx, a)
 	if err != nil {
-		return credential.TokenSet{}, faultOf(err, true)
+		return credential.TokenSet{}, err
 	}
 	in := oauth.Exchange{Subject: subject, SubjectType: oauth.TypeAccessToken, Resource: party.Resource, Audience: a.Audience, Scopes: a.Scopes}
 	if agent != "" {

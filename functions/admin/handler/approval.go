@@ -12,8 +12,8 @@ import (
 // What a server may lack before calls can work.
 const (
 	lacksApproval    = "approval by a second administrator"
-	lacksResumption  = "the server to be resumed"
-	lacksEnvironment = "the environment to be opened"
+	lacksResumption  = "the server to be resumed, or its revocation lifted"
+	lacksEnvironment = "the environment to be opened, or its revocation lifted"
 	lacksBinding     = "an active binding"
 	lacksProvider    = "the provider of its bindings to be registered and active"
 	lacksRebinding   = "its bindings to be put again because they were made for another origin"

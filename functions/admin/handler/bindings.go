@@ -26,6 +26,8 @@ type BindingBody struct {
 	Owner    string     `json:"owner" minLength:"1" maxLength:"256" doc:"Team that owns the card: a group name"`
 	State    string     `json:"state" enum:"active,suspended"`
 	Expires  *time.Time `json:"expires,omitempty" doc:"From then on it refuses"`
+
+	MaxAgeSeconds int `json:"max_age_seconds,omitempty" minimum:"0" maximum:"3600" doc:"Of static: how long a process may keep what it read; 0: each call reads anew"`
 }
 
 // Actor says whom a binding is for: exactly one form.

@@ -12,7 +12,7 @@ func (b BindingBody) row(environment, server, name string, version int64) (broke
 		Actor:    broker.Actor{Principal: b.Actor.Principal, Agent: b.Actor.Agent, Group: b.Actor.Group, Anyone: b.Actor.Anyone},
 		Priority: b.Priority, Allow: broker.Allow{Tools: b.Allow.Tools, Prompts: b.Allow.Prompts, Resources: b.Allow.Resources},
 		Mode: broker.Mode(b.Mode), Source: broker.SourceKind(b.Source), Owner: b.Owner,
-		Provider: b.Provider, Scopes: b.Scopes, Audience: b.Audience}
+		Provider: b.Provider, Scopes: b.Scopes, Audience: b.Audience, MaxAge: time.Duration(b.MaxAgeSeconds) * time.Second}
 	if b.Actor.Attribute != nil {
 		r.Actor.Attribute = broker.Attribute{Name: b.Actor.Attribute.Name, Value: b.Actor.Attribute.Value}
 	}
@@ -39,7 +39,7 @@ func viewBinding(b broker.Binding, server broker.Server) BindingView {
 		BindingBody: BindingBody{Actor: Actor{Principal: b.Actor.Principal, Agent: b.Actor.Agent, Group: b.Actor.Group, Anyone: b.Actor.Anyone},
 			Priority: b.Priority, Allow: Allow{Tools: b.Allow.Tools, Prompts: b.Allow.Prompts, Resources: b.Allow.Resources},
 			Mode: string(b.Mode), Source: string(b.Source), Owner: b.Owner, State: string(b.State), Fields: []Field{},
-			Provider: b.Provider, Scopes: b.Scopes, Audience: b.Audience}}
+			Provider: b.Provider, Scopes: b.Scopes, Audience: b.Audience, MaxAgeSeconds: int(b.MaxAge / time.Second)}}
 	if b.Actor.Attribute.Name != "" {
 		v.Actor.Attribute = &Attribute{Name: b.Actor.Attribute.Name, Value: b.Actor.Attribute.Value}
 	}

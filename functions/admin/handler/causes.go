@@ -18,6 +18,10 @@ var causes = map[broker.Reason]cause{
 	broker.StoreDenied:       {"denied", "The store refuses Bindery: check the store to see what it may do there."},
 	broker.KeyUnavailable:    {"key", "The value cannot be opened: it was entered for another server, or for the origin that this one had; or the key is disabled, deleted or denied."},
 
+	broker.ReferenceRevoked: {"denied", "A reference, or the credential of its store, was revoked."},
+	broker.GrantRevoked:     {"consent", "What you connected here was revoked."},
+	broker.CatalogueUnread:  {"store", "It could not be read whether the references were revoked."},
+
 	broker.ProviderUnfit:     {"syntax", "The card's source needs a provider and well-formed scopes, or takes none of them, and the card says otherwise."},
 	broker.ConsentRequired:   {"consent", ownConsent},
 	broker.GrantDead:         {"consent", ownConsent},

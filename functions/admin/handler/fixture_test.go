@@ -22,6 +22,7 @@ import (
 	"bindery/shared/mask"
 	"bindery/shared/memory"
 	"bindery/shared/policy"
+	"bindery/shared/revoke"
 	"bindery/shared/secret"
 	"bindery/shared/wire"
 )
@@ -106,6 +107,10 @@ func rules(t testing.TB) admin.Gate {
 	return gate{r, "prod"}
 }
 
+func issuers() *identity.Document {
+	return &identity.Document{Issuers: []identity.Issuer{{Name: "corp", Issuer: corpIssuer}}}
+}
+
 type fixture struct {
 	*Handler
 	tables *memory.DB
@@ -133,15 +138,17 @@ func newFixture(t testing.TB) *fixture {
 	f := &fixture{tables: memory.New(time.Now), log: &bytes.Buffer{}}
 	static := credential.NewStatic(map[string]broker.SecretStore{"aws-sm": vault{}, "sealed": vault{}}, mask.Check)
 	f.Handler = &Handler{
-		environment: "prod", production: true, hosts: []string{"mcp.example.com"}, verifier: tokens{}, roles: rolesOf, principalOf: (&identity.Document{Issuers: []identity.Issuer{{Name: "corp", Issuer: corpIssuer}}}).PrincipalOf,
+		environment: "prod", production: true, hosts: []string{"mcp.example.com"}, verifier: tokens{}, roles: rolesOf, principalOf: issuers().PrincipalOf,
 		desk:   &admin.Desk{Environment: "prod", Issuers: "digest", Gate: rules(t), Journal: broker.NewJournal(f, rand.Text), Now: time.Now, Status: statusOf},
 		reader: f.tables, attempts: f.tables, assignments: f.tables, sets: f.tables, providers: f.tables, grants: f.tables, evidence: f.tables, uses: f.tables, values: &sealedValues{map[string]int64{}}, now: time.Now, log: slog.New(slog.NewJSONHandler(f.log, nil)),
 		registry: &broker.Registry{Writer: f.tables, Reader: f.tables, Sources: map[broker.SourceKind]broker.Source{broker.Static: static},
 			CheckServer: credential.CheckServer, CheckStore: func(broker.Store) error { return nil }, TryAttach: credential.Try,
 			Providers: f.tables, CheckProvider: wire.CheckProvider(config.Config{})},
 	}
+	f.marked, f.cases, f.issuerOf = f.tables, f.tables, issuers().IssuerOf
+	f.RevokeThrough(&revoke.Revoker{Environment: "prod", Markers: f.tables, Reader: f.tables, Cases: f.tables, Journal: broker.NewJournal(f, rand.Text), Now: time.Now})
 	f.holders, f.upstreams = &holding{held: []string{"prod/notes", "prod/spare"}}, &reaching{}
-	f.judge = broker.New(broker.Parts{Catalogue: f.tables, Audit: f, Rules: policy.NewCalls(f.tables), Now: time.Now, Nonce: rand.Text, Status: statusOf, Quotas: f.tables})
+	f.judge = broker.New(broker.Parts{Catalogue: f.tables, Markers: f.tables, Audit: f, Rules: policy.NewCalls(f.tables), Now: time.Now, Nonce: rand.Text, Status: statusOf, Quotas: f.tables})
 	f.build()
 	if err := f.tables.PutEnvironment(t.Context(), broker.Environment{Name: "prod", State: broker.Active}); err != nil {
 		t.Fatal(err)

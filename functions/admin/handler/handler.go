@@ -70,6 +70,10 @@ type Handler struct {
 	providers   broker.Providers
 	grants      broker.Grants
 	judge       Judge
+	marked      broker.MarkerReader
+	revoker     Revoker
+	cases       broker.Revocations
+	issuerOf    func(nameOrURL string) (string, error)
 	attempts    broker.Attempts
 	holders     Holders
 	upstreams   Upstreams
@@ -105,6 +109,7 @@ func (h *Handler) build() {
 	h.audits()
 	h.exposures()
 	h.grantOperations()
+	h.revocations()
 	h.postures()
 	h.whoami()
 	h.principals()

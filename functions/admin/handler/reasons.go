@@ -40,11 +40,13 @@ func explanationOf(r broker.Record) string {
 func sentences() map[broker.Reason]string {
 	return map[broker.Reason]string{
 		broker.MessageRefused:    "The request was not one that Bindery serves: it was malformed, incomplete, or of no known kind.",
-		broker.EnvironmentClosed: "The environment is not open: an administrator has closed it, or has not opened it yet.",
+		broker.EnvironmentClosed: "The environment is not open: an administrator has closed or revoked it, or has not opened it yet.",
 		broker.ServerUnknown:     "No server of that name is registered.",
-		broker.ServerClosed:      "The server is registered and is not active: it is pending, suspended or deleted.",
+		broker.ServerClosed:      "The server is registered and is not active: it is pending, suspended, revoked or deleted.",
 		broker.PrincipalRevoked:  "The caller's access was revoked.",
 		broker.AgentRevoked:      "The agent's access was revoked.",
+		broker.IssuerRevoked:     "The issuer of the caller's token was revoked.",
+		broker.GroupRevoked:      "A group that the caller belongs to was revoked.",
 		broker.SessionRevoked:    "The session was revoked.",
 		broker.SessionUnknown:    "The session id is not one that Bindery gave to this caller, or it is too old.",
 		broker.SessionElsewhere:  "The session was begun under another binding than the one that covers the caller now.",
@@ -66,7 +68,7 @@ func sentences() map[broker.Reason]string {
 		broker.ModeUnknown:       "The binding has a mode or source that this version of Bindery does not know.",
 		broker.FieldsIncomplete:  "The binding does not give a reference for every field that the server's attachments use.",
 		broker.ReferenceOutside:  "A reference of the binding lies outside the paths that its store may read.",
-		broker.StoreUnregistered: "A reference of the binding names a store that is not registered or not active.",
+		broker.StoreUnregistered: "A reference of the binding names a store that is not registered, not active, or revoked.",
 		broker.ProviderUnfit:     "The binding's source needs a provider and well-formed scopes, or takes none of them, and the card says otherwise.",
 		broker.PersonRequired:    "The binding uses people's own credentials, and no person called: a workload, or an agent for itself.",
 		broker.CatalogueUnread:   "The catalogue could not be read, so nothing was allowed.",
@@ -82,6 +84,8 @@ func sentences() map[broker.Reason]string {
 		broker.DryRun:        "It was a dry run: it was permitted, and nothing was changed.",
 		broker.Replayed:      "It was sent again under an idempotency key, and answered as the first time; object names that receipt.",
 
+		broker.ReferenceRevoked:   "A secret that the binding names, or with which its store is read, was revoked.",
+		broker.GrantRevoked:       "What the person consented to was revoked: a new consent does not bring it back, lifting the revocation does.",
 		broker.SecretMissing:      "The store has no such secret, version or key.",
 		broker.SecretMalformed:    "The secret is not what the reference expects, or is too short to be masked.",
 		broker.StoreDenied:        "The secret store refuses Bindery.",

@@ -74,14 +74,14 @@ type journey struct {
 // fault: no secret is released to an upstream for it, not even to ask.
 func (h *Handler) journeyOf(ctx context.Context, in BindingPath) (*journey, error) {
 	j := &journey{Handler: h, caller: callerOf(ctx)}
-	s, err := h.registry.Reader.Snapshot(ctx, broker.Lookup{Route: h.route(in.Server)})
+	s, err := h.registry.Reader.Snapshot(ctx, broker.Lookup{Route: h.route(in.Server), Principal: j.caller.Principal.ID, Agent: j.caller.Principal.Agent})
 	if err != nil {
 		return j, err
 	}
 	if s.Server == nil || s.Server.State == broker.Deleted {
 		return j, broker.ErrNotFound
 	}
-	j.server, j.stores = *s.Server, s.Stores
+	j.server, j.stores = *s.Server, s.OpenStores()
 	if j.binding, err = h.reader.Binding(ctx, h.route(in.Server), in.Binding); err != nil {
 		return j, err
 	}
@@ -89,14 +89,13 @@ func (h *Handler) journeyOf(ctx context.Context, in BindingPath) (*journey, erro
 		return j, broker.ErrNotFound
 	}
 	refused := func(reason broker.Reason) (*journey, error) { return j, &broker.Refusal{Reason: reason} }
+	if err := s.Admits(h.environment, &j.caller.Principal); err != nil {
+		return j, err
+	}
 	switch b := j.binding; {
-	case s.Environment == nil || s.Environment.State != broker.Active:
-		return refused(broker.EnvironmentClosed)
-	case j.server.State != broker.Active:
-		return refused(broker.ServerClosed)
 	case !madeFor(b, j.server) || b.State == broker.Pending:
 		return refused(broker.BindingPending)
-	case b.State != broker.Active:
+	case s.Standing(&b) != broker.Active:
 		return refused(broker.BindingClosed)
 	case ended(b, h.now()):
 		return refused(broker.BindingExpired)
@@ -143,8 +142,12 @@ func (j *journey) obtain(ctx context.Context) (broker.Credential, error) {
 	if !served {
 		return broker.Credential{}, &broker.Refusal{Reason: broker.ModeUnknown}
 	}
-	return source.Obtain(ctx, broker.Ask{Binding: j.binding, Stores: j.stores, Server: j.server, Principal: j.caller.Principal, Receipt: j.caller.Receipt,
-		Recorded: func(context.Context) error { return nil }})
+	a := broker.Ask{Binding: j.binding, Stores: j.stores, Server: j.server, Principal: j.caller.Principal, Receipt: j.caller.Receipt,
+		Recorded: func(context.Context) error { return nil }}
+	if err := broker.Withheld(ctx, j.marked, &a); err != nil {
+		return broker.Credential{}, err
+	}
+	return source.Obtain(ctx, a)
 }
 
 // ask makes the part of the journey that the upstream sees.

@@ -33,7 +33,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 		return nil, err
 	}
 	p.Grant(c, log) // to verify: with the asking administrator's own
-	judge := broker.New(broker.Parts{Catalogue: p.DB, Audit: p.DB, Sources: p.Sources, Rules: p.Rules, Now: time.Now, Nonce: rand.Text, Status: statusOf,
+	judge := broker.New(broker.Parts{Catalogue: p.DB, Markers: p.DB, Audit: p.DB, Sources: p.Sources, Rules: p.Rules, Now: time.Now, Nonce: rand.Text, Status: statusOf,
 		Quotas: p.DB, Allowances: broker.Allowances(c.Limits)})
 	h := &Handler{
 		environment: c.Environment, production: c.Production, hosts: c.Hosts, verifier: verifier, roles: document.Roles, principalOf: document.PrincipalOf,
@@ -41,6 +41,8 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 			Journal: broker.NewJournal(p.DB, rand.Text), Now: time.Now, Status: statusOf},
 		reader: p.DB, registry: p.Registry(c), values: p.Sealed, assignments: p.DB, sets: p.DB, providers: p.DB, grants: p.DB, judge: judge, attempts: p.DB, evidence: p.DB, uses: p.DB, now: time.Now, log: log,
 	}
+	h.marked = p.DB
+	h.revoker, h.cases, h.issuerOf = wire.Revoker(c, a), p.DB, document.IssuerOf
 	h.holders, h.upstreams = p.Static, upstreams{wire.NewUpstreams(c, upstreamPools)}
 	h.build()
 	return h, nil

@@ -100,7 +100,7 @@ func newFixture(t testing.TB) *fixture {
 	f.Handler = &Handler{
 		environment: "prod", publicURL: publicURL, hosts: []string{"mcp.example.com"}, verifier: verifier,
 		under: &connect.Desk{Handles: f.tables, Environment: "prod", PublicURL: publicURL, Now: now},
-		reads: &connect.Reads{Catalogue: f.tables, Providers: f.tables, Grants: f.tables}, grants: f.tables, sealer: bound{},
+		reads: &connect.Reads{Catalogue: f.tables, Markers: f.tables, Providers: f.tables, Grants: f.tables}, grants: f.tables, sealer: bound{},
 		known: &oauth.Known{Registered: f.tables, Sealer: bound{}, HTTP: func([]netip.Prefix) *http.Client { return client },
 			Redirect: func(p string) string { return publicURL + "/connect/callback/" + p },
 			Document: func(p string) string { return publicURL + "/connect/client/" + p + ".json" }, Now: now, Loopback: true},

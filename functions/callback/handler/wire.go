@@ -36,7 +36,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	h := &Handler{
 		environment: c.Environment, publicURL: c.PublicURL, hosts: c.Hosts, verifier: verifier,
 		under: &connect.Desk{Handles: p.DB, Environment: c.Environment, PublicURL: c.PublicURL, Now: time.Now},
-		reads: &connect.Reads{Catalogue: p.DB, Providers: p.DB, Grants: p.DB}, grants: p.DB, sealer: p.Sealer,
+		reads: &connect.Reads{Catalogue: p.DB, Markers: p.DB, Providers: p.DB, Grants: p.DB}, grants: p.DB, sealer: p.Sealer,
 		known: p.Known(c), logins: oauth.New(issuers, time.Now, c.Local),
 		loginSecret: func(ctx context.Context, of identity.Issuer) (secret.Value, error) {
 			reference := of.Login.Secret()

@@ -84,7 +84,7 @@ func newConsenting(tb testing.TB, upstream http.RoundTripper) *consenting {
 	tb.Helper()
 	c := &consenting{fixture: newFixture(tb, upstream, true), provider: &refresher{}}
 	c.desk = &connect.Desk{Handles: c.tables, Environment: "prod", PublicURL: publicURL, Now: time.Now}
-	c.grants = credential.NewGrants(credential.GrantParts{Grants: c.tables, Providers: c.tables, Catalogue: c.tables, Sealer: plainSealer{}, Tokens: c.provider,
+	c.grants = credential.NewGrants(credential.GrantParts{Grants: c.tables, Providers: c.tables, Catalogue: c.tables, Markers: c.tables, Sealer: plainSealer{}, Tokens: c.provider,
 		Events: quiet{}, Check: mask.Check, Now: time.Now, Holder: rand.Text, Pause: restSeconds})
 	c.sources[broker.AuthorizationCode], c.sources[broker.PersonalKey] = c.grants, c.grants
 	c.asking = asking{tickets: links{c.desk}, handles: c.tables, life: connect.TicketLife - time.Minute}

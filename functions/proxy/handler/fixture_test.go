@@ -93,9 +93,9 @@ func newFixture(tb testing.TB, upstream http.RoundTripper, cached bool) *fixture
 	f.sources = map[broker.SourceKind]broker.Source{broker.Static: static}
 	f.Handler = &Handler{
 		environment: "prod", issuers: document.Digest(), verifier: verifier,
-		broker: broker.New(broker.Parts{Catalogue: f.tables, Audit: f.tables, Sources: f.sources, Rules: policy.NewCalls(f.tables), Now: time.Now, Nonce: rand.Text, Status: statusOf,
+		broker: broker.New(broker.Parts{Catalogue: f.tables, Markers: f.tables, Audit: f.tables, Sources: f.sources, Rules: policy.NewCalls(f.tables), Now: time.Now, Nonce: rand.Text, Status: statusOf,
 			Quotas: f.tables, StreamTime: time.Minute}),
-		sessions:      session.New(f.tables, plainSealer{}, "prod", time.Now), live: f.tables,
+		sessions: session.New(f.tables, plainSealer{}, "prod", time.Now), live: f.tables,
 		door:          door{hosts: []string{"mcp.example.com"}, origins: []string{publicURL, "https://app.example.com"}},
 		streamTimeout: time.Minute,
 		upstreams:     stubUpstreams{&http.Client{Transport: upstream, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}},

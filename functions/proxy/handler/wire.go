@@ -37,7 +37,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	return &Handler{
 		environment: c.Environment,
 		issuers:     document.Digest(),
-		broker: broker.New(broker.Parts{Catalogue: p.DB, Audit: p.DB, Sources: p.Sources, Rules: p.Rules,
+		broker: broker.New(broker.Parts{Catalogue: p.DB, Markers: p.DB, Audit: p.DB, Sources: p.Sources, Rules: p.Rules,
 			Now: time.Now, Nonce: rand.Text, Status: statusOf,
 			Quotas: p.DB, Allowances: broker.Allowances(c.Limits), StreamTime: c.StreamTimeout + deadlineMargin}),
 		verifier:  verifier,

@@ -52,6 +52,7 @@ func fullBinding(environment, name string, actor broker.Actor) broker.Binding {
 			{Name: "user", Reference: reference("aws-sm:arn:aws:secretsmanager:eu-west-1:111122223333:secret:x-AbCdEf#user")}},
 		Provider: "github", Scopes: []string{"repo", "read:org \"x\""}, Audience: "https://api.example.com/é",
 		Owner: "team-git", Origin: "o-digest", Expires: time.Date(2027, 1, 2, 3, 4, 5, 6, time.FixedZone("", 7200)),
+		MaxAge: 5*time.Minute + 1,
 	}
 }
 

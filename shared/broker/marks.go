@@ -1,0 +1,207 @@
+package broker
+
+import (
+	"context"
+	"slices"
+)
+
+// marks are what the markers of a decision's reads revoke.
+type marks map[MarkerKey]struct{}
+
+func marksOf(s *Snapshot) marks {
+	var found marks // nil where nothing is revoked, as a rule
+	for _, m := range s.Markers {
+		if m.Revoked {
+			if found == nil {
+				found = marks{}
+			}
+			found[m.Key()] = struct{}{}
+		}
+	}
+	return found
+}
+
+func (m marks) on(kind MarkerKind, id string) bool {
+	_, revoked := m[MarkerKey{kind, id}]
+	return revoked
+}
+
+// Admits reports, as a *Refusal, why no call of a principal to the server of
+// the snapshot may pass, whatever the bindings say: environment and server must
+// be positively alive, and nothing revoked that the principal is or belongs to.
+// What is not known of a principal does not count.
+func (s *Snapshot) Admits(environment string, p *Principal) error {
+	return s.admits(environment, p, marksOf(s))
+}
+
+func (s *Snapshot) admits(environment string, p *Principal, revoked marks) error {
+	switch {
+	case s.Environment == nil || s.Environment.State != Active || s.Environment.Name != environment,
+		revoked.on(EnvironmentMarker, environment), revoked.on(EverythingMarker, environment):
+		return refuse(EnvironmentClosed)
+	case s.Server == nil || s.Server.State == Deleted:
+		return refuse(ServerUnknown)
+	case s.Server.State != Active, revoked.on(ServerMarker, s.Server.Name):
+		return refuse(ServerClosed)
+	case len(revoked) == 0:
+		return nil
+	case revoked.on(PrincipalMarker, p.ID):
+		return refuse(PrincipalRevoked)
+	case p.Agent != "" && revoked.on(AgentMarker, p.Agent):
+		return refuse(AgentRevoked)
+	case revoked.on(IssuerMarker, p.Issuer):
+		return refuse(IssuerRevoked)
+	case slices.ContainsFunc(p.Groups, func(g string) bool { return revoked.on(GroupMarker, g) }):
+		return refuse(GroupRevoked)
+	}
+	return nil
+}
+
+// OpenStores are the registrations without those that markers revoke.
+func (s *Snapshot) OpenStores() []Store {
+	revoked := marksOf(s)
+	if len(revoked) == 0 {
+		return s.Stores
+	}
+	return slices.DeleteFunc(slices.Clone(s.Stores), func(v Store) bool { return revoked.on(StoreMarker, v.Name) })
+}
+
+// Standing is the state of a binding of the server, its marker included.
+func (s *Snapshot) Standing(b *Binding) State { return marksOf(s).standing(b) }
+
+func (m marks) standing(b *Binding) State {
+	if b.State != Deleted && len(m) > 0 && m.on(BindingMarker, b.Server+"/"+b.Name) {
+		return Revoked
+	}
+	return b.State
+}
+
+// Withheld fails with a *Refusal where a reference or grant from which a source
+// would give is revoked, or that could not be read. Broker asks this by itself,
+// beside the source; whoever asks a source otherwise asks it first.
+func Withheld(ctx context.Context, r MarkerReader, a *Ask) error {
+	_, err := readHolds(ctx, r, a)
+	return err
+}
+
+func readHolds(ctx context.Context, r MarkerReader, a *Ask) (map[string]int64, error) {
+	keys := holds(a)
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	if r == nil {
+		return nil, &Refusal{Reason: CatalogueUnread, err: ErrUnavailable}
+	}
+	markers, err := r.Markers(ctx, a.Binding.Environment, keys)
+	if err != nil {
+		return nil, &Refusal{Reason: CatalogueUnread, err: err}
+	}
+	changes := map[string]int64{}
+	for _, m := range markers {
+		switch {
+		case m.Kind == ChangeMarker:
+			changes[m.ID] = m.Epoch
+		case m.Revoked && m.Kind == GrantMarker:
+			return nil, refuse(GrantRevoked)
+		case m.Revoked:
+			return nil, refuse(ReferenceRevoked)
+		}
+	}
+	return changes, nil
+}
+
+// holds names the markers that decide whether a source may give: of the grant,
+// or of each reference and of the credentials of their stores. The changes of
+// references are for cards whose values are kept.
+func holds(a *Ask) (keys []MarkerKey) {
+	b := &a.Binding
+	add := func(kind MarkerKind, r Reference) {
+		for _, of := range covering(r) {
+			if k := (MarkerKey{kind, of.String()}); !slices.Contains(keys, k) {
+				keys = append(keys, k)
+			}
+		}
+	}
+	switch b.Source {
+	case AuthorizationCode, PersonalKey:
+		return []MarkerKey{GrantKey{Principal: a.Principal.ID, Server: b.Server}.Marker()}
+	case Static:
+		for _, f := range b.Fields {
+			add(ReferenceMarker, f.Reference)
+			if b.MaxAge > 0 {
+				add(ChangeMarker, f.Reference)
+			}
+			for _, s := range a.Stores {
+				if s.Name == f.Reference.Scheme() && !s.Auth.Credential.IsZero() {
+					add(ReferenceMarker, s.Auth.Credential)
+				}
+			}
+		}
+	}
+	return keys
+}
+
+// covering is the secret that a reference names, and, where it selects one of
+// its versions, the secret whichever version.
+func covering(r Reference) []Reference {
+	r = r.WithoutKey()
+	if r.selector == "" {
+		return []Reference{r}
+	}
+	whole := r
+	whole.selector, whole.selected = "", ""
+	return []Reference{r, whole}
+}
+
+// Marker is where a grant is revoked, whatever the origin.
+func (k GrantKey) Marker() MarkerKey { return MarkerKey{GrantMarker, k.Principal + "/" + k.Server} }
+
+// Changes counts what was heard of changes of a reference, given the counts that
+// Ask.Changes gave: another count means that the value may be another.
+func (r Reference) Changes(counts map[string]int64) (n int64) {
+	for _, of := range covering(r) {
+		n += counts[of.String()]
+	}
+	return n
+}
+
+// holding is such a read under way.
+type holding struct {
+	done    chan struct{}
+	changes map[string]int64 // once done
+	err     error            // once done
+}
+
+func (b *Broker) readHolds(ctx context.Context, d *Decision) *holding {
+	h := &holding{done: make(chan struct{})}
+	a := Ask{Binding: d.Binding, Stores: d.Stores, Principal: d.Call.Principal}
+	go func() {
+		defer close(h.done)
+		h.changes, h.err = readHolds(ctx, b.markers, &a)
+	}()
+	return h
+}
+
+// wait gives what Ask.Changes gives.
+func (h *holding) wait(ctx context.Context) (map[string]int64, error) {
+	select {
+	case <-h.done:
+		return h.changes, h.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// released holds what a source gave, or its fault, against the markers. That
+// something is revoked counts more than any fault: nobody is asked for a consent
+// that would not help.
+func (h *holding) released(fault error) error {
+	<-h.done
+	if h.err == nil {
+		return fault
+	}
+	if fault == nil || reasonOf(h.err) != CatalogueUnread {
+		return h.err
+	}
+	return fault
+}
