@@ -230,14 +230,12 @@ func passing(err error) bool {
 
 // reasonFor is the word for a failure. The first one that sent a run back stays.
 func reasonFor(r broker.Rotation, err error) broker.Reason {
-	switch {
-	case r.Reason != "":
+	if r.Reason != "" {
 		return r.Reason
-	case errors.Is(err, broker.ErrConflict), errors.Is(err, broker.ErrNotFound), errors.Is(err, broker.ErrInvalid):
-		var refusal *broker.Refusal
-		if !errors.As(err, &refusal) {
-			return broker.ChangeLost
-		}
 	}
-	return broker.ReasonOf(err)
+	lost := errors.Is(err, broker.ErrConflict) || errors.Is(err, broker.ErrNotFound) || errors.Is(err, broker.ErrInvalid)
+	if reason := broker.ReasonOf(err); reason != broker.Internal || !lost {
+		return reason
+	}
+	return broker.ChangeLost
 }
