@@ -25,6 +25,7 @@ type AgentView struct {
 	ID          string `json:"id"`
 	Environment string `json:"environment"`
 	Version     int64  `json:"version"`
+	Revoked     string `json:"revoked,omitempty" doc:"Case that has revoked it; said when it is read alone"`
 	AgentBody
 }
 
@@ -62,7 +63,11 @@ func (h *Handler) getAgent(ctx context.Context, in *AgentPath) (*one[AgentView],
 	if err != nil {
 		return nil, fault(err)
 	}
-	return &one[AgentView]{tag(a.Version), viewAgent(a)}, nil
+	view := viewAgent(a)
+	if view.Revoked, err = h.stoppedBy(ctx, broker.AgentMarker, a.ID); err != nil {
+		return nil, fault(err)
+	}
+	return &one[AgentView]{tag(a.Version), view}, nil
 }
 
 type putAgentInput struct {

@@ -66,6 +66,7 @@ type BindingView struct {
 	Version     int64  `json:"version"`
 	Pending     bool   `json:"pending,omitempty" doc:"The server's origin is another than the card was made for: put the card again to approve it"`
 	BindingBody
+	Revoked   string    `json:"revoked,omitempty" doc:"Case that has revoked it; said when it is read alone"`
 	PolicySet string    `json:"policy_set,omitempty" doc:"Said when a card is read: id of the policies in force over its calls; absent: none"`
 	Use       *CardUse  `json:"use,omitempty" doc:"Said when a card is read: how its calls went"`
 	Overlaps  []Overlap `json:"overlaps,omitempty" doc:"Said when a card is put: other bindings that can cover the same call"`
@@ -135,6 +136,9 @@ func (h *Handler) getBinding(ctx context.Context, in *BindingPath) (*one[Binding
 	}
 	view := viewBinding(c.binding, c.server)
 	view.PolicySet, view.Use = e.Policies, &h.usesOf(ctx, []card{c})[0]
+	if view.Revoked, err = h.stoppedBy(ctx, broker.BindingMarker, in.Server+"/"+in.Binding); err != nil {
+		return nil, fault(err)
+	}
 	return &one[BindingView]{tag(view.Version), view}, nil
 }
 

@@ -23,6 +23,8 @@ const (
 	toolBody        = `{"owner":"team-notes","risk":"low","teams":["team-notes"],"state":"active"}`
 	valueBody       = `{"server":"notes","value":"` + canary + `"}`
 	lookupBody      = `{"issuer":"corp","claims":["alice@example.com"]}`
+	revocationBody  = `{"kind":"binding","subject":"notes/dev-notes","reason":"found in a public repository"}`
+	liftBody        = `{"reason":"it has been replaced"}`
 	question        = `{"server":"notes","principal":"p-aliceaaaaaaaaaaaaaaaaaaaaa","kind":"user","groups":["dev"],"action":"call_tool","target":"whoami","arguments":{"repoName":"bindery"}}`
 )
 
@@ -71,6 +73,11 @@ func (c *contract) exercise(t *testing.T) {
 		{"GET", "/stores/aws-sm/references?limit=100", "", "", ""},
 		{"POST", "/stores/aws-sm/sync?limit=1", "", "", ""},
 		{"POST", "/explain", question, "", ""},
+		{"POST", "/revocations?dry_run=true", revocationBody, "", ""},
+		{"POST", "/revocations", revocationBody, "", ""},
+		{"GET", "/revocations?limit=1", "", "", ""},
+		{"GET", "/revocations/{case}", "", "", ""},
+		{"POST", "/revocations/{case}/lift", liftBody, "", ""},
 		{"PUT", "/values/token-1", valueBody, "", ""},
 		{"GET", "/export", "", "", ""},
 		{"GET", "/export?server=notes", "", "", ""},
@@ -95,7 +102,7 @@ func (c *contract) exercise(t *testing.T) {
 		if step.condition != "" {
 			header = []string{step.condition, step.version}
 		}
-		c.good(t, who, step.method, step.path, step.body, header...)
+		c.good(t, who, step.method, strings.Replace(step.path, "{case}", c.newestCase(t), 1), step.body, header...)
 	}
 }
 

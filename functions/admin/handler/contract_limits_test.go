@@ -29,6 +29,8 @@ func bodies() map[string]struct{ method, path, body string } {
 		"apply":            {"POST", "/apply?dry_run=true", catalogueBody},
 		"import":           {"POST", "/import?dry_run=true", importBody},
 		"lookup-principal": {"POST", "/principals/lookup", lookupBody},
+		"revoke":           {"POST", "/revocations?dry_run=true", revocationBody},
+		"lift-revocation":  {"POST", "/revocations/" + noCase + "/lift?dry_run=true", liftBody},
 	}
 }
 
@@ -81,7 +83,7 @@ func TestContractRefusesWhatItDoesNotKnow(t *testing.T) {
 		}
 	}
 	for path, item := range c.document.Paths.Map() {
-		path = strings.NewReplacer(base, "", "{server}", "notes", "{binding}", "dev-notes", "{tool}", "t", "{agent}", "a", "{store}", "s", "{assignment}", "a", "{set}", strings.Repeat("a", 64), "{value}", "v", "{provider}", "p", "{principal}", "p-aliceaaaaaaaaaaaaaaaaaaaaa", "{version}", "1", "{receipt}", "01ARZ3NDEKTSV4RRFFQ69G5FAV").Replace(path)
+		path = strings.NewReplacer(base, "", "{server}", "notes", "{binding}", "dev-notes", "{tool}", "t", "{agent}", "a", "{store}", "s", "{assignment}", "a", "{set}", strings.Repeat("a", 64), "{value}", "v", "{provider}", "p", "{principal}", "p-aliceaaaaaaaaaaaaaaaaaaaaa", "{version}", "1", "{receipt}", noCase, "{revocation}", noCase).Replace(path)
 		for method, o := range item.Operations() {
 			body := bodies()[o.OperationID].body
 			if (o.RequestBody != nil) != with[o.OperationID] {

@@ -31,6 +31,7 @@ type ReferenceView struct {
 	Reference string        `json:"reference" example:"aws-sm:prod/github" doc:"Without a key: members of a secret are not named"`
 	Bindings  []BindingName `json:"bindings" doc:"Bindings whose card has it now"`
 	More      bool          `json:"more,omitempty" doc:"More bindings use it than are named"`
+	Revoked   string        `json:"revoked,omitempty" doc:"Case that has revoked it"`
 }
 
 // ReferenceList is one page of references.
@@ -88,7 +89,32 @@ func (h *Handler) listReferences(ctx context.Context, in *struct {
 		return nil, fault(err)
 	}
 	out.Body.Next = at.token()
+	if err := h.markRevoked(ctx, out.Body.Items); err != nil {
+		return nil, fault(err)
+	}
 	return out, nil
+}
+
+// markRevoked says of each reference whether it is revoked.
+func (h *Handler) markRevoked(ctx context.Context, views []ReferenceView) error {
+	keys := make([]broker.MarkerKey, len(views))
+	for i, v := range views {
+		keys[i] = broker.MarkerKey{Kind: broker.ReferenceMarker, ID: v.Reference}
+	}
+	found, err := h.marked.Markers(ctx, h.environment, keys)
+	if err != nil {
+		return err
+	}
+	cases := map[string]string{}
+	for _, m := range found {
+		if m.Revoked {
+			cases[m.ID] = m.Revocation
+		}
+	}
+	for i, v := range views {
+		views[i].Revoked = cases[v.Reference]
+	}
+	return nil
 }
 
 // following is where the next page begins, or nothing where there is none.

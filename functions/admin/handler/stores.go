@@ -37,6 +37,7 @@ type StoreView struct {
 	Name        string `json:"name" doc:"The scheme of its references"`
 	Environment string `json:"environment"`
 	Version     int64  `json:"version"`
+	Revoked     string `json:"revoked,omitempty" doc:"Case that has revoked it; said when it is read alone"`
 	StoreBody
 }
 
@@ -72,7 +73,11 @@ func (h *Handler) getStore(ctx context.Context, in *StorePath) (*one[StoreView],
 	if err != nil {
 		return nil, fault(err)
 	}
-	return &one[StoreView]{tag(s.Version), viewStore(s)}, nil
+	view := viewStore(s)
+	if view.Revoked, err = h.stoppedBy(ctx, broker.StoreMarker, s.Name); err != nil {
+		return nil, fault(err)
+	}
+	return &one[StoreView]{tag(s.Version), view}, nil
 }
 
 func (h *Handler) deleteStore(ctx context.Context, in *struct {
