@@ -12,6 +12,7 @@
 package lifecycle
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -21,6 +22,7 @@ import (
 
 	"bindery/shared/broker"
 	"bindery/shared/brokertest/runtimeapi"
+	"bindery/shared/revoke"
 )
 
 const (
@@ -30,21 +32,18 @@ const (
 
 // subject is what is revoked, and where that stops calls.
 type subject struct {
-	key    broker.MarkerKey
+	kind   broker.MarkerKind
+	id     string
 	server string
+	stops  bool
 }
 
-// stops is false for one that concerns nobody who calls: it shows that calls
-// which are admitted are counted.
-func (s subject) stops() bool { return s.key.ID != "nobody" }
-
-// subjects is one of each kind.
+// subjects is one of each kind, and before them somebody who does not call: there
+// calls go on, and must be counted.
 func (v *revocations) subjects() []subject {
-	of := func(kind broker.MarkerKind, id, server string) subject {
-		return subject{broker.MarkerKey{Kind: kind, ID: id}, server}
-	}
+	of := func(kind broker.MarkerKind, id, server string) subject { return subject{kind, id, server, true} }
 	return []subject{
-		of(broker.PrincipalMarker, "nobody", shared),
+		{broker.PrincipalMarker, broker.PrincipalID(v.issuer, "user-nobody"), shared, false},
 		of(broker.PrincipalMarker, v.principal, shared),
 		of(broker.AgentMarker, agent, shared),
 		of(broker.SessionMarker, broker.Digest("session", v.sessions[shared]), shared),
@@ -72,7 +71,7 @@ type revocations struct {
 	sessions  map[string]string
 	callers   []*runtimeapi.Function
 	listeners []*runtimeapi.Function
-	epochs    map[broker.MarkerKey]int64
+	revoker   revoke.Client
 
 	revoked, admitted, streams int
 	calls, repeated            atomic.Int64
@@ -80,7 +79,7 @@ type revocations struct {
 }
 
 func newRevocations(tb testing.TB) *revocations {
-	v := &revocations{world: newWorld(tb), upstreams: map[string]*upstream{}, sessions: map[string]string{}, epochs: map[broker.MarkerKey]int64{}}
+	v := &revocations{world: newWorld(tb), upstreams: map[string]*upstream{}, sessions: map[string]string{}}
 	key := "made-up-key-of-everybody"
 	must(tb, v.PutSecret(tb.Context(), environment+"/"+shared, key))
 	u := newUpstream()
@@ -91,7 +90,15 @@ func newRevocations(tb testing.TB) *revocations {
 	theirs := newUpstream()
 	theirs.accept(map[string]string{v.personal(own, v.upstream(own, theirs)): "none"})
 	v.upstreams[own] = theirs
-	v.callers, v.listeners = v.start(processes), v.start(open)
+	revoker := v.start("revocation", 1)[0]
+	v.revoker.Invoke = func(ctx context.Context, request []byte) ([]byte, error) {
+		response, err := revoker.Invoke(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		return response.Raw, nil
+	}
+	v.callers, v.listeners = v.start("proxy", processes), v.start("proxy", open)
 	for server := range v.upstreams {
 		v.sessions[server] = v.session(v.callers[0], server)
 	}
@@ -119,13 +126,24 @@ func (v *revocations) works(server string) {
 	}
 }
 
-// put puts the next marker of a subject.
-func (v *revocations) put(s subject, revoked bool) (acknowledged time.Time) {
+// revoke has a subject revoked, and says which case that is and when it was
+// acknowledged.
+func (v *revocations) revoke(s subject) (id string, acknowledged time.Time) {
 	v.tb.Helper()
-	v.epochs[s.key]++
-	must(v.tb, v.DB.PutMarker(v.tb.Context(), broker.Marker{Environment: environment, Kind: s.key.Kind, ID: s.key.ID, Epoch: v.epochs[s.key],
-		Revoked: revoked, At: time.Now().UTC(), By: "p-made-up", Reason: "made up"}))
-	return time.Now()
+	a, err := v.revoker.Revoke(v.tb.Context(), revoke.Order{Kind: s.kind, Subject: s.id, By: "p-made-up", Reason: "made up for this run"})
+	acknowledged = time.Now()
+	must(v.tb, err)
+	if a.Already || !a.Revoked {
+		v.tb.Fatalf("%s: acknowledged as %+v", s.kind, a)
+	}
+	return a.Case, acknowledged
+}
+
+// lift takes a case back.
+func (v *revocations) lift(id string) {
+	v.tb.Helper()
+	_, err := v.revoker.Lift(v.tb.Context(), revoke.Lifting{Case: id, By: "p-made-up", Reason: "made up for this run"})
+	must(v.tb, err)
 }
 
 // during are the calls made while a subject was revoked.
@@ -209,7 +227,7 @@ func (v *revocations) round(s subject) {
 	streams := v.open(s)
 	d := v.load(s.server)
 	time.Sleep(300*time.Millisecond + rand.N(time.Second))
-	acknowledged := v.put(s, true)
+	id, acknowledged := v.revoke(s)
 	longest := v.await(s, streams, acknowledged)
 	time.Sleep(time.Until(acknowledged.Add(time.Second)))
 	close(d.stop)
@@ -218,21 +236,21 @@ func (v *revocations) round(s subject) {
 	before, refused := len(d.worked)-after(d.worked, acknowledged), after(d.refused, acknowledged)
 	switch {
 	case len(d.wrong) > 1 || len(d.wrong) == 1 && d.wrong[slow] == 0:
-		v.tb.Errorf("%s: calls came to %v", s.key, d.wrong)
-	case s.stops() && (before == 0 || refused == 0):
-		v.tb.Errorf("%s: %d calls worked before it was revoked, %d were refused afterwards: nothing is shown", s.key, before, refused)
-	case !s.stops() && admitted == 0:
+		v.tb.Errorf("%s: calls came to %v", s.kind, d.wrong)
+	case s.stops && (before == 0 || refused == 0):
+		v.tb.Errorf("%s: %d calls worked before it was revoked, %d were refused afterwards: nothing is shown", s.kind, before, refused)
+	case !s.stops && admitted == 0:
 		v.tb.Error("calls that nobody forbade were not counted: nothing is shown")
-	case s.stops() && admitted > 0:
-		v.tb.Errorf("%s: %d calls were admitted after its revocation was acknowledged", s.key, admitted)
+	case s.stops && admitted > 0:
+		v.tb.Errorf("%s: %d calls were admitted after its revocation was acknowledged", s.kind, admitted)
 	}
-	v.put(s, false)
+	v.lift(id)
 	v.works(s.server)
-	if s.stops() {
+	if s.stops {
 		v.revoked, v.admitted, v.longest, v.streams = v.revoked+1, v.admitted+admitted, max(v.longest, longest), v.streams+len(streams)
 	}
 	progress("%s: %d calls worked before, %d were refused afterwards, %d admitted; %.1f s to the end of %d streams",
-		s.key.Kind, before, refused, admitted, longest.Seconds(), len(streams))
+		s.kind, before, refused, admitted, longest.Seconds(), len(streams))
 }
 
 // admittedAfter counts what the upstream let in since, and whose decision had
@@ -243,7 +261,7 @@ func (v *revocations) admittedAfter(s subject, acknowledged time.Time) (n int) {
 		records, err := v.Audit(v.tb.Context(), receipt)
 		must(v.tb, err)
 		if len(records) == 0 {
-			v.tb.Errorf("%s: the upstream let in a call without a record", s.key)
+			v.tb.Errorf("%s: the upstream let in a call without a record", s.kind)
 			continue
 		}
 		decided, err := time.Parse(time.RFC3339Nano, records[0].DecidedAt)
@@ -260,9 +278,9 @@ func (v *revocations) open(s subject) (streams []stream) {
 	session := v.sessions[s.server]
 	all := []asking{listening(s.server, session), toolCall(s.server, session, "wait"), subscription(s.server)}
 	switch {
-	case !s.stops():
+	case !s.stops:
 		all = nil
-	case s.key.Kind == broker.SessionMarker:
+	case s.kind == broker.SessionMarker:
 		all = all[:2] // the third belongs to none
 	}
 	for i, a := range all {
@@ -281,7 +299,7 @@ func (v *revocations) await(s subject, streams []stream, acknowledged time.Time)
 		case ended := <-one.ended:
 			longest = max(longest, ended.Sub(acknowledged))
 		case <-limit:
-			v.tb.Fatalf("%s was revoked a minute ago, and %s is still open", s.key, one.what)
+			v.tb.Fatalf("%s was revoked a minute ago, and %s is still open", s.kind, one.what)
 		}
 	}
 	return longest

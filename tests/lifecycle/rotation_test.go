@@ -113,7 +113,7 @@ func (w *world) keepCalling(all []*runtimeapi.Function, servers []string, stop <
 func BenchmarkRotation(b *testing.B) {
 	w := newWorld(b)
 	lenient, strict := w.rotation("lenient", true), w.rotation("strict", false)
-	all := w.start(callers)
+	all := w.start("proxy", callers)
 	b.Run("current and previous", func(b *testing.B) { underLoad(b, all, lenient) })
 	b.Run("current alone", func(b *testing.B) { underLoad(b, all, strict) })
 }

@@ -37,7 +37,7 @@ type world struct {
 	tb        testing.TB
 	moto      string
 	tables    string // DynamoDB Local
-	binary    string
+	dir       string // of the compiled functions
 	issuer    string
 	token     string // alice's
 	principal string
@@ -45,9 +45,9 @@ type world struct {
 
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
-	w := &world{tb: tb, binary: filepath.Join(tb.TempDir(), "bootstrap")}
-	progress("compiling the function")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", w.binary, "bindery/functions/proxy")
+	w := &world{tb: tb, dir: tb.TempDir()}
+	progress("compiling the functions")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", w.dir, "bindery/functions/proxy", "bindery/functions/revocation")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		tb.Fatalf("build: %v\n%s", err, out)
@@ -151,13 +151,13 @@ func (w *world) personal(server, url string) (token string) {
 	return token
 }
 
-// start starts processes of the function.
-func (w *world) start(n int) []*runtimeapi.Function {
+// start starts processes of a function.
+func (w *world) start(function string, n int) []*runtimeapi.Function {
 	w.tb.Helper()
-	progress("starting %d processes of the compiled function", n)
+	progress("starting %d processes of functions/%s", n, function)
 	all := make([]*runtimeapi.Function, n)
 	for i := range all {
-		f, err := runtimeapi.Start(w.tb.Context(), w.binary, w.settings())
+		f, err := runtimeapi.Start(w.tb.Context(), filepath.Join(w.dir, function), w.settings())
 		must(w.tb, err)
 		w.tb.Cleanup(func() { f.Stop() })
 		all[i] = f
@@ -165,7 +165,7 @@ func (w *world) start(n int) []*runtimeapi.Function {
 	return all
 }
 
-// settings is the function's environment, as template.yaml sets it.
+// settings is the environment of the functions, as template.yaml sets it.
 func (w *world) settings() []string {
 	c := w.Config
 	return []string{
