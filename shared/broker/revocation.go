@@ -60,8 +60,8 @@ type Tally struct{ Found, Ended, GivenUp int }
 
 // Unreached is one thing that could not be ended at its provider or upstream.
 type Unreached struct {
-	What     string // "session" or "grant"
-	ID       string // digest of the session, or principal and server of the grant
+	What     string // "session", "grant" or "value"
+	ID       string // digest of the session, principal and server of the grant, or the reference
 	Server   string
 	Provider string
 	Fault    string    // a word

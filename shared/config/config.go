@@ -61,16 +61,16 @@ const (
 // "proxy", and each of the other functions has a Load of its own.
 func Settings() []Setting {
 	return []Setting{
-		{Environment, true, "", "proxy authorizer rotation revocation", "name of the one environment this deployment serves"},
-		{PublicURL, true, "", "proxy authorizer rotation", "https://host under which clients reach Bindery; base of every resource URL"},
+		{Environment, true, "", "proxy authorizer rotation revocation cleanup", "name of the one environment this deployment serves"},
+		{PublicURL, true, "", "proxy authorizer rotation cleanup", "https://host under which clients reach Bindery; base of every resource URL"},
 		{Issuers, true, "", "proxy authorizer revocation", "issuer document: inline JSON, or the absolute path of a file"},
-		{CatalogueTable, true, "", "proxy rotation", "DynamoDB table of servers, bindings, agents, tools, stores"},
-		{RevocationsTable, true, "", "proxy rotation revocation", "DynamoDB table of revocation markers"},
-		{GrantsTable, true, "", "proxy rotation", "DynamoDB table of sealed values"},
-		{TransientTable, true, "", "proxy authorizer", "DynamoDB table of short-lived rows"},
-		{AuditTable, true, "", "proxy ledger rotation revocation", "DynamoDB table of audit records"},
+		{CatalogueTable, true, "", "proxy rotation cleanup", "DynamoDB table of servers, bindings, agents, tools, stores"},
+		{RevocationsTable, true, "", "proxy rotation revocation cleanup", "DynamoDB table of revocation markers"},
+		{GrantsTable, true, "", "proxy rotation cleanup", "DynamoDB table of sealed values"},
+		{TransientTable, true, "", "proxy authorizer cleanup", "DynamoDB table of short-lived rows"},
+		{AuditTable, true, "", "proxy ledger rotation revocation cleanup", "DynamoDB table of audit records"},
 		{AuditIndexTable, true, "", "proxy ledger", "DynamoDB table of the audit index"},
-		{ValuesKey, true, "", "proxy authorizer rotation", "KMS key of sealed values, shared issuer keys, session keys: id, ARN or alias ARN"},
+		{ValuesKey, true, "", "proxy authorizer rotation cleanup", "KMS key of sealed values, shared issuer keys, session keys: id, ARN or alias ARN"},
 		{ResponseMode, false, "stream", "proxy", "stream, or buffered where the platform cannot stream"},
 		{CallTimeout, false, "60s", "proxy", "longest upstream call, 1s to 14m"},
 		{StreamTimeout, false, "5m", "proxy", "longest lasting stream (GET, subscriptions/listen), 10s to 14m; 0: none"},
@@ -82,7 +82,7 @@ func Settings() []Setting {
 		{EventBus, true, "", "outbox", "name of the EventBridge bus that gets the events"},
 		{Revocation, true, "", "admin", "name of the function that revokes"},
 		{Production, false, "", "proxy", "true or false: whether administration is judged as production; empty: true, but on one machine"},
-		{Local, false, "false", "proxy authorizer ledger rotation outbox revocation", "true allows plain http to loopback; refused inside Lambda, except under sam local"},
+		{Local, false, "false", "proxy authorizer ledger rotation outbox revocation cleanup", "true allows plain http to loopback; refused inside Lambda, except under sam local"},
 	}
 }
 
@@ -184,6 +184,16 @@ func LoadRevocation(getenv func(string) string) (Config, error) {
 	c := l.environment()
 	c.Issuers = l.document(Issuers)
 	c.Tables = Tables{Revocations: l.text(RevocationsTable), Audit: l.text(AuditTable)}
+	return c, errors.Join(l.faults...)
+}
+
+// LoadCleanup reads those settings that functions/cleanup needs; the rest of
+// Config stays empty.
+func LoadCleanup(getenv func(string) string) (Config, error) {
+	l := newLoader(getenv)
+	c := l.sealing()
+	c.Tables = Tables{Catalogue: l.text(CatalogueTable), Revocations: l.text(RevocationsTable), Grants: l.text(GrantsTable),
+		Transient: l.text(TransientTable), Audit: l.text(AuditTable)}
 	return c, errors.Join(l.faults...)
 }
 

@@ -68,7 +68,7 @@ func TestLoopbackIsRefusedInsideLambda(t *testing.T) {
 	delete(env, config.Local)
 	env["AWS_ENDPOINT_URL"] = "https://elsewhere.example"
 	for name, load := range map[string]func(func(string) string) (config.Config, error){
-		"the proxy": config.Load, "the authorizer": config.LoadAuthorizer, "the ledger": config.LoadLedger, "the rotation": config.LoadRotation,
+		"the proxy": config.Load, "the authorizer": config.LoadAuthorizer, "the ledger": config.LoadLedger, "the rotation": config.LoadRotation, "the cleanup": config.LoadCleanup,
 		"the outbox": config.LoadOutbox, "the revocation": config.LoadRevocation,
 	} {
 		if _, err := load(func(name string) string { return env[name] }); err == nil || !strings.Contains(err.Error(), "AWS_ENDPOINT_URL") {
@@ -161,7 +161,7 @@ func TestIssuersFromFile(t *testing.T) {
 // TestFunctionsReadWhatTheTableSays: all of it, and nothing else.
 func TestFunctionsReadWhatTheTableSays(t *testing.T) {
 	for name, load := range map[string]func(func(string) string) (config.Config, error){
-		"proxy": config.Load, "authorizer": config.LoadAuthorizer, "ledger": config.LoadLedger, "rotation": config.LoadRotation, "outbox": config.LoadOutbox,
+		"proxy": config.Load, "authorizer": config.LoadAuthorizer, "ledger": config.LoadLedger, "rotation": config.LoadRotation, "cleanup": config.LoadCleanup, "outbox": config.LoadOutbox,
 		"revocation": config.LoadRevocation, "admin": config.LoadAdmin,
 	} {
 		read := map[string]bool{}

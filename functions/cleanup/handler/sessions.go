@@ -1,0 +1,186 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"bindery/shared/broker"
+	"bindery/shared/credential"
+	"bindery/shared/session"
+)
+
+// endTime is how long the upstream of one session may take.
+const endTime = 10 * time.Second
+
+// Words for why something was not ended.
+const (
+	faultRevoked   = "credential_revoked" // what would end it is itself revoked
+	faultGone      = "server_gone"        // its server is closed, deleted or elsewhere now
+	faultUnknown   = "id_unknown"         // nothing opens its id any more
+	faultCaller    = "callers_token"      // only a caller's own token ends it
+	faultRecord    = "not_recorded"
+	faultStore     = "credential_not_obtained"
+	faultUnread    = "not_read"
+	faultRefused   = "refused"
+	faultUnreached = "unreached"
+)
+
+// liveSession is a legacy session that an upstream keeps.
+type liveSession struct{ broker.LiveSession }
+
+func (s *liveSession) place() string { return "server " + s.Server }
+
+func (s *liveSession) forget(ctx context.Context, r *run) error {
+	return r.Sessions.EndSession(ctx, r.Environment, s.Principal, s.Digest)
+}
+
+func (s *liveSession) unreached(fault string) broker.Unreached {
+	return broker.Unreached{What: "session", ID: s.Digest, Server: s.Server, Fault: fault, Until: s.Expires}
+}
+
+// end ends the session at its upstream as its owner would: by a DELETE with the
+// credential of its binding.
+func (s *liveSession) end(ctx context.Context, r *run) result {
+	later := func(fault string) result { return result{Unreached: s.unreached(fault)} }
+	never := func(fault string) result { return result{givenUp: true, Unreached: s.unreached(fault)} }
+	at, err := r.Catalogue.Snapshot(ctx, broker.Lookup{Route: s.route(), Principal: s.Principal})
+	if err != nil {
+		return later(faultUnread)
+	}
+	binding, err := r.Catalogue.Binding(ctx, s.route(), s.Binding)
+	if err != nil && !errors.Is(err, broker.ErrNotFound) {
+		return later(faultUnread)
+	}
+	if at.Server == nil || at.Server.State != broker.Active || err != nil || binding.State == broker.Deleted || binding.Origin != s.Origin || !standsAt(at.Server, s.Origin) {
+		return never(faultGone)
+	}
+	switch revoked, err := r.revoked(ctx, s, binding); {
+	case err != nil:
+		return later(faultUnread)
+	case revoked:
+		return never(faultRevoked)
+	case binding.Source == broker.TokenExchange:
+		return never(faultCaller)
+	}
+	opened, err := r.Wrapped.Unwrap(ctx, session.Owner{Server: s.Server, Origin: s.Origin, Principal: s.Principal, Agent: s.Agent}, s.Wrapped)
+	switch {
+	case errors.Is(err, session.ErrUnknown):
+		return never(faultUnknown)
+	case err != nil:
+		return later(faultUnread)
+	}
+	return s.delete(ctx, r, *at.Server, at.Stores, binding, opened)
+}
+
+func (s *liveSession) route() broker.Route {
+	return broker.Route{Environment: s.Environment, Server: s.Server}
+}
+
+// standsAt reports whether a server is where the session was begun: no credential
+// goes elsewhere.
+func standsAt(server *broker.Server, origin string) bool {
+	digest, err := broker.OriginDigest(server.URL)
+	return err == nil && digest == origin
+}
+
+// revoked reports whether the credential of a session's binding is itself
+// revoked: its server, the card, a secret or store that it names, or the person's
+// grant.
+func (r *run) revoked(ctx context.Context, s *liveSession, b broker.Binding) (bool, error) {
+	keys := []broker.MarkerKey{{Kind: broker.ServerMarker, ID: s.Server}, {Kind: broker.BindingMarker, ID: s.Server + "/" + s.Binding},
+		{Kind: broker.GrantMarker, ID: s.Principal + "/" + s.Server}}
+	for _, u := range broker.UsesOf(b) {
+		keys = append(keys, broker.MarkerKey{Kind: broker.ReferenceMarker, ID: u.Reference.String()},
+			broker.MarkerKey{Kind: broker.StoreMarker, ID: u.Reference.Scheme()})
+	}
+	for len(keys) > 0 {
+		n := min(len(keys), broker.MaxMarkers)
+		found, err := r.Markers.Markers(ctx, r.Environment, keys[:n])
+		if err != nil {
+			return false, err
+		}
+		for _, m := range found {
+			if m.Revoked {
+				return true, nil
+			}
+		}
+		keys = keys[n:]
+	}
+	return false, nil
+}
+
+// delete records, obtains the credential, and asks the upstream, in this order.
+func (s *liveSession) delete(ctx context.Context, r *run, server broker.Server, stores []broker.Store, b broker.Binding, opened session.Session) result {
+	a, err := r.access(ctx, broker.Record{Server: s.Server, Origin: s.Origin, Session: s.Digest, Binding: b.Name, BindingVersion: b.Version,
+		Mode: b.Mode, Source: b.Source, References: referencesOf(b)})
+	if err != nil {
+		return result{Unreached: s.unreached(faultRecord)}
+	}
+	end := func(e result, status int, reason broker.Reason) result {
+		a.over(ctx, status, reason)
+		return e
+	}
+	source := r.Sources[b.Source]
+	if source == nil {
+		return end(result{givenUp: true, Unreached: s.unreached(faultRefused)}, 0, broker.ModeUnknown)
+	}
+	who := broker.Principal{ID: s.Principal, Kind: broker.User, Issuer: s.Issuer, Groups: s.Groups, Agent: s.Agent}
+	c, err := source.Obtain(ctx, broker.Ask{Binding: b, Stores: stores, Server: server, Principal: who, Receipt: a.record.Receipt,
+		Recorded: func(context.Context) error { return nil }})
+	a.record.Accesses = c.Access
+	var consent *broker.ConsentNeeded
+	switch {
+	case errors.As(err, &consent): // the person's grant is gone
+		return end(result{givenUp: true, Unreached: s.unreached(faultRevoked)}, 0, broker.ReasonOf(err))
+	case err != nil:
+		return end(result{Unreached: s.unreached(faultStore)}, 0, broker.ReasonOf(err))
+	}
+	status, reason := s.ask(ctx, r, server, b, who, opened.Upstream, c, a.record.Receipt)
+	switch {
+	case reason != "":
+		return end(result{Unreached: s.unreached(faultUnreached)}, status, reason)
+	case status < 300, status == http.StatusNotFound, status == http.StatusMethodNotAllowed: // over, unknown, or ended by nobody but the upstream
+		return end(result{done: true}, status, "")
+	case status < 500 && status != http.StatusUnauthorized && status != http.StatusForbidden && status != http.StatusRequestTimeout &&
+		status != http.StatusTooEarly && status != http.StatusTooManyRequests:
+		return end(result{givenUp: true, Unreached: s.unreached(faultRefused)}, status, broker.UpstreamMalformed)
+	}
+	return end(result{Unreached: s.unreached(faultRefused)}, status, broker.UpstreamFailed)
+}
+
+func referencesOf(b broker.Binding) (names []string) {
+	for _, f := range b.Fields {
+		names = append(names, f.Name+"="+f.Reference.String())
+	}
+	return names
+}
+
+// ask makes the request. Nothing of the answer is kept but its status.
+func (s *liveSession) ask(ctx context.Context, r *run, server broker.Server, b broker.Binding, who broker.Principal, id string, c broker.Credential, receipt string) (int, broker.Reason) {
+	client, err := r.Upstreams.For(&server)
+	if err != nil {
+		return 0, broker.UpstreamAddress
+	}
+	ctx, cancel := context.WithTimeout(ctx, endTime)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodDelete, server.URL, nil)
+	if err != nil {
+		return 0, broker.UpstreamAddress
+	}
+	request.Header.Set("User-Agent", "Bindery")
+	request.Header.Set("Accept-Encoding", "identity")
+	request.Header.Set("Mcp-Session-Id", id)
+	if credential.Propagate(request.Header, &server, &who, receipt, b.Mode) != nil || credential.Attach(request, &server, c.Fields) != nil {
+		return 0, broker.FieldsIncomplete
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, broker.UpstreamUnreached
+	}
+	defer func() { _ = response.Body.Close() }()
+	_, _ = io.CopyN(io.Discard, response.Body, 4<<10) // so that the connection can serve the next
+	return response.StatusCode, ""
+}
