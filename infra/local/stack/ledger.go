@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -15,15 +16,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
 
 	ledger "bindery/functions/ledger/handler"
+	outbox "bindery/functions/outbox/handler"
 )
 
 // No local endpoint calls a function for a table's stream, so the stack does
-// what Lambda does: it reads the audit table's stream and hands what is new to
-// the very handler that a deployment runs.
+// what Lambda does: it reads a table's stream and hands what is new to the very
+// handler that a deployment runs.
 
 // Ledger is the ledger function of the deployment.
 func (d *Deployment) Ledger(log *slog.Logger) *ledger.Handler {
 	return ledger.New(d.Config, d.AWS, log)
+}
+
+// Outbox is the outbox function of the deployment.
+func (d *Deployment) Outbox(log *slog.Logger) *outbox.Handler {
+	return outbox.New(d.Config, d.AWS, log)
 }
 
 const (
@@ -31,14 +38,26 @@ const (
 	streamBatch = 500
 )
 
-// FollowAudit fills the audit index from the beginning of the stream until ctx
-// ends. What fails is tried again at the next look.
+// FollowAudit fills the audit index and sends events, from the beginning of the
+// stream until ctx ends. The two do not wait for each other.
 func (d *Deployment) FollowAudit(ctx context.Context, log *slog.Logger) {
+	var both sync.WaitGroup
+	both.Go(func() { d.Follow(ctx, log, d.Config.Tables.Audit, d.Ledger(log).Handle) })
+	both.Go(func() {
+		tell := d.Outbox(log)
+		d.Follow(ctx, log, d.Config.Tables.Audit, func(ctx context.Context, event json.RawMessage) (any, error) { return tell.Handle(ctx, event) })
+	})
+	both.Wait()
+}
+
+// Follow hands everything of a table's stream to a function, from the beginning
+// until ctx ends. What fails is tried again at the next look.
+func (d *Deployment) Follow(ctx context.Context, log *slog.Logger, table string, handle func(context.Context, json.RawMessage) (any, error)) {
 	f := follower{client: dynamodbstreams.NewFromConfig(d.AWS), tables: dynamodb.NewFromConfig(d.AWS),
-		table: d.Config.Tables.Audit, ledger: d.Ledger(log), iterators: map[string]*string{}}
+		table: table, handle: handle, iterators: map[string]*string{}}
 	for ctx.Err() == nil {
 		if err := f.look(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("the audit stream could not be followed", "cause", err.Error())
+			log.Warn("a table's stream could not be followed", "table", table, "cause", err.Error())
 		}
 		select {
 		case <-ctx.Done():
@@ -52,7 +71,7 @@ type follower struct {
 	client    *dynamodbstreams.Client
 	tables    *dynamodb.Client
 	table     string
-	ledger    *ledger.Handler
+	handle    func(context.Context, json.RawMessage) (any, error)
 	iterators map[string]*string // by shard; nil: it has ended
 }
 
@@ -60,11 +79,11 @@ type follower struct {
 func (f follower) look(ctx context.Context) error {
 	table, err := f.tables.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &f.table})
 	if err != nil {
-		return fmt.Errorf("describe the audit table: %w", err)
+		return fmt.Errorf("describe the table: %w", err)
 	}
 	arn := table.Table.LatestStreamArn
 	if arn == nil {
-		return errors.New("the audit table has no stream")
+		return errors.New("the table has no stream")
 	}
 	stream, err := f.client.DescribeStream(ctx, &dynamodbstreams.DescribeStreamInput{StreamArn: arn})
 	if err != nil {
@@ -109,7 +128,7 @@ func (f follower) read(ctx context.Context, shard string) error {
 	return nil
 }
 
-// hand gives records to the ledger as Lambda does.
+// hand gives records to the function as Lambda does.
 func (f follower) hand(ctx context.Context, records []types.Record) error {
 	batch := make([]any, len(records))
 	for i, r := range records {
@@ -121,12 +140,12 @@ func (f follower) hand(ctx context.Context, records []types.Record) error {
 	if err != nil {
 		return fmt.Errorf("write the event: %w", err)
 	}
-	answer, err := f.ledger.Handle(ctx, event)
+	answer, err := f.handle(ctx, event)
 	if err != nil {
 		return err
 	}
 	if said, ok := answer.(events.DynamoDBEventResponse); !ok || len(said.BatchItemFailures) > 0 {
-		return errors.New("the ledger wants records again")
+		return errors.New("the function wants records again")
 	}
 	return nil
 }

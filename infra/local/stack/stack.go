@@ -79,6 +79,7 @@ func Provision(ctx context.Context, a aws.Config, environment, publicURL string,
 	if err != nil {
 		return nil, err
 	}
+	loaded.EventBus = "default" // which every account has
 	d := &Deployment{Config: loaded, AWS: a, Secrets: secretsmanager.NewFromConfig(a)}
 	d.Administer()
 	if err := d.DB.PutEnvironment(ctx, broker.Environment{Name: environment, State: broker.Active}); err != nil {
