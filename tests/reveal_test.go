@@ -17,6 +17,7 @@ var mayReveal = map[string]string{
 	"shared/identity":               "opens a shared key set, which is sealed for its integrity and holds public keys; reads an ID token",
 	"shared/session":                "puts the opened key of a day into AES",
 	"shared/stores/vault":           "sends Vault its own client token, and the JWT that signing in needs",
+	"shared/stores/awssm":           "puts a staged version into Secrets Manager",
 	"shared/oauth":                  "sends a provider what it issued: codes, tokens, client secrets; and the PKCE verifier",
 	"infra/conformance/oauthclient": "hands the official SDK the token of the suite's provider; ships nowhere",
 	"functions/callback/handler":    "sets a browser's cookie, and puts what is derived from it into a form and a login",

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -57,4 +58,37 @@ func memberValue(raw json.RawMessage) Value {
 		return Value{}
 	}
 	return New(s)
+}
+
+// WithMember gives the object with one member changed, or added; what the others
+// hold stays as it is written, their order does not. Material that is not one
+// object is ErrNotObject, and so is a member that JSON could not carry unchanged.
+func (v Value) WithMember(name string, member Value) (Value, error) {
+	if _, err := v.Members(); err != nil {
+		return Value{}, err
+	}
+	text := member.Reveal()
+	if text == "" || !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) {
+		return Value{}, ErrNotObject
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(v.Reveal()), &members); err != nil {
+		return Value{}, ErrNotObject
+	}
+	var changed, whole bytes.Buffer
+	if err := plainEncoder(&changed).Encode(text); err != nil {
+		return Value{}, ErrNotObject
+	}
+	members[name] = changed.Bytes()
+	if err := plainEncoder(&whole).Encode(members); err != nil {
+		return Value{}, ErrNotObject
+	}
+	return New(strings.TrimSuffix(whole.String(), "\n")), nil
+}
+
+// plainEncoder leaves <, > and & as they are.
+func plainEncoder(to io.Writer) *json.Encoder {
+	e := json.NewEncoder(to)
+	e.SetEscapeHTML(false)
+	return e
 }

@@ -10,9 +10,9 @@
 // so that a rotation takes effect with the next call; only the version before
 // is remembered for a while (previous.go).
 //
-// The package never writes to Secrets Manager, never gives an answer about
-// another secret than the one it was asked for, and never passes on the text
-// of an error: only its code.
+// A Store never writes: what does is a Stager, which rotations alone have. The
+// package never gives an answer about another secret than the one it was asked
+// for, and never passes on the text of an error: only its code.
 package awssm
 
 import (

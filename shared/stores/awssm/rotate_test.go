@@ -1,0 +1,115 @@
+package awssm
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"bindery/shared/broker"
+	"bindery/shared/secret"
+)
+
+const rotationID = "01JD0000000000000000000001"
+
+func wanted(t *testing.T) broker.Want {
+	t.Helper()
+	r, err := broker.ParseReference("aws-sm:a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return broker.Want{Reference: r}
+}
+
+// finished does what the function of Secrets Manager does: it puts a value and
+// moves the label.
+func finished(t *testing.T, m *writable, version string) {
+	t.Helper()
+	m.fakeManager.mu.Lock()
+	defer m.fakeManager.mu.Unlock()
+	s := m.secrets["a"]
+	s.labels[stagePrevious], s.labels[stageCurrent] = s.labels[stageCurrent], version
+}
+
+func TestSecretsManagerIsToldOnceAndWatched(t *testing.T) {
+	m := newWritable()
+	m.putText("a", "made-up-value-one")
+	s := NewStager(m, 0, time.Now)
+	version, err := versionOf(wanted(t).Reference, rotationID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if done, err := s.Rotate(t.Context(), wanted(t), rotationID); done || err != nil {
+			t.Fatalf("done %t, %v", done, err)
+		}
+	}
+	if _, err := s.Rotate(t.Context(), wanted(t), "01JD0000000000000000000002"); !errors.Is(err, broker.ErrConflict) {
+		t.Errorf("another rotation: %v", err)
+	}
+	if _, _, err := s.Stage(t.Context(), wanted(t), "", "01JD0000000000000000000002", secret.New("made-up-value-two")); !errors.Is(err, broker.ErrConflict) {
+		t.Errorf("a value is staged into a rotation that is under way: %v", err)
+	}
+	finished(t, m, version)
+	if done, err := s.Rotate(t.Context(), wanted(t), rotationID); !done || err != nil {
+		t.Errorf("done %t, %v", done, err)
+	}
+	if err := s.Cancel(t.Context(), wanted(t), rotationID); !errors.Is(err, broker.ErrConflict) {
+		t.Errorf("what is in use was taken back: %v", err)
+	}
+}
+
+func TestARotationThatHangsIsTakenBack(t *testing.T) {
+	m := newWritable()
+	m.putText("a", "made-up-value-one")
+	s := NewStager(m, 0, time.Now)
+	if _, err := s.Rotate(t.Context(), wanted(t), rotationID); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Cancel(t.Context(), wanted(t), rotationID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := s.Stage(t.Context(), wanted(t), "", "01JD0000000000000000000002", secret.New("made-up-value-two")); err != nil {
+		t.Errorf("nothing is in the way, but %v", err)
+	}
+}
+
+// TestTheVersionThatSecretsManagerAnnouncedIsFilledAndFinished: its own rotation,
+// of which Bindery is the function.
+func TestTheVersionThatSecretsManagerAnnouncedIsFilledAndFinished(t *testing.T) {
+	const token = "7c2d91e4-0000-4000-8000-000000000001"
+	m := newWritable()
+	m.putText("a", "made-up-value-one")
+	if _, err := m.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String("a"), ClientRequestToken: aws.String(token)}); err != nil {
+		t.Fatal(err)
+	}
+	// The announced version has no value yet; AWS then says that there is none.
+	m.fakeManager.mu.Lock()
+	versions := m.secrets["a"].versions
+	m.secrets["a"].versions = versions[:len(versions)-1]
+	m.fakeManager.mu.Unlock()
+	s := NewStager(m, 0, time.Now)
+	for range 2 {
+		_, to, err := s.Stage(t.Context(), wanted(t), "", token, secret.New("made-up-value-two"))
+		if err != nil || to != token {
+			t.Fatalf("%q, %v", to, err)
+		}
+	}
+	for range 2 {
+		if err := s.Finish(t.Context(), wanted(t), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.fakeManager.mu.Lock()
+	labels := m.secrets["a"].labels
+	m.fakeManager.mu.Unlock()
+	if len(labels) != 2 || labels[stageCurrent] != token || labels[stagePrevious] == "" {
+		t.Errorf("the labels are %v", labels)
+	}
+	found, err := fetch(t, New(m, 0, time.Now), "aws-sm:a", "")
+	mustBe(t, found, err, "made-up-value-two", "made-up-value-one")
+}
