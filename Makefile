@@ -12,10 +12,11 @@ PROGRAM  = test -x .local/bin/$(1) || { echo "  compiling (a minute or two the f
 COUNT   ?= 3
 RUNS    ?= 1
 ROUNDS  ?= 20
+SECONDS ?= 30
 RECORDS ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance contract race check bench bench-audit build build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction clean
+.PHONY: help run demo test conformance contract race lifecycle check bench bench-audit build build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +39,10 @@ contract: ## the admin API against its own document: every operation, every erro
 race: ## fifty processes refresh one grant, answers are lost, processes killed; ends with one line (ROUNDS=20)
 	@mkdir -p .local/bin && $(GO) test -c -tags e2e -o .local/bin/race ./tests/race
 	@out=$$(cd tests/race && ../../.local/bin/race -test.timeout 4h -test.run '^$$' -test.bench . -test.benchtime $(ROUNDS)x) || { echo "$$out"; exit 1; }; echo "$$out" | grep '^race: '
+
+lifecycle: ROUNDS := 1
+lifecycle: ## all kinds of revocation, rotations each second, while everybody calls; deaths at each step (ROUNDS=1 SECONDS=30)
+	@GO=$(GO) infra/lifecycle.sh $(ROUNDS) $(SECONDS)
 
 check: ## formatting, linters, vulnerabilities, secrets in the tree, the template
 	@infra/check.sh
