@@ -165,7 +165,8 @@ func LoadLedger(getenv func(string) string) (Config, error) {
 func LoadRotation(getenv func(string) string) (Config, error) {
 	l := newLoader(getenv)
 	c := l.sealing()
-	c.Tables = Tables{Catalogue: l.text(CatalogueTable), Revocations: l.text(RevocationsTable), Grants: l.text(GrantsTable), Audit: l.text(AuditTable)}
+	c.Tables = Tables{Catalogue: l.text(CatalogueTable), Revocations: l.text(RevocationsTable), Grants: l.text(GrantsTable), Audit: l.text(AuditTable),
+		AuditIndex: l.text(AuditIndexTable)}
 	return c, errors.Join(l.faults...)
 }
 

@@ -15,12 +15,16 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"bindery/shared/stores/awssm"
 )
 
 // Handler answers Lambda. It is safe for concurrent use; runs at the same time
 // leave each other's work alone.
 type Handler struct {
 	grants      Grants
+	drift       Drift
+	account     awssm.Account
 	environment string
 	log         *slog.Logger
 	now         func() time.Time
@@ -34,13 +38,14 @@ type task func(ctx context.Context) (any, error)
 func (h *Handler) tasks() map[string]task {
 	return map[string]task{
 		"refresh": h.refresh,
+		"drift":   h.scan,
 	}
 }
 
 // forms are the kinds of event that the function takes. Each gives the task
 // that an event of its kind asks for, or nil for any other.
 func (h *Handler) forms() []func(event json.RawMessage) task {
-	return []func(json.RawMessage) task{h.scheduled}
+	return []func(json.RawMessage) task{h.scheduled, h.stored}
 }
 
 // reserve is what of an invocation is kept to bring to its end what is begun.

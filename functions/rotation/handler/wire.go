@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"crypto/rand"
 	"log/slog"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"bindery/shared/broker"
 	"bindery/shared/config"
 	"bindery/shared/dynamo"
 	"bindery/shared/wire"
@@ -22,5 +24,6 @@ func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 		dynamo.Configure(o)
 		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(patience)
 	}})
-	return &Handler{grants: p.Grant(c, log), environment: c.Environment, log: log, now: time.Now}
+	journal := broker.NewJournal(p.DB, rand.Text)
+	return &Handler{grants: p.Grant(c, log), drift: newDrift(p, c.Environment, journal), account: accountOf(c.ValuesKey), environment: c.Environment, log: log, now: time.Now}
 }
