@@ -44,6 +44,7 @@ func TestTemplateRights(t *testing.T) {
 			"ReadPolicies":     {"dynamodb:GetItem"},
 			"ReadProviders":    {"dynamodb:GetItem"},
 			"ReadRevocations":  {"dynamodb:BatchGetItem"},
+			"ReadMarkers":      {"dynamodb:Query"},
 			"ReadSealedValues": {"dynamodb:GetItem"},
 			"RefreshGrants":    {"dynamodb:Query", "dynamodb:UpdateItem"},
 			"ShareIssuerKeys":  {"dynamodb:GetItem", "dynamodb:PutItem"},
@@ -66,6 +67,7 @@ func TestTemplateRights(t *testing.T) {
 			"ManageCatalogue":   {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"},
 			"MoveBindings":      {"dynamodb:DeleteItem"},
 			"ReadRevocations":   {"dynamodb:BatchGetItem"},
+			"ReadMarkers":       {"dynamodb:Query"},
 			"StoreSealedValues": {"dynamodb:GetItem", "dynamodb:PutItem"},
 			"ListSealedValues":  {"dynamodb:PutItem", "dynamodb:Query"},
 			"UseGrants":         {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
@@ -84,6 +86,7 @@ func TestTemplateRights(t *testing.T) {
 			"ReadCatalogue":     {"dynamodb:BatchGetItem", "dynamodb:Query"},
 			"ReadProviders":     {"dynamodb:GetItem"},
 			"ReadRevocations":   {"dynamodb:BatchGetItem"},
+			"ReadMarkers":       {"dynamodb:Query"},
 			"KeepGrants":        {"dynamodb:ConditionCheckItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"},
 			"ShareIssuerKeys":   {"dynamodb:GetItem", "dynamodb:PutItem"},
 			"TakeHandles":       {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"},
@@ -277,4 +280,14 @@ func TestTemplateKeyIsUsedByTheFunctionsAlone(t *testing.T) {
 		}
 	}
 	same(t, "use of the key", got, want)
+}
+
+// TestTemplateBoundsTheReadingOfMarkers: who decides reads markers, of its own
+// environment, and whatever else is in their table only by its key.
+func TestTemplateBoundsTheReadingOfMarkers(t *testing.T) {
+	for _, role := range []string{"ProxyRole", "AdminRole", "CallbackRole", "RotationRole"} {
+		read := rights(t, role)["ReadMarkers"]
+		same(t, role, read["Condition"], leading("ForAllValues:StringLike", "markers/${Environment}#*", "markers/${Environment}/*"))
+		same(t, role, read["Resource"], any(object{"Fn::GetAtt": []any{"RevocationsTable", "Arn"}}))
+	}
 }

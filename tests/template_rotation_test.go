@@ -13,6 +13,7 @@ func TestTemplateRightsOfTheRotation(t *testing.T) {
 			"ReadCatalogue":     {"dynamodb:BatchGetItem", "dynamodb:Query"},
 			"ReadProviders":     {"dynamodb:GetItem"},
 			"ReadRevocations":   {"dynamodb:BatchGetItem"},
+			"ReadMarkers":       {"dynamodb:Query"},
 			"FindDueGrants":     {"dynamodb:Query"},
 			"RefreshGrants":     {"dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
 			"ReadRegistrations": {"dynamodb:GetItem"},
