@@ -1,8 +1,8 @@
 // Command local runs the whole broker on one machine, with no cloud account:
 // an AWS-compatible endpoint, an identity provider, two MCP servers and the
-// real handlers of proxy and admin API. It makes one governed call, shows what
-// each side saw, and keeps serving. With -once it makes the call, checks what
-// each side saw, and exits.
+// real handlers of proxy and admin API. It makes one governed call, tells the
+// story of one credential from its store to its end, shows what each side saw,
+// checks it, and keeps serving. With -once it exits instead.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	once := flag.Bool("once", false, "make the call, check what each side saw, and exit")
+	once := flag.Bool("once", false, "show and check, and exit")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -52,6 +52,14 @@ func run(ctx context.Context, once bool) error {
 	}
 	seen.print(os.Stdout)
 	if err := seen.check(); err != nil {
+		return err
+	}
+	told, err := w.pilot(ctx)
+	if err != nil {
+		return err
+	}
+	told.print(os.Stdout)
+	if err := told.check(); err != nil {
 		return err
 	}
 	if once {

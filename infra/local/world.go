@@ -25,6 +25,7 @@ type world struct {
 	issuer     *idp.Issuer
 	drive      *idp.Issuer // the provider of the server "drive"
 	notes      *upstream.Server
+	notesURL   string
 	url        string // of Bindery
 	name       string // of the environment
 	issuerURL  string
@@ -69,8 +70,7 @@ func (w *world) start(ctx context.Context, port int, progress parts.Progress) er
 	if err := w.serveIssuer(issuer); err != nil {
 		return err
 	}
-	notes, err := w.serveNotes()
-	if err != nil {
+	if err := w.serveNotes(); err != nil {
 		return err
 	}
 	progress("creating tables, key, secrets, servers and bindings")
@@ -86,7 +86,7 @@ func (w *world) start(ctx context.Context, port int, progress parts.Progress) er
 	if err != nil {
 		return fmt.Errorf("at %s: %w", endpoint, err)
 	}
-	if w.made, err = w.deployment.Seed(ctx, notes, everything.URL, w.issuerURL); err != nil {
+	if w.made, err = w.deployment.Seed(ctx, w.notesURL, everything.URL, w.issuerURL); err != nil {
 		return err
 	}
 	if err := w.deployment.SeedDrive(ctx, drive, provider); err != nil {
@@ -129,15 +129,15 @@ func (w *world) serveIssuer(listener net.Listener) error {
 	return nil
 }
 
-func (w *world) serveNotes() (string, error) {
+func (w *world) serveNotes() error {
 	listener, err := stack.Listen(0)
 	if err != nil {
-		return "", err
+		return err
 	}
 	w.notes = upstream.New()
 	served := stack.Serve(listener, w.notes.Handler)
-	w.stops = append(w.stops, served.Stop)
-	return served.URL, nil
+	w.stops, w.notesURL = append(w.stops, served.Stop), served.URL
+	return nil
 }
 
 // serveDrive starts a server that takes the tokens of a provider of its own and

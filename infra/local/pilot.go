@@ -1,0 +1,201 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"bindery/infra/local/stack"
+	"bindery/shared/broker"
+)
+
+// The pilot's own store, server and card, beside those of the one call.
+const (
+	pilotName = "pilot"
+	pilotCard = "alice-pilot"
+)
+
+// pilot is the life of one credential: an administrator connects a store and
+// binds a secret of it, alice calls, the secret is rotated, alice calls, her card
+// is revoked, and she is refused. An auditor reads what is recorded of all of it.
+type pilot struct {
+	*story
+	*world
+	admin    *desk
+	auditor  *desk
+	alice    *stack.Caller
+	receipts []string // of what happened, in order
+}
+
+func (w *world) pilot(ctx context.Context) (*story, error) {
+	p := &pilot{story: &story{}, world: w}
+	token, err := w.issuer.Token(stack.Alice)
+	if err != nil {
+		return nil, err
+	}
+	p.alice = &stack.Caller{Token: token}
+	if p.admin, err = w.desk(stack.Admin); err != nil {
+		return nil, err
+	}
+	if p.auditor, err = w.desk("auditor"); err != nil {
+		return nil, err
+	}
+	first, second := stack.RandomSecret("key-before-"), stack.RandomSecret("key-after-")
+	for _, step := range []func(context.Context) error{
+		func(ctx context.Context) error { return p.connect(ctx, first) },
+		p.bind,
+		func(ctx context.Context) error { return p.call(ctx, "call", first, second) },
+		func(ctx context.Context) error { return p.rotate(ctx, second) },
+		func(ctx context.Context) error { return p.call(ctx, "call again", second, first) },
+		p.revoke,
+		p.refused,
+		p.audit,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, fmt.Errorf("the pilot: %w", err)
+		}
+	}
+	return p.story, nil
+}
+
+// connect registers a store of the secrets under one path, and the server that
+// takes one of them.
+func (p *pilot) connect(ctx context.Context, key string) error {
+	path := p.name + "/" + pilotName
+	if err := p.deployment.PutSecret(ctx, path+"/key", key); err != nil {
+		return err
+	}
+	if err := p.admin.ask(ctx, http.MethodPut, "stores/"+pilotName, map[string]any{"kind": "aws-sm", "paths": []string{path + "/*"}, "state": "active"}, nil); err != nil {
+		return err
+	}
+	p.receipts = append(p.receipts, p.admin.last())
+	var checked struct{ Connected bool }
+	if err := p.admin.ask(ctx, http.MethodPost, "stores/"+pilotName+"/check", nil, &checked); err != nil {
+		return err
+	}
+	p.require(checked.Connected, "the store is not connected")
+	p.tell("connect a store", "%q reads Secrets Manager under %s/*: connected %t", pilotName, path, checked.Connected)
+	server := map[string]any{"owner": "platform", "url": p.notesURL, "state": "active",
+		"attach": []map[string]string{{"in": "header", "name": "Authorization", "template": "Bearer {token}"}}}
+	return p.admin.ask(ctx, http.MethodPut, "servers/"+pilotName, server, nil)
+}
+
+func (p *pilot) bind(ctx context.Context) error {
+	var alice struct{ Principal string }
+	who := map[string]any{"issuer": stack.DemoIssuerName, "claims": []string{"user-" + stack.Alice}}
+	if err := p.admin.ask(ctx, http.MethodPost, "principals/lookup", who, &alice); err != nil {
+		return err
+	}
+	reference := pilotName + ":" + p.name + "/" + pilotName + "/key"
+	card := map[string]any{"actor": map[string]string{"principal": alice.Principal}, "allow": map[string]any{"tools": []string{"whoami"}},
+		"mode": "service_account", "source": "static", "owner": "platform", "state": "active",
+		"fields": []map[string]string{{"name": "token", "reference": reference}}}
+	if err := p.admin.ask(ctx, http.MethodPut, "servers/"+pilotName+"/bindings/"+pilotCard, card, nil); err != nil {
+		return err
+	}
+	p.receipts = append(p.receipts, p.admin.last())
+	p.tell("bind", "%s: %s may use the tool whoami of %q with %s", pilotCard, stack.Alice, pilotName, reference)
+	return nil
+}
+
+// call calls as alice. The upstream gets one key, and she sees neither.
+func (p *pilot) call(ctx context.Context, label, key, other string) error {
+	answer, _, err := callTool(ctx, p.alice, p.endpoint(pilotName), "whoami")
+	if err != nil {
+		return err
+	}
+	p.receipts = append(p.receipts, p.alice.LastReceipt())
+	got, _ := p.notes.Last()
+	p.require(got.Get("Authorization") == "Bearer "+key, "the upstream did not get the key of the moment")
+	p.require(strings.Contains(answer, "[masked:"+pilotCard+"]"), "alice's answer is not masked")
+	p.require(!strings.Contains(answer, key) && !strings.Contains(answer, other), "alice saw a key")
+	p.tell(label, "upstream saw Bearer %s…, and %s [masked:%s]", fingerprint(key), stack.Alice, pilotCard)
+	return nil
+}
+
+// rotate has somebody rotate the secret in its store, which tells nobody.
+func (p *pilot) rotate(ctx context.Context, next string) error {
+	name := p.name + "/" + pilotName + "/key"
+	if _, err := p.deployment.Secrets.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: &next}); err != nil {
+		return fmt.Errorf("rotate the secret: %w", err)
+	}
+	p.tell("rotate", "the secret has another value, and nobody was told")
+	return nil
+}
+
+// revoke revokes the card.
+func (p *pilot) revoke(ctx context.Context) error {
+	began := time.Now()
+	marker := broker.Marker{Environment: p.name, Kind: broker.BindingMarker, ID: pilotName + "/" + pilotCard, Epoch: 1, Revoked: true, At: began.UTC(), By: "p-demo", Reason: "the pilot is over"}
+	if err := p.deployment.DB.PutMarker(ctx, marker); err != nil {
+		return err
+	}
+	p.tell("revoke", "the card: acknowledged after %.1f ms", float64(time.Since(began).Microseconds())/1000)
+	return nil
+}
+
+// refused calls as alice, whose call must not get to the upstream.
+func (p *pilot) refused(ctx context.Context) error {
+	_, before := p.notes.Last()
+	began := time.Now()
+	_, _, err := callTool(ctx, p.alice, p.endpoint(pilotName), "whoami")
+	took := time.Since(began)
+	p.receipts = append(p.receipts, p.alice.LastReceipt())
+	_, after := p.notes.Last()
+	p.require(err != nil, "alice was not refused")
+	p.require(before == after, "a call that is refused reached the upstream")
+	p.tell("a refused call", "403 after %.1f ms, and the upstream saw nothing", float64(took.Microseconds())/1000)
+	return nil
+}
+
+// record is what the story needs of one.
+type record struct {
+	Phase, Method, Target, Principal, Object, Reason string
+	Status, Masked                                   int
+	Accesses                                         []struct{ Version string }
+}
+
+// audit reads the records of all that happened, as an auditor.
+func (p *pilot) audit(ctx context.Context) error {
+	for i, receipt := range p.receipts {
+		r, why, err := p.read(ctx, receipt)
+		if err != nil {
+			return err
+		}
+		label := ""
+		if i == 0 {
+			label = "the audit of it"
+		}
+		line := fmt.Sprintf("%s %s by %.10s…: %d", r.Method, cmp.Or(r.Object, r.Target, "of "+pilotName), r.Principal, r.Status)
+		for _, a := range r.Accesses {
+			line += fmt.Sprintf(", with version %.8s…, %d masked", a.Version, r.Masked)
+		}
+		if r.Reason != "" {
+			line += ", " + r.Reason
+			p.require(i == len(p.receipts)-1, "the record of "+r.Method+" says "+why)
+		}
+		p.tell(label, "%s", line)
+	}
+	return nil
+}
+
+// read waits for the last record of a receipt: that of a streamed answer may
+// come after it.
+func (p *pilot) read(ctx context.Context, receipt string) (last record, why string, err error) {
+	if _, err := p.deployment.Audit(ctx, receipt); err != nil {
+		return record{}, "", err
+	}
+	var found struct {
+		Explanation string
+		Records     []record
+	}
+	if err := p.auditor.ask(ctx, http.MethodGet, "audit/"+receipt, nil, &found); err != nil {
+		return record{}, "", err
+	}
+	return found.Records[len(found.Records)-1], found.Explanation, nil
+}
