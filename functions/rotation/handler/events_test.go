@@ -9,6 +9,7 @@ import (
 
 	"bindery/shared/brokertest/samples"
 	"bindery/shared/credential"
+	"bindery/shared/drift"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden answers")
@@ -37,6 +38,7 @@ func TestEvents(t *testing.T) {
 func outcomeOf(t *testing.T, event []byte) []byte {
 	t.Helper()
 	h, log := newHandler(&due{batches: []credential.Prefetched{{Refreshed: 2, Left: 1}}})
+	h.drift, h.account = &search{report: drift.Report{Looked: 40, Changed: 1, Open: 2, Done: true}}, own
 	var o outcome
 	answer, err := h.Handle(t.Context(), event)
 	if err != nil {

@@ -1,0 +1,101 @@
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"bindery/shared/broker"
+	"bindery/shared/drift"
+	"bindery/shared/stores/awssm"
+)
+
+var own = awssm.Account{ID: "111122223333", Region: "eu-central-1"}
+
+// search is drift that is found or not, and remembers what it heard.
+type search struct {
+	report   drift.Report
+	fault    error
+	receipts []string
+}
+
+func (s *search) Run(context.Context) (drift.Report, error) { return s.report, s.fault }
+
+func (s *search) Heard(_ context.Context, c drift.Change) (int, error) {
+	if s.fault != nil {
+		return 0, s.fault
+	}
+	n := 0
+	for _, text := range []string{"aws-sm:prod/github", "aws-sm:prod/github?stage=AWSPREVIOUS", "aws-sm:prod/jira"} {
+		if r, err := broker.ParseReference(text); err == nil && c.Concerns(r) {
+			s.receipts = append(s.receipts, c.Receipt(r))
+			n++
+		}
+	}
+	return n, nil
+}
+
+func driftHandler(s *search) (*Handler, *strings.Builder) {
+	h, log := newHandler(&due{})
+	h.drift, h.account = s, own
+	return h, log
+}
+
+func TestTheSearchForDriftSaysHowFarItCame(t *testing.T) {
+	for _, want := range []drift.Report{{Looked: 7, Changed: 2, Open: 3, Done: true}, {Looked: 7}, {Busy: true}} {
+		h, log := driftHandler(&search{report: want})
+		got, err := h.Handle(t.Context(), json.RawMessage(`{"task":"drift"}`))
+		if err != nil || got != any(want) {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if wary := strings.Contains(log.String(), `"WARN"`); wary != (!want.Done && !want.Busy) {
+			t.Errorf("%+v: %s", want, log)
+		}
+	}
+	h, log := driftHandler(&search{fault: fmt.Errorf("%w: made-up-text-of-another", broker.ErrUnavailable)})
+	if got, err := h.Handle(t.Context(), json.RawMessage(`{"task":"drift"}`)); !errors.Is(err, broker.ErrUnavailable) || got != nil {
+		t.Errorf("%+v, %v, %s", got, err, log)
+	}
+}
+
+// TestAnEventThatComesTwiceHasTheSameReceipts, of each reference its own.
+func TestAnEventThatComesTwiceHasTheSameReceipts(t *testing.T) {
+	text, err := os.ReadFile(eventFolder + "/put-secret-value.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &search{}
+	h, _ := driftHandler(s)
+	for range 2 {
+		if _, err := h.Handle(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := s.receipts
+	if len(r) != 4 || r[0] != r[2] || r[1] != r[3] || r[0] == r[1] {
+		t.Errorf("receipts %v", r)
+	}
+	if at, err := broker.ReceiptTime(r[0]); err != nil || at.Format("15:04:05") != "11:59:48" {
+		t.Errorf("%v, %v", at, err)
+	}
+	s.fault = broker.ErrUnavailable
+	if _, err := h.Handle(t.Context(), text); !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("an event that was not heeded counts as done: %v", err)
+	}
+}
+
+func TestWhoseEventsAreHeeded(t *testing.T) {
+	for key, want := range map[string]awssm.Account{
+		"arn:aws:kms:eu-central-1:111122223333:alias/bindery-values": own,
+		"arn:aws:kms:eu-central-1:111122223333:key/0a1b":             own,
+		"alias/values": {}, "": {},
+	} {
+		if got := accountOf(key); got != want {
+			t.Errorf("%s: %+v", key, got)
+		}
+	}
+}
