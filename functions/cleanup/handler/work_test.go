@@ -1,0 +1,381 @@
+package handler
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bindery/shared/broker"
+	"bindery/shared/memory"
+	"bindery/shared/oauth"
+	"bindery/shared/revoke"
+)
+
+// TestAPersonsSessionsEndBeforeTheirTokens: a session at an upstream of their own
+// is ended with the very token that is revoked next.
+func TestAPersonsSessionsEndBeforeTheirTokens(t *testing.T) {
+	w := newWorld(t)
+	w.session(1, "github")
+	w.session(1, "files")
+	w.grant(1, "files")
+	w.session(2, "github")
+	w.grant(2, "files")
+	id := w.revoke(broker.PrincipalMarker, person(1))
+	c := w.finish(id)
+	if d := cmp.Diff([]broker.Tally{{Found: 2, Ended: 2}, {Found: 1, Ended: 1}, {}}, []broker.Tally{c.Sessions, c.Grants, c.Values}); d != "" {
+		t.Error(d)
+	}
+	asked := slices.Sorted(slices.Values(w.upstream.asked))
+	want := []string{"DELETE up-files-1 Bearer " + canary + "-access-files-1", "DELETE up-github-1 Bearer " + canary + "-static"}
+	if d := cmp.Diff(want, asked); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{canary + "-access-files-2", canary + "-refresh-files-2"}, w.provider.honours()); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]broker.FactKind{broker.RevocationCompleted}, w.facts(id)); d != "" || len(c.Unreached) > 0 || !c.Accepted.IsZero() {
+		t.Errorf("%s, %+v", d, c)
+	}
+	w.clean()
+}
+
+// TestWhatEachKindConcerns, and nothing else.
+func TestWhatEachKindConcerns(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind     broker.MarkerKind
+		subject  func(w *world) string
+		sessions []string // that are asked to end
+		left     int      // sessions that nobody was asked about, and that stay
+		givenUp  int
+		tokens   int // that the provider still honours, of four
+		unknown  int
+	}{
+		"session":     {broker.SessionMarker, func(w *world) string { return w.first().Digest }, []string{"up-github-1"}, 3, 0, 4, 0},
+		"principal":   {broker.PrincipalMarker, func(*world) string { return person(2) }, []string{"up-files-2", "up-github-2"}, 2, 0, 2, 0},
+		"agent":       {broker.AgentMarker, func(*world) string { return "okta:bot" }, []string{"up-github-3"}, 3, 0, 4, 0},
+		"group":       {broker.GroupMarker, func(*world) string { return "ops" }, []string{"up-github-3"}, 3, 0, 4, 1},
+		"issuer":      {broker.IssuerMarker, func(*world) string { return "https://other.example" }, []string{"up-github-3"}, 3, 0, 4, 1},
+		"binding":     {broker.BindingMarker, func(*world) string { return "github/dev" }, nil, 1, 3, 4, 0},
+		"server":      {broker.ServerMarker, func(*world) string { return "files" }, nil, 3, 1, 0, 0},
+		"store":       {broker.StoreMarker, func(*world) string { return "aws-sm" }, nil, 1, 3, 4, 1},
+		"reference":   {broker.ReferenceMarker, func(*world) string { return "aws-sm:prod/github" }, nil, 1, 3, 4, 1},
+		"grant":       {broker.GrantMarker, func(*world) string { return person(2) + "/files" }, nil, 4, 0, 2, 0},
+		"environment": {broker.EnvironmentMarker, func(*world) string { return "prod" }, []string{"up-files-2", "up-github-1", "up-github-2", "up-github-3"}, 0, 0, 4, 0},
+		"everything":  {broker.EverythingMarker, func(*world) string { return "prod" }, []string{"up-files-2", "up-github-1", "up-github-2", "up-github-3"}, 0, 0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.session(1, "github")
+			w.session(2, "github")
+			w.session(2, "files")
+			w.session(3, "github", func(s *broker.LiveSession) {
+				s.Agent, s.Issuer, s.Groups = "okta:bot", "https://other.example", []string{"dev", "ops"}
+			})
+			w.grant(1, "files")
+			w.grant(2, "files")
+			got := w.finish(w.revoke(c.kind, c.subject(w)))
+			var asked []string
+			for _, a := range w.upstream.asked {
+				asked = append(asked, strings.Fields(a)[1])
+			}
+			slices.Sort(asked)
+			left, _, err := w.tables.ScanSessions(t.Context(), "prod", "", broker.MaxScan)
+			w.must(err)
+			if d := cmp.Diff(c.sessions, asked); d != "" || len(left) != c.left || got.Sessions.GivenUp != c.givenUp {
+				t.Errorf("%s, %d left, %+v", d, len(left), got.Sessions)
+			}
+			if n := len(w.provider.honours()); n != c.tokens || len(got.Unknown) != c.unknown {
+				t.Errorf("%d tokens are honoured, unknown: %q", n, got.Unknown)
+			}
+			if (c.givenUp > 0) != slices.Contains(w.facts(got.ID), broker.RevocationIncomplete) || (c.givenUp > 0) == got.Accepted.IsZero() {
+				t.Errorf("told %v, accepted until %v", w.facts(got.ID), got.Accepted)
+			}
+			w.clean()
+		})
+	}
+}
+
+// first is the session that began first.
+func (w *world) first() broker.LiveSession {
+	w.Helper()
+	found, _, err := w.tables.SessionsOf(w.Context(), "prod", person(1), "", 1)
+	w.must(err)
+	return found[0]
+}
+
+func TestASealedValueIsDeleted(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.tables.PutSealed(t.Context(), broker.SealedValue{Environment: "prod", ID: "token", Version: 1, State: broker.Active, Sealed: []byte("x"), At: w.time()}))
+	for range 2 { // the second time it is gone
+		c := w.finish(w.revoke(broker.ReferenceMarker, "sealed:token"))
+		rows, err := w.tables.Latest(t.Context(), "prod", "token")
+		if w.must(err); len(rows) != 2 || len(rows[0].Sealed)+len(rows[1].Sealed) > 0 || c.Values != (broker.Tally{Found: 1, Ended: 1}) {
+			t.Fatalf("%+v, %+v", rows, c.Values)
+		}
+		_, err = w.revoker.Lift(t.Context(), revoke.Lifting{ID: w.receipt(), Case: c.ID, By: leader, Reason: "a drill of the tests"})
+		w.must(err)
+	}
+	if c := w.finish(w.revoke(broker.ReferenceMarker, "sealed:never")); c.Values != (broker.Tally{}) {
+		t.Errorf("what never was: %+v", c.Values)
+	}
+}
+
+// TestAProviderThatIsDown is asked again, less and less often, and nothing is
+// lost meanwhile; then it is up.
+func TestAProviderThatIsDown(t *testing.T) {
+	w := newWorld(t)
+	g := w.grant(1, "files")
+	w.provider.fault = down
+	id := w.revoke(broker.GrantMarker, person(1)+"/files")
+	var pauses []time.Duration
+	for range 9 {
+		w.goOn()
+		c := w.found(id)
+		pauses = append(pauses, c.NextTry.Sub(w.time()))
+		if u := c.Unreached; c.Work != broker.WorkOpen || len(u) != 1 || u[0].GivenUp || u[0].Fault != faultUnreached || !u[0].Until.Equal(g.Expires) || !c.Accepted.Equal(g.Expires) {
+			t.Fatalf("%+v", c)
+		}
+		w.pass(pauses[len(pauses)-1])
+	}
+	m := time.Minute
+	if d := cmp.Diff([]time.Duration{m, 2 * m, 4 * m, 8 * m, 16 * m, 32 * m, time.Hour, time.Hour, time.Hour}, pauses); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]broker.FactKind{broker.RevocationIncomplete}, w.facts(id)); d != "" {
+		t.Error(d)
+	}
+	w.provider.fault = nil
+	c := w.finish(id)
+	if len(c.Unreached) > 0 || c.Grants != (broker.Tally{Found: 1, Ended: 1}) || !c.Accepted.IsZero() || len(w.provider.honours()) > 1 {
+		t.Errorf("%+v, honours %q", c, w.provider.honours()) // the access token has expired by itself
+	}
+}
+
+func TestWhatAProviderSaysToARevocation(t *testing.T) {
+	say := func(f oauth.Fault) func(string, string) error { return func(string, string) error { return &f } }
+	refresh := func(f oauth.Fault) func(string, string) error {
+		return func(_, hint string) error {
+			if hint == oauth.RefreshToken {
+				return &f
+			}
+			return nil
+		}
+	}
+	for name, c := range map[string]struct {
+		fault func(string, string) error
+		want  broker.Tally
+		next  time.Duration
+		word  string
+	}{
+		"503 with a time to wait": {say(oauth.Fault{Kind: oauth.ErrTransient, Status: 503, RetryAfter: 10 * time.Minute}), broker.Tally{Found: 1}, 10 * time.Minute, faultUnreached},
+		"429 for a day":           {say(oauth.Fault{Kind: oauth.ErrTransient, Status: 429, RetryAfter: 24 * time.Hour}), broker.Tally{Found: 1}, time.Hour, faultUnreached},
+		"a lost answer":           {say(oauth.Fault{Kind: oauth.ErrOutcomeUnknown}), broker.Tally{Found: 1}, time.Minute, faultUnreached},
+		"no to Bindery":           {say(oauth.Fault{Kind: oauth.ErrInvalidClient, Code: "invalid_client"}), broker.Tally{Found: 1}, time.Minute, faultUnreached},
+		"something else":          {func(string, string) error { return errors.New("made up") }, broker.Tally{Found: 1}, time.Minute, faultUnreached},
+		"unsupported_token_type":  {say(oauth.Fault{Kind: oauth.ErrRefused, Code: "unsupported_token_type"}), broker.Tally{Found: 1, GivenUp: 1}, time.Minute, "unsupported_token_type"},
+		"not the refresh token":   {refresh(oauth.Fault{Kind: oauth.ErrRefused, Code: "unsupported_token_type"}), broker.Tally{Found: 1, GivenUp: 1}, time.Minute, "unsupported_token_type"},
+		"it knows none of them":   {say(oauth.Fault{Kind: oauth.ErrRefused, Code: "invalid_token"}), broker.Tally{Found: 1, Ended: 1}, time.Minute, ""},
+		"the grant is dead":       {say(oauth.Fault{Kind: oauth.ErrInvalidGrant}), broker.Tally{Found: 1, Ended: 1}, time.Minute, ""},
+	} {
+		w := newWorld(t)
+		g := w.grant(1, "files")
+		w.provider.fault = c.fault
+		id := w.revoke(broker.GrantMarker, person(1)+"/files")
+		w.goOn()
+		got := w.found(id)
+		var word string
+		if len(got.Unreached) > 0 {
+			word = got.Unreached[0].Fault
+		}
+		if got.Grants != c.want || word != c.word || got.NextTry.Sub(w.time()) != c.next {
+			t.Errorf("%s: %+v, %q, next in %v", name, got.Grants, word, got.NextTry.Sub(w.time()))
+		}
+		view, err := w.tables.Grant(t.Context(), g.GrantKey)
+		w.must(err)
+		if ended := view.Grant.State == broker.Revoked && len(view.Grant.Sealed) == 0; ended != (c.want.Ended+c.want.GivenUp == 1) || !ended && view.Grant.Lease != "" {
+			t.Errorf("%s: %+v", name, view.Grant)
+		}
+		w.clean()
+	}
+}
+
+// TestWhatNobodyCanRevokeIsSaidToBe: without asking anybody, and the sealed text
+// is gone all the same.
+func TestWhatNobodyCanRevokeIsSaidToBe(t *testing.T) {
+	for word, c := range map[string]func(w *world) broker.Grant{
+		faultEndpoint: func(w *world) broker.Grant { w.provider.without = true; return w.grant(1, "files") },
+		faultTyped: func(w *world) broker.Grant {
+			return w.grant(1, "files", func(g *broker.Grant) { g.Provider, g.Authority = "", "" })
+		},
+		faultProvider: func(w *world) broker.Grant { return w.grant(1, "files", func(g *broker.Grant) { g.Provider = "gone" }) },
+		faultParty: func(w *world) broker.Grant {
+			return w.grant(1, "files", func(g *broker.Grant) { g.Authority = "https://evil.example" })
+		},
+	} {
+		w := newWorld(t)
+		g := c(w)
+		got := w.finish(w.revoke(broker.PrincipalMarker, person(1)))
+		want := []broker.Unreached{{What: "grant", ID: person(1) + "/files", Server: "files", Provider: g.Provider, Fault: word, Until: g.Expires, GivenUp: true}}
+		if d := cmp.Diff(want, got.Unreached); d != "" || got.Grants != (broker.Tally{Found: 1, GivenUp: 1}) || !got.Accepted.Equal(g.Expires) || len(w.provider.revoked) > 0 {
+			t.Errorf("%s: %s, %+v", word, d, got)
+		}
+		if view, err := w.tables.Grant(t.Context(), g.GrantKey); err != nil || len(view.Grant.Sealed) > 0 {
+			t.Errorf("%s: %v, %+v", word, err, view.Grant)
+		}
+		if d := cmp.Diff([]broker.FactKind{broker.RevocationCompleted, broker.RevocationIncomplete}, w.facts(got.ID)); d != "" {
+			t.Errorf("%s: %s", word, d)
+		}
+	}
+}
+
+// TestARefreshThatIsUnderWay is waited for, and what it brought is revoked; a
+// spare that somebody left is, too.
+func TestARefreshThatIsUnderWay(t *testing.T) {
+	w := newWorld(t)
+	g := w.grant(1, "files")
+	leased, err := w.tables.LeaseGrant(t.Context(), g, "somebody", w.time(), w.time().Add(30*time.Second))
+	w.must(err)
+	id := w.revoke(broker.PrincipalMarker, person(1))
+	w.goOn()
+	if c := w.found(id); len(w.provider.revoked) > 0 || c.Unreached[0].Fault != faultBusy || c.NextTry.Sub(w.time()) != time.Minute || len(w.facts(id)) > 0 {
+		t.Fatalf("revoked %v, %+v", w.provider.revoked, c)
+	}
+	fresh, err := w.tables.StoreTokens(t.Context(), leased.Grant, w.tokens(g.GrantKey, "fresh"), w.time())
+	w.must(err)
+	w.must(w.tables.KeepSpare(t.Context(), fresh, w.tokens(g.GrantKey, "spare")))
+	w.pass(time.Minute)
+	if c := w.finish(id); c.Grants != (broker.Tally{Found: 1, Ended: 1}) {
+		t.Errorf("%+v", c)
+	}
+	for _, name := range []string{"access-fresh", "refresh-fresh", "access-spare", "refresh-spare"} {
+		if w.provider.revoked[canary+"-"+name] != 1 {
+			t.Errorf("%s was revoked %d times", name, w.provider.revoked[canary+"-"+name])
+		}
+	}
+}
+
+// TestATokenThatComesLate: somebody kept a spare between the lease and the end.
+func TestATokenThatComesLate(t *testing.T) {
+	w := newWorld(t)
+	g := w.grant(1, "files")
+	h := w.handler()
+	r := h.begin(broker.Revocation{Environment: "prod", ID: w.receipt(), Kind: broker.GrantMarker, At: w.time()})
+	one := &grant{GrantKey: g.GrantKey, seen: g}
+	if e := one.end(t.Context(), r); !e.done {
+		t.Fatalf("%+v", e)
+	}
+	w.must(w.tables.KeepSpare(t.Context(), one.seen, w.tokens(g.GrantKey, "late")))
+	w.must(one.forget(t.Context(), r))
+	if w.provider.revoked[canary+"-refresh-late"] != 1 || len(w.provider.honours()) > 0 {
+		t.Errorf("revoked %v", w.provider.revoked)
+	}
+}
+
+func TestAGrantThatIsDeadOrCools(t *testing.T) {
+	for name, c := range map[string]struct {
+		stand func(w *world, g broker.Grant)
+		ended bool
+	}{
+		"dead": {func(w *world, g broker.Grant) {
+			_, err := w.tables.KillGrant(t.Context(), g, w.time(), "invalid_grant")
+			w.must(err)
+		}, true},
+		"cools for long": {func(w *world, g broker.Grant) {
+			w.must(w.tables.CoolGrant(t.Context(), g, w.time().Add(time.Hour), "503"))
+		}, true},
+		"cools not long": {func(w *world, g broker.Grant) {
+			w.must(w.tables.CoolGrant(t.Context(), g, w.time().Add(time.Second), "503"))
+		}, false},
+		"cools no longer": {func(w *world, g broker.Grant) { w.must(w.tables.CoolGrant(t.Context(), g, w.time(), "503")) }, true},
+	} {
+		w := newWorld(t)
+		leased, err := w.tables.LeaseGrant(t.Context(), w.grant(1, "files"), "somebody", w.time(), w.time().Add(30*time.Second))
+		w.must(err)
+		c.stand(w, leased.Grant)
+		id := w.revoke(broker.PrincipalMarker, person(1))
+		w.goOn()
+		if ended := w.found(id).Grants.Ended == 1; ended != c.ended || ended == (len(w.provider.honours()) > 0) {
+			t.Errorf("%s: ended %v, %q are honoured", name, ended, w.provider.honours())
+		}
+		if c := w.finish(id); c.Grants.Ended != 1 {
+			t.Errorf("%s: %+v", name, c.Grants)
+		}
+	}
+}
+
+// TestWhatAnUpstreamSaysToTheEndOfASession.
+func TestWhatAnUpstreamSaysToTheEndOfASession(t *testing.T) {
+	for status, want := range map[int]broker.Tally{
+		200: {Found: 1, Ended: 1}, 202: {Found: 1, Ended: 1}, 404: {Found: 1, Ended: 1}, 405: {Found: 1, Ended: 1},
+		302: {Found: 1, GivenUp: 1}, 400: {Found: 1, GivenUp: 1}, 410: {Found: 1, GivenUp: 1},
+		401: {Found: 1}, 403: {Found: 1}, 408: {Found: 1}, 429: {Found: 1}, 500: {Found: 1}, 503: {Found: 1}, 0: {Found: 1},
+	} {
+		w := newWorld(t)
+		s := w.session(1, "github")
+		if w.upstream.status = status; status == 0 {
+			w.upstream.fault = errors.New("made up")
+		}
+		id := w.revoke(broker.SessionMarker, s.Digest)
+		w.goOn()
+		c := w.found(id)
+		if c.Sessions != want {
+			t.Errorf("%d: %+v", status, c.Sessions)
+		}
+		if want.Ended == 0 && (len(c.Unreached) != 1 || !c.Unreached[0].Until.Equal(s.Expires) || c.Unreached[0].ID != s.Digest || !c.Accepted.Equal(s.Expires)) {
+			t.Errorf("%d: %+v", status, c)
+		}
+		w.upstream.status, w.upstream.fault = http.StatusNoContent, nil
+		w.pass(time.Minute)
+		if c := w.finish(id); c.Sessions.Ended+c.Sessions.GivenUp != 1 {
+			t.Errorf("%d: in the end %+v", status, c.Sessions)
+		}
+		w.clean()
+	}
+}
+
+// TestNothingIsReleasedWithoutARecord.
+func TestNothingIsReleasedWithoutARecord(t *testing.T) {
+	w := newWorld(t)
+	w.session(1, "github")
+	w.grant(1, "files")
+	id := w.revoke(broker.EverythingMarker, "prod")
+	h := w.handler()
+	w.tables.Inject(memory.Append, slices.Repeat([]memory.Fault{memory.Refuse()}, 100)...)
+	_ = h.work(t.Context(), w.found(id))
+	if len(w.upstream.asked)+len(w.provider.revoked) > 0 {
+		t.Fatalf("asked %q, revoked %v", w.upstream.asked, w.provider.revoked)
+	}
+	w.tables.Clear()
+	w.pass(beat)
+	w.finish(id)
+	w.clean()
+}
+
+// TestEachUseIsRecordedBeforeAndAfter: under a receipt of its own, with whose it
+// was, what was read, and on whose word.
+func TestEachUseIsRecordedBeforeAndAfter(t *testing.T) {
+	w := newWorld(t)
+	s := w.session(1, "github")
+	id := w.revoke(broker.SessionMarker, s.Digest)
+	h, receipt := w.handler(), ""
+	h.Fresh = func() string { receipt = w.receipt(); return receipt }
+	w.must(h.work(t.Context(), w.found(id)))
+	records := w.tables.Records(receipt)
+	if len(records) != 2 || records[0].Phase != broker.Intent || len(records[0].Accesses) > 0 || records[1].Phase != broker.Outcome {
+		t.Fatalf("%+v", records)
+	}
+	r := records[1]
+	want := broker.Record{Environment: "prod", Server: "github", Session: s.Digest, Principal: leader, Method: "DELETE", Object: "revocation/" + id, Binding: "dev", Upstream: 204}
+	got := broker.Record{Environment: r.Environment, Server: r.Server, Session: r.Session, Principal: r.Principal, Method: r.Method, Object: r.Object, Binding: r.Binding, Upstream: r.Upstream}
+	if d := cmp.Diff(want, got); d != "" || len(r.Accesses) != 1 || r.Accesses[0].Reference != "aws-sm:prod/github" || r.Reason != "" {
+		t.Errorf("%s, %+v", d, r)
+	}
+	if text, err := r.JSON(); err != nil || strings.Contains(string(text), canary) || strings.Contains(string(text), "up-github") {
+		t.Errorf("%v, %s", err, text)
+	}
+}
