@@ -67,10 +67,10 @@ func (g *Grants) Refused(ctx context.Context, a broker.Ask, refused []broker.Acc
 
 func versionOf(g *broker.Grant) string { return fmt.Sprintf("%d.%d", g.Generation, g.Version) }
 
-// Refused implements broker.Refusable: the secrets are read once more, in case
-// one was rotated between read and use.
+// Refused implements broker.Refusable: the secrets are read once more from their
+// stores, in case one was rotated between read and use.
 func (s *Static) Refused(ctx context.Context, a broker.Ask, refused []broker.Access) (broker.Credential, error) {
-	c, err := s.Obtain(ctx, a)
+	c, err := s.obtain(ctx, a, true)
 	if err != nil {
 		return broker.Credential{}, err
 	}

@@ -7,8 +7,8 @@
 // Attach is where a secret leaves the process; refresh tokens and callers' own
 // tokens leave it to their provider alone. The package never logs, never puts a
 // value into an error, never attaches part of a credential, never takes one
-// account for another, and keeps nothing but issued tokens, in memory, while they
-// live.
+// account for another, and keeps nothing but issued tokens while they live and
+// what cards with a MaxAge allow (kept.go), in memory.
 package credential
 
 import (
@@ -23,10 +23,12 @@ import (
 )
 
 // Static is broker.Source for bindings whose fields are references: each is
-// read from its store each time it is used. It is safe for concurrent use.
+// read from its store each time it is used, unless the card has a MaxAge. It is
+// safe for concurrent use.
 type Static struct {
 	stores map[string]broker.SecretStore
 	check  func(secret.Value) error
+	kept   kept
 }
 
 // NewStatic makes a Static over the stores this deployment has, by kind. check
@@ -34,7 +36,7 @@ type Static struct {
 // when it was rotated in after the binding was made. Its errors must not hold
 // the value.
 func NewStatic(stores map[string]broker.SecretStore, check func(secret.Value) error) *Static {
-	return &Static{stores: stores, check: check}
+	return &Static{stores: stores, check: check, kept: kept{entries: map[string]*keep{}}}
 }
 
 // read is one secret of a binding and the fields that draw from it.
@@ -43,12 +45,21 @@ type read struct {
 	want   broker.Want
 	fields []broker.Field
 	found  broker.Secret
+	ask    func(context.Context) (broker.Secret, error) // nil: the store
 }
 
 // Obtain implements broker.Source: each secret is read once, all of them side
 // by side; the first error ends the others and is what Obtain returns.
 func (s *Static) Obtain(ctx context.Context, a broker.Ask) (broker.Credential, error) {
+	return s.obtain(ctx, a, false)
+}
+
+// obtain asks the stores anew where that is demanded, whatever is kept.
+func (s *Static) obtain(ctx context.Context, a broker.Ask, anew bool) (broker.Credential, error) {
 	reads, err := s.plan(&a)
+	if err == nil && a.Binding.MaxAge > 0 && a.Changes != nil { // who cannot say what changed gets nothing that is kept
+		err = s.kept.use(ctx, &a, reads, anew)
+	}
 	if err != nil {
 		return broker.Credential{}, err
 	}
@@ -132,9 +143,16 @@ func fetchAll(ctx context.Context, reads []read) error {
 	return context.Cause(ctx)
 }
 
+func (r *read) fromStore(ctx context.Context) (broker.Secret, error) {
+	return r.store.Fetch(ctx, r.want)
+}
+
 func (r *read) fetch(ctx context.Context) error {
-	var err error
-	if r.found, err = r.store.Fetch(ctx, r.want); err != nil {
+	ask, err := r.ask, error(nil)
+	if ask == nil {
+		ask = r.fromStore
+	}
+	if r.found, err = ask(ctx); err != nil {
 		return ofField(r.fields[0], err)
 	}
 	return nil

@@ -11,9 +11,14 @@ import (
 	"bindery/shared/mcp"
 )
 
+// A call that is still under way is decided again, each time so long after the
+// time before began, and each has as long. A read that began just before a
+// revocation was acknowledged misses it; the next one begins at most recheckEvery
+// later and is over at most recheckEvery after that: a stream ends within twice
+// recheckEvery, five seconds with the rest of the work, however slow reads are.
+const recheckEvery = 2400 * time.Millisecond
+
 const (
-	recheckEvery   = 5 * time.Second  // a call that is still under way is decided again
-	recheckTime    = 4 * time.Second  // for one such decision
 	unreadAllowed  = 3                // decisions in a row that could not be read
 	keepAliveEvery = 15 * time.Second // of silence: half of what an edge endpoint waits
 )
@@ -26,12 +31,13 @@ var (
 	errCallerGone   = errors.New("the caller is gone")
 )
 
-// watch decides a call again every few seconds for as long as it runs, so that
-// a revocation ends what is open and not only what comes next. When catalogue or
-// policies cannot be read several times in a row, the call ends as well.
+// watch decides a call again for as long as it runs, so that a revocation ends
+// what is open and not only what comes next. When catalogue or policies cannot be
+// read several times in a row, the call ends as well.
 func (x *exchange) watch(ctx context.Context, end context.CancelCauseFunc) (stop func() bool) {
-	return time.AfterFunc(recheckEvery, func() {
-		for unread := 0; ctx.Err() == nil; pause(ctx, recheckEvery) {
+	return time.AfterFunc(untilNext(x.release.Decision.Began), func() {
+		for unread := 0; ctx.Err() == nil; {
+			began := time.Now()
 			var refusal *broker.Refusal
 			switch err := x.recheck(ctx); {
 			case err == nil:
@@ -41,9 +47,12 @@ func (x *exchange) watch(ctx context.Context, end context.CancelCauseFunc) (stop
 			default:
 				end(errAccessEnded)
 			}
+			pause(ctx, untilNext(began))
 		}
 	}).Stop
 }
+
+func untilNext(began time.Time) time.Duration { return time.Until(began.Add(recheckEvery)) }
 
 // unreadable reports whether a refusal says only that something could not be read.
 func unreadable(r *broker.Refusal) bool {
@@ -51,7 +60,7 @@ func unreadable(r *broker.Refusal) bool {
 }
 
 func (x *exchange) recheck(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, recheckTime)
+	ctx, cancel := context.WithTimeout(ctx, recheckEvery)
 	defer cancel()
 	return x.broker.Recheck(ctx, x.release.Decision)
 }
