@@ -68,6 +68,8 @@ func TestTemplateRights(t *testing.T) {
 			"MoveBindings":      {"dynamodb:DeleteItem"},
 			"ReadRevocations":   {"dynamodb:BatchGetItem"},
 			"ReadMarkers":       {"dynamodb:Query"},
+			"ReadCases":         {"dynamodb:GetItem", "dynamodb:Query"},
+			"Revoke":            {"lambda:InvokeFunction"},
 			"StoreSealedValues": {"dynamodb:GetItem", "dynamodb:PutItem"},
 			"ListSealedValues":  {"dynamodb:PutItem", "dynamodb:Query"},
 			"UseGrants":         {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
@@ -77,6 +79,7 @@ func TestTemplateRights(t *testing.T) {
 			"ReadAudit":         {"dynamodb:Query"},
 			"ReadAuditIndex":    {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
 			"ReadSecrets":       {"secretsmanager:GetSecretValue"},
+			"DescribeSecrets":   {"secretsmanager:DescribeSecret"},
 			"DecryptSecrets":    {"kms:Decrypt"},
 			"ListSecretNames":   {"secretsmanager:ListSecrets"},
 			"WriteLog":          {"logs:CreateLogStream", "logs:PutLogEvents"},
@@ -211,7 +214,7 @@ func TestTemplateGrantsNoUnusedVerb(t *testing.T) {
 			return true
 		})
 	}
-	for _, role := range []string{"ProxyRole", "AdminRole", "CallbackRole", "RotationRole", "LedgerRole", "OutboxRole"} {
+	for _, role := range []string{"ProxyRole", "AdminRole", "CallbackRole", "RotationRole", "LedgerRole", "OutboxRole", "RevocationRole"} {
 		for sid, s := range rights(t, role) {
 			for _, action := range s.texts("Action") {
 				service, verb, _ := strings.Cut(action, ":")
@@ -255,7 +258,7 @@ func TestTemplateKeyIsUsedByTheFunctionsAlone(t *testing.T) {
 		"ProxyRole kms:GenerateDataKey":      []any{"grant", "issuer-keys", "session-key"},
 		"AuthorizerRole kms:Decrypt":         "issuer-keys",
 		"AuthorizerRole kms:GenerateDataKey": "issuer-keys",
-		"RotationRole kms:Decrypt":           []any{"grant", "registration"},
+		"RotationRole kms:Decrypt":           []any{"grant", "registration", "value"},
 		"RotationRole kms:GenerateDataKey":   "grant",
 		"CallbackRole kms:Decrypt":           []any{"grant", "issuer-keys", "registration"},
 		"CallbackRole kms:GenerateDataKey":   []any{"grant", "issuer-keys", "registration"},

@@ -75,6 +75,16 @@ func (h *Handler) Handle(ctx context.Context, event json.RawMessage) (answer rev
 	return h.revoke(ctx, *r.Revoke), nil
 }
 
+// Invoke hands a request over as Lambda does, and gives the answer as it goes back:
+// for whoever runs the function without Lambda.
+func (h *Handler) Invoke(ctx context.Context, request []byte) ([]byte, error) {
+	answer, err := h.Handle(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(answer)
+}
+
 // refused logs why an event came to nothing.
 func (h *Handler) refused(err error) (revoke.Answer, error) {
 	h.log.Error("revocation request refused", "cause", err.Error())
