@@ -10,15 +10,20 @@ import (
 func TestTemplateRightsOfTheRotation(t *testing.T) {
 	for role, want := range map[string]map[string][]string{
 		"RotationRole": {
-			"ReadCatalogue":     {"dynamodb:BatchGetItem", "dynamodb:Query"},
-			"ReadProviders":     {"dynamodb:GetItem"},
+			"ReadCatalogue":     {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
+			"KeepNotices":       {"dynamodb:PutItem"},
+			"ReadUse":           {"dynamodb:BatchGetItem", "dynamodb:Query"},
+			"CountChanges":      {"dynamodb:PutItem"},
+			"ScanGrants":        {"dynamodb:Scan"},
+			"ReadSealedValues":  {"dynamodb:GetItem"},
 			"ReadRevocations":   {"dynamodb:BatchGetItem"},
 			"ReadMarkers":       {"dynamodb:Query"},
 			"FindDueGrants":     {"dynamodb:Query"},
 			"RefreshGrants":     {"dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
 			"ReadRegistrations": {"dynamodb:GetItem"},
 			"AppendAudit":       {"dynamodb:PutItem"},
-			"ReadClientSecrets": {"secretsmanager:GetSecretValue"},
+			"ReadSecrets":       {"secretsmanager:GetSecretValue"},
+			"DescribeSecrets":   {"secretsmanager:DescribeSecret"},
 			"DecryptSecrets":    {"kms:Decrypt"},
 			"SignAsClient":      {"kms:GetPublicKey", "kms:Sign"},
 			"NameFailures":      {"sqs:SendMessage"},
@@ -35,27 +40,34 @@ func TestTemplateRightsOfTheRotation(t *testing.T) {
 }
 
 // TestTemplateBoundsTheRotationFunction: it finds, reads and refreshes grants of
-// its own environment and deletes none, and reads no secret but those of Bindery
-// as a client.
+// its own environment and deletes none, reads the secrets that calls read, and
+// writes notices and counts of changes.
 func TestTemplateBoundsTheRotationFunction(t *testing.T) {
 	rotation := rights(t, "RotationRole")
 	for sid, bound := range map[string]any{
 		"FindDueGrants":     leading("ForAllValues:StringLike", "due/${Environment}#*"),
 		"RefreshGrants":     leading("ForAllValues:StringLike", "grants/${Environment}/*"),
 		"ReadRegistrations": leading("ForAllValues:StringLike", "registered/${Environment}/*"),
-		"ReadProviders":     leading("ForAllValues:StringEquals", "provider/${Environment}"),
+		"ReadSealedValues":  leading("ForAllValues:StringLike", "sealed/${Environment}/*"),
+		"KeepNotices":       leading("ForAllValues:StringEquals", "notices/${Environment}"),
+		"ReadUse":           leading("ForAllValues:StringLike", "rotation/${Environment}/*", "usage/${Environment}/*"),
+		"CountChanges":      leading("ForAllValues:StringLike", "marker/${Environment}/change/*"),
 	} {
 		same(t, sid, rotation[sid]["Condition"], bound)
 	}
 	same(t, "index", rotation["FindDueGrants"]["Resource"], any(object{"Fn::Sub": "${GrantsTable.Arn}/index/due"}))
-	for sid, of := range map[string][]any{"ReadCatalogue": {"CatalogueTable", "Arn"}, "ReadProviders": {"CatalogueTable", "Arn"},
+	for sid, of := range map[string][]any{"ReadCatalogue": {"CatalogueTable", "Arn"}, "KeepNotices": {"CatalogueTable", "Arn"}, "ReadUse": {"AuditIndexTable", "Arn"},
+		"CountChanges": {"RevocationsTable", "Arn"}, "ScanGrants": {"GrantsTable", "Arn"}, "ReadSealedValues": {"GrantsTable", "Arn"},
 		"ReadRevocations": {"RevocationsTable", "Arn"}, "RefreshGrants": {"GrantsTable", "Arn"}, "ReadRegistrations": {"GrantsTable", "Arn"},
 		"AppendAudit": {"AuditTable", "Arn"}, "NameFailures": {"RotationFailures", "Arn"}, "WriteLog": {"RotationLog", "Arn"}} {
 		same(t, sid, rotation[sid]["Resource"], any(object{"Fn::GetAtt": of}))
 	}
-	for _, sid := range []string{"ReadClientSecrets", "DecryptSecrets"} {
-		same(t, sid, rotation[sid], rights(t, "CallbackRole")[sid])
+	for _, sid := range []string{"ReadSecrets", "DecryptSecrets"} {
+		same(t, sid, rotation[sid], rights(t, "ProxyRole")[sid])
 	}
+	same(t, "what it describes", rotation["DescribeSecrets"]["Resource"], rotation["ReadSecrets"]["Resource"])
+	same(t, "what of it", rotation["DescribeSecrets"]["Condition"], any(object{"StringEquals": object{"secretsmanager:ResourceTag/bindery-environment": object{"Ref": "Environment"}}}))
+	same(t, "what the admin function describes", rights(t, "AdminRole")["DescribeSecrets"], rotation["DescribeSecrets"])
 	for _, role := range []string{"ProxyRole", "CallbackRole", "RotationRole"} {
 		same(t, "what "+role+" signs with", rights(t, role)["SignAsClient"]["Resource"], any(object{"Ref": "SigningKeyArn"}))
 	}
@@ -88,7 +100,7 @@ func TestTemplateSchedulesTheRefresh(t *testing.T) {
 	}
 	same(t, "event", sent, tested)
 	same(t, "after a fault", template.resource(t, "RotationFunction").get(t, "Properties", "EventInvokeConfig"), object{
-		"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 300, "DestinationConfig": object{"OnFailure": object{"Type": "SQS", "Destination": queue}}})
+		"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 300, "DestinationConfig": object{"OnFailure": object{"Type": "SQS", "Destination": queue}}})
 	role := rights(t, "RotationScheduleRole")
 	same(t, "what it may invoke", role["Invoke"]["Resource"], any(object{"Fn::GetAtt": []any{"RotationFunction", "Arn"}}))
 	same(t, "where it names failures", role["NameFailures"]["Resource"], any(queue))

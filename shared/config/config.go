@@ -53,6 +53,7 @@ const (
 	PrivateNetworks  = "BINDERY_PRIVATE_NETWORKS"
 	EventBus         = "BINDERY_EVENT_BUS"
 	Revocation       = "BINDERY_REVOCATION_FUNCTION"
+	Rotation         = "BINDERY_ROTATION_FUNCTION"
 	Production       = "BINDERY_PRODUCTION"
 	Local            = "BINDERY_LOCAL"
 )
@@ -69,7 +70,7 @@ func Settings() []Setting {
 		{GrantsTable, true, "", "proxy rotation cleanup", "DynamoDB table of sealed values"},
 		{TransientTable, true, "", "proxy authorizer cleanup", "DynamoDB table of short-lived rows"},
 		{AuditTable, true, "", "proxy ledger rotation revocation cleanup", "DynamoDB table of audit records"},
-		{AuditIndexTable, true, "", "proxy ledger", "DynamoDB table of the audit index"},
+		{AuditIndexTable, true, "", "proxy ledger rotation", "DynamoDB table of the audit index"},
 		{ValuesKey, true, "", "proxy authorizer rotation cleanup", "KMS key of sealed values, shared issuer keys, session keys: id, ARN or alias ARN"},
 		{ResponseMode, false, "stream", "proxy", "stream, or buffered where the platform cannot stream"},
 		{CallTimeout, false, "60s", "proxy", "longest upstream call, 1s to 14m"},
@@ -81,6 +82,7 @@ func Settings() []Setting {
 		{PrivateNetworks, false, "", "proxy authorizer", "comma-separated private CIDRs in which issuers may live"},
 		{EventBus, true, "", "outbox", "name of the EventBridge bus that gets the events"},
 		{Revocation, true, "", "admin", "name of the function that revokes"},
+		{Rotation, false, "", "admin", "name of the function that rotates; empty: what is ordered waits for its schedule"},
 		{Production, false, "", "proxy", "true or false: whether administration is judged as production; empty: true, but on one machine"},
 		{Local, false, "false", "proxy authorizer ledger rotation outbox revocation cleanup", "true allows plain http to loopback; refused inside Lambda, except under sam local"},
 	}
@@ -103,6 +105,7 @@ type Config struct {
 	PrivateNetworks []netip.Prefix
 	EventBus        string
 	Revocation      string
+	Rotation        string
 	Production      bool // stricter rules of administration
 	Local           bool
 	Memory          int64 // bytes the function may use; 0: unknown, outside Lambda
@@ -174,7 +177,7 @@ func LoadRotation(getenv func(string) string) (Config, error) {
 func LoadAdmin(getenv func(string) string) (Config, error) {
 	c, err := Load(getenv)
 	l := newLoader(getenv)
-	c.Revocation = l.text(Revocation)
+	c.Revocation, c.Rotation = l.text(Revocation), getenv(Rotation)
 	return c, errors.Join(append([]error{err}, l.faults...)...)
 }
 
