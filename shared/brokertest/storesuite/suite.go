@@ -30,6 +30,7 @@ type Stores struct {
 	Marked    broker.MarkerReader
 	Audit     broker.AuditLog
 	Sealed    broker.SealedValues
+	Rows      broker.SealedRows
 	Keys      broker.KeySets
 	Rolling   broker.RollingKeys
 	Quotas    broker.Quotas
@@ -76,9 +77,11 @@ func Run(t *testing.T, backend Factory) {
 		{"reading", testReading},
 		{"markers", testMarkers},
 		{"kinds of markers", testMarkerKinds},
+		{"what is revoked", testRevoked},
 		{"audit", testAudit},
 		{"audit index", testIndex},
 		{"sealed values", testSealed},
+		{"sealed rows", testSealedRows},
 		{"issuer keys", testKeySets},
 		{"rolling keys", testRolling},
 		{"calls", testCalls},
