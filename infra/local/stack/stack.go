@@ -22,7 +22,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	admin "bindery/functions/admin/handler"
 	callback "bindery/functions/callback/handler"
 	"bindery/functions/proxy/handler"
 	"bindery/shared/broker"
@@ -107,11 +106,6 @@ func (d *Deployment) Administer() {
 // Handler is the proxy function of the deployment.
 func (d *Deployment) Handler(log *slog.Logger) (*handler.Handler, error) {
 	return handler.New(d.Config, d.AWS, log)
-}
-
-// Admin is the admin function of the deployment.
-func (d *Deployment) Admin(log *slog.Logger) (*admin.Handler, error) {
-	return admin.New(d.Config, d.AWS, log)
 }
 
 // Callback is the callback function of the deployment.
