@@ -47,6 +47,32 @@ type SealedValues interface {
 	PutSealed(ctx context.Context, v SealedValue) error
 }
 
+// SealedRow is all that is stored of one sealed value.
+type SealedRow struct {
+	Revision int64         // counts what was written; a change names the one that it saw
+	Versions []SealedValue // newest first, one or two
+	Staging  *SealedStaging
+}
+
+// SealedStaging is what a rotation did to a sealed value and has not ended: its
+// text beside the versions, which no call gets, or, where Sealed is empty, that
+// the current version is its.
+type SealedStaging struct {
+	Rotation string
+	From     int64 // the version that was current
+	Sealed   []byte
+	At       time.Time
+}
+
+// SealedRows changes sealed values as a whole. SealedRow reads consistently; none
+// is ErrNotFound. ReplaceSealed stores the row in place of the revision that it
+// carries, one on, or fails with ErrConflict; the very same again succeeds. Every
+// PutSealed is a revision too, and ends what was staged.
+type SealedRows interface {
+	SealedRow(ctx context.Context, environment, id string) (SealedRow, error)
+	ReplaceSealed(ctx context.Context, r SealedRow) error
+}
+
 // SealedLister lists the ids of the sealed values of an environment by the rules
 // of CatalogueReader, those of deleted values too, and nothing else of them. An
 // id whose first value was on the way when its writer died may be among them.

@@ -40,6 +40,7 @@ var (
 	_ broker.MarkerReader    = (*DB)(nil)
 	_ broker.AuditLog        = (*DB)(nil)
 	_ broker.SealedValues    = (*DB)(nil)
+	_ broker.SealedRows      = (*DB)(nil)
 	_ broker.KeySets         = (*DB)(nil)
 	_ broker.RollingKeys     = (*DB)(nil)
 	_ broker.Quotas          = (*DB)(nil)

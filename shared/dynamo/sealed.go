@@ -19,6 +19,8 @@ type sealedRow struct {
 	ID          string `dynamodbav:"id"`
 	sealedVersion
 	Previous *sealedVersion `dynamodbav:"previous,omitempty"`
+	Revision int64          `dynamodbav:"revision,omitempty"`
+	Staging  *sealedStaging `dynamodbav:"staging,omitempty"`
 }
 
 type sealedVersion struct {
@@ -36,60 +38,92 @@ func (v sealedVersion) same(o sealedVersion) bool {
 	return v.Version == o.Version && v.State == o.State && bytes.Equal(v.Sealed, o.Sealed) && v.At == o.At
 }
 
-// sealedPair is the decoded row: newest first, one or two.
-type sealedPair []broker.SealedValue
+type sealedStaging struct {
+	Rotation string `dynamodbav:"rotation"`
+	From     int64  `dynamodbav:"from"`
+	Sealed   []byte `dynamodbav:"sealed,omitempty"`
+	At       string `dynamodbav:"at"`
+}
 
-func (r sealedRow) value() (sealedPair, error) {
+// storedSealed is the decoded row.
+type storedSealed struct{ broker.SealedRow }
+
+func (r sealedRow) value() (storedSealed, error) {
 	versions := []sealedVersion{r.sealedVersion}
 	if r.Previous != nil {
 		versions = append(versions, *r.Previous)
 	}
-	var pair sealedPair
+	found := storedSealed{broker.SealedRow{Revision: r.Revision}}
 	for _, v := range versions {
 		at, err := parseStamp(v.At)
 		if err != nil {
-			return nil, err
+			return storedSealed{}, err
 		}
-		pair = append(pair, broker.SealedValue{Environment: r.Environment, ID: r.ID, Version: v.Version,
+		found.Versions = append(found.Versions, broker.SealedValue{Environment: r.Environment, ID: r.ID, Version: v.Version,
 			State: broker.State(v.State), Sealed: v.Sealed, At: at})
 	}
-	return pair, nil
-}
-
-// Check implements what decode asks for. The version before has to be just that.
-func (p sealedPair) Check() error {
-	for i, v := range p {
-		if err := v.Check(); err != nil {
-			return err
+	if r.Staging != nil {
+		at, err := parseStamp(r.Staging.At)
+		if err != nil {
+			return storedSealed{}, err
 		}
-		if v.Version != p[0].Version-int64(i) {
-			return fmt.Errorf("%w sealed value: a version is missing", broker.ErrInvalid)
-		}
+		found.Staging = &broker.SealedStaging{Rotation: r.Staging.Rotation, From: r.Staging.From, Sealed: r.Staging.Sealed, At: at}
 	}
-	return nil
+	return found, nil
 }
 
-func (p sealedPair) key() key { return sealedKey(p[0].Environment, p[0].ID) }
+func (s storedSealed) key() key { return sealedKey(s.Versions[0].Environment, s.Versions[0].ID) }
+
+func newSealedRow(v broker.SealedRow) sealedRow {
+	current := v.Versions[0]
+	row := sealedRow{item: sealedKey(current.Environment, current.ID).item(), Environment: current.Environment, ID: current.ID,
+		sealedVersion: newSealedVersion(current), Revision: v.Revision}
+	if len(v.Versions) > 1 {
+		before := newSealedVersion(v.Versions[1])
+		row.Previous = &before
+	}
+	if v.Staging != nil {
+		row.Staging = &sealedStaging{v.Staging.Rotation, v.Staging.From, v.Staging.Sealed, stamp(v.Staging.At)}
+	}
+	return row
+}
 
 // Latest implements broker.SealedValues.
 func (s *DB) Latest(ctx context.Context, environment, id string) ([]broker.SealedValue, error) {
-	const doing = "read the sealed value"
-	pair, err := s.sealed(ctx, doing, environment, id)
-	if err == nil && pair == nil {
-		err = fmt.Errorf("%s: %w", doing, broker.ErrNotFound)
-	}
-	return pair, err
+	row, err := s.SealedRow(ctx, environment, id)
+	return row.Versions, err
 }
 
-func (s *DB) sealed(ctx context.Context, doing, environment, id string) (sealedPair, error) {
+// SealedRow implements broker.SealedRows.
+func (s *DB) SealedRow(ctx context.Context, environment, id string) (broker.SealedRow, error) {
+	const doing = "read the sealed value"
+	row, err := s.sealed(ctx, doing, environment, id)
+	if err == nil && row.Versions == nil {
+		err = fmt.Errorf("%s: %w", doing, broker.ErrNotFound)
+	}
+	return row, err
+}
+
+// sealed reads a row; there are no versions where there is none.
+func (s *DB) sealed(ctx context.Context, doing, environment, id string) (broker.SealedRow, error) {
 	if err := broker.CheckID("id", id); err != nil {
-		return nil, err
+		return broker.SealedRow{}, err
 	}
 	a, err := s.get(ctx, doing, s.tables.Grants, sealedKey(environment, id))
 	if err != nil || a == nil {
-		return nil, err
+		return broker.SealedRow{}, err
 	}
-	return decode(a, sealedRow.value, sealedPair.key)
+	found, err := decode(a, sealedRow.value, storedSealed.key)
+	return found.SealedRow, err
+}
+
+// unrevised holds where the row is of this revision; 0 is that of rows that were
+// written once.
+func unrevised(revision int64) expression.ConditionBuilder {
+	if revision == 0 {
+		return expression.AttributeExists(expression.Name("pk")).And(expression.AttributeNotExists(expression.Name("revision")))
+	}
+	return expression.Name("revision").Equal(expression.Value(revision))
 }
 
 // PutSealed implements broker.SealedValues. The name comes before the first
@@ -99,20 +133,21 @@ func (s *DB) PutSealed(ctx context.Context, v broker.SealedValue) error {
 	if err := v.Check(); err != nil {
 		return err
 	}
-	pair, err := s.sealed(ctx, doing, v.Environment, v.ID)
+	there, err := s.sealed(ctx, doing, v.Environment, v.ID)
 	if err != nil {
 		return err
 	}
-	row := sealedRow{item: sealedKey(v.Environment, v.ID).item(), Environment: v.Environment, ID: v.ID, sealedVersion: newSealedVersion(v)}
+	next := broker.SealedRow{Versions: []broker.SealedValue{v}}
 	condition := absent()
 	var current int64
-	if len(pair) > 0 {
-		previous := newSealedVersion(pair[0])
-		if previous.same(row.sealedVersion) {
+	if len(there.Versions) > 0 {
+		previous := there.Versions[0]
+		if newSealedVersion(previous).same(newSealedVersion(v)) {
 			return nil // an earlier attempt was applied and its answer lost
 		}
-		row.Previous, current = &previous, previous.Version
-		condition = expression.Name("version").Equal(expression.Value(current))
+		current = previous.Version
+		next.Versions, next.Revision = append(next.Versions, previous), there.Revision+1
+		condition = unrevised(there.Revision)
 	}
 	if v.Version != current+1 {
 		return fmt.Errorf("%s: %w", doing, broker.ErrConflict)
@@ -122,7 +157,17 @@ func (s *DB) PutSealed(ctx context.Context, v broker.SealedValue) error {
 			return err
 		}
 	}
-	return s.putRow(ctx, doing, s.tables.Grants, row, condition)
+	return s.putRow(ctx, doing, s.tables.Grants, newSealedRow(next), condition)
+}
+
+// ReplaceSealed implements broker.SealedRows.
+func (s *DB) ReplaceSealed(ctx context.Context, r broker.SealedRow) error {
+	if err := r.Check(); err != nil {
+		return err
+	}
+	seen := r.Revision
+	r.Revision++
+	return s.putRow(ctx, "replace the sealed value", s.tables.Grants, newSealedRow(r), unrevised(seen))
 }
 
 // expiry is when an item may be deleted by DynamoDB, in its unit: epoch seconds.

@@ -26,6 +26,7 @@ const (
 	Append
 	Latest
 	PutSealed
+	ReplaceSealed
 	LoadKeys
 	ClaimFetch
 	SaveKeys
@@ -111,7 +112,7 @@ const (
 
 var opNames = [operations]string{"read the catalogue", "put the environment", "put the store", "put the server",
 	"put the binding", "put the agent", "put the tool", "read a version of the binding", "put the marker", "read the markers",
-	"append the audit record", "read the sealed value", "put the sealed value", "load the issuer's keys",
+	"append the audit record", "read the sealed value", "put the sealed value", "replace the sealed value", "load the issuer's keys",
 	"claim the fetch of the issuer's keys", "save the issuer's keys",
 	"load the rolling key", "add the rolling key", "count the call", "take a place", "free the place",
 	"read the environment", "read the store", "read the server", "read the agent", "read the tool", "read the binding",

@@ -41,7 +41,7 @@ type DB struct {
 	markers      map[markerKey]*broker.Marker
 	wide         map[string][]broker.Marker       // by environment
 	ofServers    map[broker.Route][]broker.Marker // of servers and their bindings
-	sealed       map[idKey][]broker.SealedValue   // newest first, at most two
+	sealed       map[idKey]broker.SealedRow
 	keySets      map[idKey]*broker.KeySet
 	claims       map[idKey]time.Time
 	rollingKeys  map[dayKey]broker.RollingKey
@@ -111,6 +111,7 @@ var (
 	_ broker.MarkerReader    = (*DB)(nil)
 	_ broker.AuditLog        = (*DB)(nil)
 	_ broker.SealedValues    = (*DB)(nil)
+	_ broker.SealedRows      = (*DB)(nil)
 	_ broker.KeySets         = (*DB)(nil)
 	_ broker.RollingKeys     = (*DB)(nil)
 	_ broker.Quotas          = (*DB)(nil)
@@ -147,7 +148,7 @@ func New(now func() time.Time) *DB {
 		markers:      map[markerKey]*broker.Marker{},
 		wide:         map[string][]broker.Marker{},
 		ofServers:    map[broker.Route][]broker.Marker{},
-		sealed:       map[idKey][]broker.SealedValue{},
+		sealed:       map[idKey]broker.SealedRow{},
 		keySets:      map[idKey]*broker.KeySet{},
 		claims:       map[idKey]time.Time{},
 		rollingKeys:  map[dayKey]broker.RollingKey{},

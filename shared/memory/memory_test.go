@@ -12,7 +12,7 @@ import (
 )
 
 var writes = []memory.Op{memory.PutEnvironment, memory.PutStore, memory.PutServer, memory.PutBinding, memory.PutAgent,
-	memory.PutTool, memory.PutMarker, memory.Append, memory.PutSealed, memory.SaveKeys, memory.AddRollingKey,
+	memory.PutTool, memory.PutMarker, memory.Append, memory.PutSealed, memory.ReplaceSealed, memory.SaveKeys, memory.AddRollingKey,
 	memory.CountCall, memory.TakePlace, memory.FreePlace, memory.BeginAttempt, memory.EndAttempt,
 	memory.AddPolicySet, memory.PutAssignment, memory.IndexRecords,
 	memory.PutProvider, memory.AddRegistered, memory.BeginGrant, memory.AddConsent, memory.LeaseGrant, memory.StoreTokens, memory.KeepSpare,
@@ -31,7 +31,7 @@ func TestMemoryKeepsEveryStorageContract(t *testing.T) {
 	storesuite.Run(t, func(t *testing.T, now func() time.Time) storesuite.Stores {
 		s := memory.New(now)
 		return storesuite.Stores{
-			Catalogue: s, Writer: s, Reader: s, Markers: s, Marked: s, Audit: s, Sealed: s, Keys: s, Rolling: s, Quotas: s, Attempts: s,
+			Catalogue: s, Writer: s, Reader: s, Markers: s, Marked: s, Audit: s, Sealed: s, Rows: s, Keys: s, Rolling: s, Quotas: s, Attempts: s,
 			Sets: s, Assigned: s, Uses: s, Names: s, Index: s, Evidence: s, Providers: s, Grants: s, Handles: s, Cases: s, Sessions: s, Scanner: s, Incidents: s, Notices: s, Scans: s, Rotations: s, Plans: s,
 			LoseAnswers: func(n int) func() int {
 				var left atomic.Int64

@@ -3,8 +3,6 @@ package memory
 import (
 	"context"
 	"fmt"
-	"reflect"
-	"slices"
 	"time"
 
 	"bindery/shared/broker"
@@ -51,49 +49,6 @@ func (s *DB) phases(receipt string) []broker.Record {
 		}
 	}
 	return found
-}
-
-// Latest implements broker.SealedValues.
-func (s *DB) Latest(ctx context.Context, environment, id string) ([]broker.SealedValue, error) {
-	if err := broker.CheckID("id", id); err != nil {
-		return nil, err
-	}
-	var found []broker.SealedValue
-	err := s.do(ctx, Latest, func() error {
-		found = slices.Clone(s.sealed[idKey{environment, id}])
-		if len(found) == 0 {
-			return broker.ErrNotFound
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return found, nil
-}
-
-// PutSealed implements broker.SealedValues.
-func (s *DB) PutSealed(ctx context.Context, v broker.SealedValue) error {
-	if err := v.Check(); err != nil {
-		return err
-	}
-	return s.do(ctx, PutSealed, func() error {
-		at := idKey{v.Environment, v.ID}
-		v.At, v.Sealed = plain(v.At), clone(v.Sealed)
-		there := s.sealed[at]
-		var current int64
-		if len(there) > 0 {
-			current = there[0].Version
-		}
-		switch {
-		case len(there) > 0 && reflect.DeepEqual(there[0], v):
-			return nil
-		case v.Version != current+1:
-			return broker.ErrConflict
-		}
-		s.sealed[at] = append([]broker.SealedValue{v}, there[:min(1, len(there))]...)
-		return nil
-	})
 }
 
 // LoadKeys implements broker.KeySets.
