@@ -141,7 +141,9 @@ type RotationPlans interface {
 //
 // Stage stores the value, for the member key (empty: the whole value) of w's
 // reference; all other members stay as they are. It fails with ErrConflict where
-// another value is staged. Staged reads what Stage stored, as Fetch would. Promote
+// another value is staged. Without a value (MakeInStore) the store makes one by
+// its own means and puts it into use; until it has, Stage fails with
+// ErrUnavailable, and once it has, nothing can be restored. Staged reads what Stage stored, as Fetch would. Promote
 // makes it what Fetch gives, and what was before the Previous. Restore takes
 // back whatever has been done under the id: the value before is what Fetch gives
 // again, and the staged one is gone. Retire ends the value before, as far as the
@@ -164,9 +166,7 @@ type Making struct {
 	Deadline time.Time
 }
 
-// Made is a new value. Keep is what Retire will need to end it one day. Without a
-// Value the maker has put the new one where it belongs itself (MakeInStore,
-// MakeClientSecret): it is in use, and there is nothing to stage or promote.
+// Made is a new value. Keep is what Retire will need to end it one day.
 type Made struct {
 	Value secret.Value
 	Keep  secret.Value

@@ -116,6 +116,7 @@ func request(r broker.Reference) (*secretsmanager.GetSecretValueInput, error) {
 type version struct {
 	id, requestID string
 	material      secret.Value
+	labels        []string
 }
 
 func (s *Store) read(ctx context.Context, in *secretsmanager.GetSecretValueInput) (version, error) {
@@ -129,7 +130,7 @@ func (s *Store) read(ctx context.Context, in *secretsmanager.GetSecretValueInput
 	if aws.ToString(out.VersionId) == "" {
 		return version{}, fmt.Errorf("%w: Secrets Manager gave no version id", broker.ErrUnavailable)
 	}
-	v := version{id: *out.VersionId}
+	v := version{id: *out.VersionId, labels: out.VersionStages}
 	v.requestID, _ = awsmiddleware.GetRequestIDMetadata(out.ResultMetadata)
 	v.material, err = material(out)
 	return v, err

@@ -114,6 +114,11 @@ func (m *fakeManager) GetSecretValue(ctx context.Context, in *secretsmanager.Get
 			Name: aws.String(name), ARN: aws.String(arnPrefix + name + "-AbCdEf"), VersionId: aws.String(v.id),
 			SecretString: v.text, SecretBinary: append([]byte(nil), v.binary...),
 		}
+		for label, version := range s.labels {
+			if version == v.id {
+				out.VersionStages = append(out.VersionStages, label)
+			}
+		}
 		awsmiddleware.SetRequestIDMetadata(&out.ResultMetadata, "request-"+v.id)
 		if m.alter != nil {
 			m.alter(out)

@@ -1,8 +1,6 @@
 package awssm
 
 import (
-	"context"
-	"errors"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,48 +10,29 @@ import (
 	"bindery/shared/broker"
 )
 
-// Rotate tells Secrets Manager to rotate the secret by the function that it has
-// for it, and reports whether that is done. Again under the same id, it looks
-// how far it has come, and begins nothing. Secrets Manager does not say that a
-// rotation failed: one that is not done in time has.
-func (s *Stager) Rotate(ctx context.Context, w broker.Want, id string) (done bool, err error) {
-	o, err := s.open(ctx, w.Reference, id)
-	if err != nil {
-		return false, err
-	}
-	defer o.done()
+// rotate tells Secrets Manager to rotate the secret by the function that it has
+// for it. Until that is done, to stage again looks how far it has come. Secrets
+// Manager does not say that a rotation failed: one that is not done in time has.
+//
+// Nothing says what to restore: the function has changed the secret where it is
+// checked, too, and the value before may be dead.
+func (o *operation) rotate() (from, to string, err error) {
 	pending := o.holder(stagePending)
 	switch {
 	case o.is(o.version, stageCurrent):
-		return true, nil
+		return o.holder(stagePrevious), o.version, nil
 	case o.labels[o.version] != nil:
-		return false, nil
+		return "", "", fmt.Errorf("%w: Secrets Manager has not rotated the secret yet", broker.ErrUnavailable)
 	case pending != "" && pending != o.holder(stageCurrent):
-		return false, fmt.Errorf("%w: another value is staged, or a rotation is under way", broker.ErrConflict)
+		return "", "", fmt.Errorf("%w: another value is staged, or a rotation is under way", broker.ErrConflict)
 	}
 	_, err = o.client.RotateSecret(o.ctx, &secretsmanager.RotateSecretInput{
 		SecretId: aws.String(o.secret), ClientRequestToken: aws.String(o.version), RotateImmediately: aws.Bool(true)})
-	if err != nil && awsfault.Of(err).Code == "InvalidRequestException" {
-		return false, fmt.Errorf("%w: Secrets Manager has no function to rotate the secret by, or one is under way", broker.ErrConflict)
-	}
-	return false, translateWrite("tell Secrets Manager to rotate", err)
-}
-
-// Cancel takes back what Rotate began, as long as the value is not in use.
-func (s *Stager) Cancel(ctx context.Context, w broker.Want, id string) error {
-	o, err := s.open(ctx, w.Reference, id)
-	if errors.Is(err, broker.ErrSecretMissing) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer o.done()
 	switch {
-	case o.is(o.version, stageCurrent):
-		return fmt.Errorf("%w: the value is in use", broker.ErrConflict)
-	case o.is(o.version, stagePending):
-		return o.drop(stagePending, o.version)
+	case err == nil:
+		return "", "", fmt.Errorf("%w: Secrets Manager has just been told to rotate the secret", broker.ErrUnavailable)
+	case awsfault.Of(err).Code == "InvalidRequestException":
+		return "", "", fmt.Errorf("%w: Secrets Manager has no function to rotate the secret by, or one is under way", broker.ErrConflict)
 	}
-	return nil
+	return "", "", translateWrite("tell Secrets Manager to rotate", err)
 }

@@ -31,33 +31,46 @@ func finished(t *testing.T, m *writable, version string) {
 	defer m.fakeManager.mu.Unlock()
 	s := m.secrets["a"]
 	s.labels[stagePrevious], s.labels[stageCurrent] = s.labels[stageCurrent], version
+	s.versions[len(s.versions)-1].text = aws.String("made-up-value-of-the-function")
+}
+
+// ordered tells the store to rotate by itself.
+func ordered(t *testing.T, s *Stager, id string) (from, to string, err error) {
+	t.Helper()
+	return s.Stage(t.Context(), wanted(t), "", id, secret.Value{})
 }
 
 func TestSecretsManagerIsToldOnceAndWatched(t *testing.T) {
 	m := newWritable()
-	m.putText("a", "made-up-value-one")
+	first := m.putText("a", "made-up-value-one")
 	s := NewStager(m, 0, time.Now)
 	version, err := versionOf(wanted(t).Reference, rotationID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if done, err := s.Rotate(t.Context(), wanted(t), rotationID); done || err != nil {
-			t.Fatalf("done %t, %v", done, err)
+		if _, _, err := ordered(t, s, rotationID); !errors.Is(err, broker.ErrUnavailable) {
+			t.Fatal(err)
 		}
 	}
-	if _, err := s.Rotate(t.Context(), wanted(t), "01JD0000000000000000000002"); !errors.Is(err, broker.ErrConflict) {
+	if _, _, err := ordered(t, s, "01JD0000000000000000000002"); !errors.Is(err, broker.ErrConflict) {
 		t.Errorf("another rotation: %v", err)
 	}
 	if _, _, err := s.Stage(t.Context(), wanted(t), "", "01JD0000000000000000000002", secret.New("made-up-value-two")); !errors.Is(err, broker.ErrConflict) {
 		t.Errorf("a value is staged into a rotation that is under way: %v", err)
 	}
 	finished(t, m, version)
-	if done, err := s.Rotate(t.Context(), wanted(t), rotationID); !done || err != nil {
-		t.Errorf("done %t, %v", done, err)
+	if from, to, err := ordered(t, s, rotationID); from != first || to != version || err != nil {
+		t.Errorf("from %q to %q, %v", from, to, err)
 	}
-	if err := s.Cancel(t.Context(), wanted(t), rotationID); !errors.Is(err, broker.ErrConflict) {
-		t.Errorf("what is in use was taken back: %v", err)
+	if err := s.Promote(t.Context(), wanted(t), rotationID); err != nil {
+		t.Errorf("what is in use is promoted already: %v", err)
+	}
+	if err := s.Restore(t.Context(), wanted(t), rotationID); !errors.Is(err, broker.ErrConflict) {
+		t.Errorf("a value that may be dead was put into use: %v", err)
+	}
+	if err := s.Retire(t.Context(), wanted(t), rotationID); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -65,11 +78,11 @@ func TestARotationThatHangsIsTakenBack(t *testing.T) {
 	m := newWritable()
 	m.putText("a", "made-up-value-one")
 	s := NewStager(m, 0, time.Now)
-	if _, err := s.Rotate(t.Context(), wanted(t), rotationID); err != nil {
+	if _, _, err := ordered(t, s, rotationID); !errors.Is(err, broker.ErrUnavailable) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := s.Cancel(t.Context(), wanted(t), rotationID); err != nil {
+		if err := s.Restore(t.Context(), wanted(t), rotationID); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,6 +3,7 @@ package awssm
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -53,13 +54,18 @@ func NewStager(client StagingClient, timeout time.Duration, now func() time.Time
 }
 
 // Stage implements broker.StagingStore. A rotation of Secrets Manager's own that
-// is under way is another value that is staged.
+// is under way is another value that is staged. Without a value Secrets Manager
+// is told to rotate the secret itself (rotate.go); until it has, Stage fails with
+// broker.ErrUnavailable. Such a value is in use when it is staged.
 func (s *Stager) Stage(ctx context.Context, w broker.Want, key, id string, value secret.Value) (from, to string, err error) {
 	o, err := s.open(ctx, w.Reference, id)
 	if err != nil {
 		return "", "", err
 	}
 	defer o.done()
+	if value.IsZero() {
+		return o.rotate()
+	}
 	if o.is(o.version, stagePending) || o.is(o.version, stageCurrent) {
 		staged, err := o.same(key, value)
 		if staged || err != nil {
@@ -93,9 +99,6 @@ func (s *Stager) Stage(ctx context.Context, w broker.Want, key, id string, value
 
 // replaced is the whole secret with one member changed, which it has to have.
 func replaced(was secret.Value, key string, value secret.Value) (secret.Value, error) {
-	if value.IsZero() {
-		return secret.Value{}, fmt.Errorf("%w: there is nothing to stage", broker.ErrSecretMalformed)
-	}
 	if key == "" {
 		return value, nil
 	}
@@ -109,8 +112,8 @@ func replaced(was secret.Value, key string, value secret.Value) (secret.Value, e
 	return material, nil
 }
 
-// Staged implements broker.StagingStore. Both id and label are asked for, so
-// that what has been promoted or taken back is not there.
+// Staged implements broker.StagingStore. What has been taken back is still there
+// for a while, but has neither label.
 func (s *Stager) Staged(ctx context.Context, w broker.Want, id string) (broker.Secret, error) {
 	version, err := versionOf(w.Reference, id)
 	if err != nil {
@@ -118,11 +121,12 @@ func (s *Stager) Staged(ctx context.Context, w broker.Want, id string) (broker.S
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	in := labelled(w.Reference.Path(), stagePending)
-	in.VersionId = aws.String(version)
-	found, err := s.store.read(ctx, in)
+	found, err := s.store.read(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(w.Reference.Path()), VersionId: aws.String(version)})
 	if err != nil {
 		return broker.Secret{}, err
+	}
+	if !slices.Contains(found.labels, stagePending) && !slices.Contains(found.labels, stageCurrent) {
+		return broker.Secret{}, fmt.Errorf("%w: nothing is staged under this id", broker.ErrSecretMissing)
 	}
 	values, err := broker.Members(found.material, w.Keys)
 	if err != nil {

@@ -69,15 +69,6 @@ func (m *writable) of(id *string) (*fakeSecret, error) {
 
 func (m *writable) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, options ...func(*secretsmanager.Options)) (out *secretsmanager.GetSecretValueOutput, err error) {
 	err = m.request(ctx, func() error {
-		if in.VersionId != nil && in.VersionStage != nil {
-			m.fakeManager.mu.Lock()
-			s := m.secrets[*in.SecretId]
-			held := s != nil && s.labels[*in.VersionStage] == *in.VersionId
-			m.fakeManager.mu.Unlock()
-			if !held {
-				return &types.InvalidRequestException{}
-			}
-		}
 		out, err = m.fakeManager.GetSecretValue(ctx, in, options...)
 		return err
 	})
