@@ -113,7 +113,7 @@ func (k *kept) replace(ctx context.Context, key string, age time.Duration, fetch
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if now := k.entries[key]; now == nil || now.began.Before(e.began) {
+	if now := k.entries[key]; now == nil || !now.began.After(e.began) {
 		k.put(key, e)
 	}
 	return e.found, nil
