@@ -3,13 +3,10 @@ package handler
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"slices"
 	"time"
-
-	"github.com/oklog/ulid/v2"
 
 	"bindery/shared/admin"
 	"bindery/shared/broker"
@@ -106,7 +103,7 @@ func (h *Handler) steps(ctx context.Context, pieces []piece, dry bool, end time.
 // step puts one object, under a receipt of its own.
 func (h *Handler) step(ctx context.Context, p piece, dry, waits bool) Step {
 	c := callerOf(ctx)
-	c.Receipt = ulid.MustNew(ulid.Timestamp(h.now()), rand.Reader).String()
+	c.Receipt = h.receipt()
 	ctx = withCaller(ctx, c)
 	s := Step{Object: p.on.Path(), Action: stepCreate, Fields: differences(p.current, p.next)}
 	if p.current != nil {
