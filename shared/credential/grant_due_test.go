@@ -39,6 +39,13 @@ func (f *granted) rebind(t *testing.T, change func(*broker.Binding)) error {
 	return f.db.PutBinding(t.Context(), b)
 }
 
+// marked revokes something.
+func marked(kind broker.MarkerKind, id string) func(*testing.T, *granted) error {
+	return func(t *testing.T, f *granted) error {
+		return f.db.PutMarker(t.Context(), broker.Marker{Environment: "prod", Kind: kind, ID: id, Epoch: 1, Revoked: true, At: f.now})
+	}
+}
+
 func (f *granted) refreshDue(t *testing.T, want Prefetched) {
 	t.Helper()
 	done, err := NewGrants(f.parts).RefreshDue(t.Context(), "prod", f.now.Add(15*time.Minute), 10)
@@ -73,9 +80,11 @@ func TestDueGrantsThatMayNotBeUsedAreLeftAlone(t *testing.T) {
 		"the environment is closed": func(t *testing.T, f *granted) error {
 			return f.db.PutEnvironment(t.Context(), broker.Environment{Name: "prod", Version: 1, State: broker.Suspended})
 		},
-		"the person is revoked": func(t *testing.T, f *granted) error {
-			return f.db.PutMarker(t.Context(), broker.Marker{Environment: "prod", Kind: broker.PrincipalMarker, ID: "p-alice", Epoch: 1, Revoked: true, At: f.now})
-		},
+		"the person is revoked":      marked(broker.PrincipalMarker, "p-alice"),
+		"the server is revoked":      marked(broker.ServerMarker, "files"),
+		"its only card is revoked":   marked(broker.BindingMarker, "files/mine"),
+		"the environment is revoked": marked(broker.EverythingMarker, "prod"),
+		"the grant is revoked":       marked(broker.GrantMarker, "p-alice/files"),
 		"no binding uses it": func(t *testing.T, f *granted) error {
 			return f.rebind(t, func(b *broker.Binding) { b.State = broker.Suspended })
 		},
@@ -107,7 +116,7 @@ func TestDueGrantsThatMayNotBeUsedAreLeftAlone(t *testing.T) {
 }
 
 func TestDueListThatCannotBeReadIsAFault(t *testing.T) {
-	for _, op := range []memory.Op{memory.ListDue, memory.Snapshot} {
+	for _, op := range []memory.Op{memory.ListDue, memory.Snapshot, memory.ReadMarkers} {
 		f := catalogued(t, 10*time.Minute)
 		f.db.Inject(op, memory.Refuse())
 		if done, err := NewGrants(f.parts).RefreshDue(t.Context(), "prod", f.now.Add(15*time.Minute), 10); err == nil || done != (Prefetched{}) {

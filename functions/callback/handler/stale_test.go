@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -39,6 +40,10 @@ func TestServerURLEditedAfterConsent(t *testing.T) {
 	}
 }
 
+func (f *fixture) revoke(kind broker.MarkerKind, id string) {
+	f.must(f.tables.PutMarker(context.Background(), broker.Marker{Environment: "prod", Kind: kind, ID: id, Epoch: 1, Revoked: true, At: time.Now().UTC(), By: "root"}))
+}
+
 func TestWhatChangedBetweenLinkAndAnswer(t *testing.T) {
 	for name, change := range map[string]func(f *fixture){
 		"the card": func(f *fixture) {
@@ -47,10 +52,11 @@ func TestWhatChangedBetweenLinkAndAnswer(t *testing.T) {
 			card.Scopes = []string{"everything"}
 			f.must(f.tables.PutBinding(t.Context(), card))
 		},
-		"the person": func(f *fixture) {
-			f.must(f.tables.PutMarker(t.Context(), broker.Marker{Environment: "prod", Kind: broker.PrincipalMarker, ID: f.principal("alice"),
-				Epoch: 1, Revoked: true, At: time.Now().UTC(), By: "root"}))
-		},
+		"the person":      func(f *fixture) { f.revoke(broker.PrincipalMarker, f.principal("alice")) },
+		"the grant":       func(f *fixture) { f.revoke(broker.GrantMarker, f.principal("alice")+"/acme") },
+		"the server":      func(f *fixture) { f.revoke(broker.ServerMarker, "acme") },
+		"the binding":     func(f *fixture) { f.revoke(broker.BindingMarker, "acme/own") },
+		"the environment": func(f *fixture) { f.revoke(broker.EverythingMarker, "prod") },
 		"the agent": func(f *fixture) {
 			a, err := f.tables.Agent(t.Context(), "prod", "corp:desk")
 			f.must(err)
