@@ -2,7 +2,7 @@
 
 GO      ?= go
 BUILD   := build
-FUNCTIONS := proxy authorizer admin callback ledger rotation outbox revocation
+FUNCTIONS := proxy authorizer admin callback ledger rotation outbox revocation cleanup
 LDFLAGS := -s -w
 LAMBDA  := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -tags lambda.norpc -ldflags="$(LDFLAGS)"
 BENCH   ?= .
@@ -16,7 +16,7 @@ SECONDS ?= 30
 RECORDS ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance contract race lifecycle check bench bench-audit build build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction build-RevocationFunction clean
+.PHONY: help run demo test conformance contract race lifecycle check bench bench-audit build build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction build-RevocationFunction build-CleanupFunction clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -69,7 +69,8 @@ build-LedgerFunction: FUNCTION := ledger
 build-RotationFunction: FUNCTION := rotation
 build-OutboxFunction: FUNCTION := outbox
 build-RevocationFunction: FUNCTION := revocation
-build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction build-RevocationFunction: # called by `sam build`
+build-CleanupFunction: FUNCTION := cleanup
+build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction build-RevocationFunction build-CleanupFunction: # called by `sam build`
 	GOARCH=$(if $(filter x86_64,$(LAMBDA_ARCH)),amd64,arm64) $(LAMBDA) -o $(ARTIFACTS_DIR)/bootstrap ./functions/$(FUNCTION)
 	@if [ -f issuers.json ]; then cp issuers.json $(ARTIFACTS_DIR)/; else echo "issuers.json is missing: the function starts only if BINDERY_ISSUERS holds the document itself" >&2; fi
 

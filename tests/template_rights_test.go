@@ -49,6 +49,7 @@ func TestTemplateRights(t *testing.T) {
 			"RefreshGrants":    {"dynamodb:Query", "dynamodb:UpdateItem"},
 			"ShareIssuerKeys":  {"dynamodb:GetItem", "dynamodb:PutItem"},
 			"RollSessionKeys":  {"dynamodb:GetItem", "dynamodb:PutItem"},
+			"KnowSessions":     {"dynamodb:DeleteItem", "dynamodb:PutItem"},
 			"AskForConsent":    {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"},
 			"CountUse":         {"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"},
 			"AppendAudit":      {"dynamodb:PutItem"},
@@ -144,13 +145,14 @@ func TestTemplateBoundsTransientRows(t *testing.T) {
 				"RollSessionKeys":  leading("ForAllValues:StringEquals", "rolling-key/${Environment}"),
 				"CountUse":         leading("ForAllValues:StringLike", "quota/${Environment}/*"),
 				"AskForConsent":    leading("ForAllValues:StringEquals", "handle/${Environment}/asked", "handle/${Environment}/ticket"),
+				"KnowSessions":     leading("ForAllValues:StringLike", "sessions/${Environment}/*"),
 				"TakeHandles":      leading("ForAllValues:StringLike", "handle/${Environment}/*"),
 				"RememberAttempts": leading("ForAllValues:StringLike", "attempt/${Environment}/*"),
 			}[sid]
 			same(t, role+" "+sid, s["Condition"], bound)
 		}
 	}
-	same(t, "statements about transient rows", seen, 9)
+	same(t, "statements about transient rows", seen, 10)
 }
 
 // leading is a condition on the partitions that a statement reaches. The second
@@ -214,7 +216,7 @@ func TestTemplateGrantsNoUnusedVerb(t *testing.T) {
 			return true
 		})
 	}
-	for _, role := range []string{"ProxyRole", "AdminRole", "CallbackRole", "RotationRole", "LedgerRole", "OutboxRole", "RevocationRole"} {
+	for _, role := range []string{"ProxyRole", "AdminRole", "CallbackRole", "RotationRole", "LedgerRole", "OutboxRole", "RevocationRole", "CleanupRole"} {
 		for sid, s := range rights(t, role) {
 			for _, action := range s.texts("Action") {
 				service, verb, _ := strings.Cut(action, ":")
@@ -258,6 +260,8 @@ func TestTemplateKeyIsUsedByTheFunctionsAlone(t *testing.T) {
 		"ProxyRole kms:GenerateDataKey":      []any{"grant", "issuer-keys", "session-key"},
 		"AuthorizerRole kms:Decrypt":         "issuer-keys",
 		"AuthorizerRole kms:GenerateDataKey": "issuer-keys",
+		"CleanupRole kms:Decrypt":            []any{"grant", "registration", "session-key", "value"},
+		"CleanupRole kms:GenerateDataKey":    "grant",
 		"RotationRole kms:Decrypt":           []any{"grant", "registration", "value"},
 		"RotationRole kms:GenerateDataKey":   "grant",
 		"CallbackRole kms:Decrypt":           []any{"grant", "issuer-keys", "registration"},

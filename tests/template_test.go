@@ -21,7 +21,7 @@ func TestTemplateSetsEverySetting(t *testing.T) {
 	parameters := template.get(t, "Parameters")
 	unrelayed := []string{config.ResponseMode, config.CallTimeout, config.StreamTimeout, config.MaxAnswerBytes, config.UseLimits, config.Origins}
 	for function, reads := range map[string]string{"ProxyFunction": "proxy", "AdminFunction": "proxy", "CallbackFunction": "proxy",
-		"AuthorizerFunction": "authorizer", "LedgerFunction": "ledger", "RotationFunction": "rotation", "OutboxFunction": "outbox", "RevocationFunction": "revocation"} {
+		"AuthorizerFunction": "authorizer", "LedgerFunction": "ledger", "RotationFunction": "rotation", "OutboxFunction": "outbox", "RevocationFunction": "revocation", "CleanupFunction": "cleanup"} {
 		variables := template.resource(t, function).get(t, "Properties", "Environment", "Variables")
 		want := []string{"AWS_ENDPOINT_URL"} // the AWS SDK's own
 		for _, s := range config.Settings() {
@@ -45,7 +45,7 @@ func TestTemplateSetsEverySetting(t *testing.T) {
 func TestTemplateFunctionsJudgeTokensAlike(t *testing.T) {
 	template := readTemplate(t)
 	proxy := template.resource(t, "ProxyFunction").get(t, "Properties", "Environment", "Variables")
-	for _, function := range []string{"AuthorizerFunction", "AdminFunction", "CallbackFunction", "LedgerFunction", "RotationFunction", "OutboxFunction", "RevocationFunction"} {
+	for _, function := range []string{"AuthorizerFunction", "AdminFunction", "CallbackFunction", "LedgerFunction", "RotationFunction", "OutboxFunction", "RevocationFunction", "CleanupFunction"} {
 		for name, value := range template.resource(t, function).get(t, "Properties", "Environment", "Variables") {
 			if shared, both := proxy[name]; both {
 				same(t, function+" "+name, value, shared)
@@ -167,7 +167,7 @@ func TestTemplateApiKeepsSecretsOutOfLogs(t *testing.T) {
 
 func TestTemplateFunctions(t *testing.T) {
 	template := readTemplate(t)
-	for _, name := range []string{"Proxy", "Authorizer", "Admin", "Callback", "Ledger", "Rotation", "Outbox", "Revocation"} {
+	for _, name := range []string{"Proxy", "Authorizer", "Admin", "Callback", "Ledger", "Rotation", "Outbox", "Revocation", "Cleanup"} {
 		function := template.resource(t, name+"Function")
 		same(t, "build", function.get(t, "Metadata")["BuildMethod"], any("makefile"))
 		properties := function.get(t, "Properties")
@@ -187,7 +187,7 @@ func TestTemplateFunctions(t *testing.T) {
 		same(t, name+" alias", properties["AutoPublishAlias"], any("live"))
 		same(t, name+" a setting is a version", properties["AutoPublishAliasAllProperties"], any(true))
 	}
-	for _, log := range []string{"ProxyLog", "AuthorizerLog", "AdminLog", "CallbackLog", "LedgerLog", "RotationLog", "OutboxLog", "RevocationLog", "AccessLog"} {
+	for _, log := range []string{"ProxyLog", "AuthorizerLog", "AdminLog", "CallbackLog", "LedgerLog", "RotationLog", "OutboxLog", "RevocationLog", "CleanupLog", "AccessLog"} {
 		same(t, log, template.resource(t, log).get(t, "Properties")["RetentionInDays"], any(object{"Ref": "LogRetentionDays"}))
 	}
 }

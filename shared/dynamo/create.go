@@ -21,7 +21,7 @@ func Create(ctx context.Context, client *dynamodb.Client, t Tables) error {
 	names := []string{t.Catalogue, t.Revocations, t.Grants, t.Transient, t.Audit, t.AuditIndex}
 	for _, name := range names {
 		var stream *types.StreamSpecification
-		if name == t.Audit {
+		if name == t.Audit || name == t.Revocations {
 			stream = &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage}
 		}
 		in := &dynamodb.CreateTableInput{

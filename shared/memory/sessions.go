@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"net/url"
 	"slices"
 
 	"bindery/shared/broker"
@@ -54,7 +55,7 @@ func (s *DB) ScanSessions(ctx context.Context, environment, after string, limit 
 	if err := broker.CheckScan(environment, after, limit); err != nil {
 		return nil, "", err
 	}
-	token := func(v broker.LiveSession) string { return broker.Digest(v.Principal) + " " + v.Digest }
+	token := func(v broker.LiveSession) string { return url.QueryEscape(v.Principal) + " " + v.Digest }
 	return s.sessionsAfter(ctx, ScanSessions, after, limit, token, func(at sessionKey) bool { return at.environment == environment })
 }
 
@@ -83,7 +84,7 @@ func (s *DB) ScanGrants(ctx context.Context, environment, after string, limit in
 	if err := broker.CheckScan(environment, after, limit); err != nil {
 		return nil, "", err
 	}
-	token := func(g broker.Grant) string { return broker.Digest(g.Principal) + " " + g.Token() }
+	token := func(g broker.Grant) string { return url.QueryEscape(g.Principal) + " " + g.Token() }
 	err = s.do(ctx, ScanGrants, func() error {
 		for k, g := range s.grants {
 			if k.Environment == environment && g.State != broker.Deleted && token(g.Grant) > after {

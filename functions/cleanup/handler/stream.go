@@ -56,7 +56,8 @@ func (h *Handler) follow(ctx context.Context, change dynamo.RevocationChange) er
 	if !h.due(c) {
 		return nil
 	}
-	return h.work(ctx, c)
+	_ = h.work(ctx, c) // it is in the log; the schedule goes on with it
+	return nil
 }
 
 // adopt stores the case of a marker, and the record of it, where whoever wrote the
