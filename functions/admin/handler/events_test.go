@@ -90,6 +90,8 @@ func invoke(t *testing.T, f *fixture, file string) []byte {
 		out = []byte(strings.ReplaceAll(string(out), receipt, "RECEIPT"))
 	}
 	out = regexp.MustCompile(`(\\"receipt\\":\\")[0-9A-Z]{26}`).ReplaceAll(out, []byte("${1}RECEIPT")) // of the steps of a document
+	today, before := time.Now().UTC().Format(time.DateOnly), time.Now().UTC().Add(-time.Hour).Format(time.DateOnly)
+	out = regexp.MustCompile("("+today+"|"+before+")T[0-9:.]+Z").ReplaceAll(out, []byte("NOW"))
 	return append(out, '\n')
 }
 
