@@ -63,7 +63,7 @@ var (
 	token    = mustParse("aws-sm:prod/github#token")
 	newToken = mustParse("aws-sm:prod/other#token")
 	route    = broker.Route{Environment: environment, Server: "github"}
-	down     = fmt.Errorf("the process is dead: %w", broker.ErrUnavailable)
+	errDead     = fmt.Errorf("the process is dead: %w", broker.ErrUnavailable)
 )
 
 func mustParse(s string) broker.Reference {
@@ -132,13 +132,13 @@ func (w *world) effect(what string, apply func() error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.dead {
-		return down
+		return errDead
 	}
 	w.count++
 	now := w.count == w.at
 	if now && w.how == before {
 		w.dead = true
-		return down
+		return errDead
 	}
 	err := w.faults[what]
 	if err == nil {
@@ -154,7 +154,7 @@ func (w *world) effect(what string, apply func() error) error {
 	switch {
 	case now && w.how == after:
 		w.dead = true
-		return down
+		return errDead
 	case now && w.how == lost:
 		return fmt.Errorf("the answer was lost: %w", broker.ErrUnavailable)
 	}
@@ -166,7 +166,7 @@ func (w *world) alive() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.dead {
-		return down
+		return errDead
 	}
 	return nil
 }

@@ -24,6 +24,10 @@ const (
 	valueBody       = `{"server":"notes","value":"` + canary + `"}`
 	lookupBody      = `{"issuer":"corp","claims":["alice@example.com"]}`
 	revocationBody  = `{"kind":"binding","subject":"notes/dev-notes","reason":"found in a public repository"}`
+	planBody        = `{"reference":"aws-sm:prod/notes#token","maker":"recipe","every_seconds":86400,"grace_seconds":3600,"server":"notes","binding":"dev-notes","owner":"team-notes","state":"active","recipe":{"issue":{"method":"POST","url":"https://notes.example.com/keys","headers":[{"header":"Authorization","template":"Bearer {token}"}],"body":"{}"},"value_at":"/value","name_at":"/id","retire":{"method":"DELETE","url":"https://notes.example.com/keys/{old}"}}}`
+	rotationBody    = `{"plan":"notes"}`
+	repointBody     = `{"server":"notes","binding":"dev-notes","fields":[{"name":"token","reference":"aws-sm:prod/spare#token"}]}`
+	incidentBody    = `{"reference":"aws-sm:prod/spare#token","reason":"found in a public repository"}`
 	liftBody        = `{"reason":"it has been replaced"}`
 	question        = `{"server":"notes","principal":"p-aliceaaaaaaaaaaaaaaaaaaaaa","kind":"user","groups":["dev"],"action":"call_tool","target":"whoami","arguments":{"repoName":"bindery"}}`
 )
@@ -73,11 +77,25 @@ func (c *contract) exercise(t *testing.T) {
 		{"GET", "/stores/aws-sm/references?limit=100", "", "", ""},
 		{"POST", "/stores/aws-sm/sync?limit=1", "", "", ""},
 		{"POST", "/explain", question, "", ""},
+		{"PUT", "/rotation-plans/notes", planBody, "If-None-Match", "*"},
+		{"GET", "/rotation-plans/notes", "", "", ""},
+		{"GET", "/rotation-plans?limit=1", "", "", ""},
+		{"POST", "/rotations?dry_run=true", repointBody, "", ""},
+		{"POST", "/rotations", rotationBody, "", ""},
+		{"GET", "/rotations?limit=1&subject=reference/aws-sm:prod/notes", "", "", ""},
+		{"GET", "/rotations/{run}", "", "", ""},
+		{"POST", "/rotations/{run}/cancel", "", "", ""},
+		{"DELETE", "/rotation-plans/notes", "", "If-Match", `"v1"`},
 		{"POST", "/revocations?dry_run=true", revocationBody, "", ""},
 		{"POST", "/revocations", revocationBody, "", ""},
 		{"GET", "/revocations?limit=1", "", "", ""},
 		{"GET", "/revocations/{case}", "", "", ""},
 		{"POST", "/revocations/{case}/lift", liftBody, "", ""},
+		{"POST", "/incidents?dry_run=true", incidentBody, "", ""},
+		{"POST", "/incidents", incidentBody, "", ""},
+		{"GET", "/incidents?limit=1", "", "", ""},
+		{"GET", "/incidents/{incident}", "", "", ""},
+		{"GET", "/incidents/{incident}/report", "", "", ""},
 		{"PUT", "/values/token-1", valueBody, "", ""},
 		{"GET", "/export", "", "", ""},
 		{"GET", "/export?server=notes", "", "", ""},
@@ -102,7 +120,7 @@ func (c *contract) exercise(t *testing.T) {
 		if step.condition != "" {
 			header = []string{step.condition, step.version}
 		}
-		c.good(t, who, step.method, strings.Replace(step.path, "{case}", c.newestCase(t), 1), step.body, header...)
+		c.good(t, who, step.method, strings.NewReplacer("{case}", c.newestCase(t), "{run}", c.newestRun(t), "{incident}", c.newestIncident(t)).Replace(step.path), step.body, header...)
 	}
 }
 

@@ -114,6 +114,7 @@ func issuers() *identity.Document {
 type fixture struct {
 	*Handler
 	tables *memory.DB
+	woken  int
 	log    *bytes.Buffer
 
 	mu       sync.Mutex
@@ -149,6 +150,8 @@ func newFixture(t testing.TB) *fixture {
 	f.RevokeThrough(&revoke.Revoker{Environment: "prod", Markers: f.tables, Reader: f.tables, Cases: f.tables, Journal: broker.NewJournal(f, rand.Text), Now: time.Now})
 	f.holders, f.upstreams = &holding{held: []string{"prod/notes", "prod/spare"}}, &reaching{}
 	f.judge = broker.New(broker.Parts{Catalogue: f.tables, Markers: f.tables, Audit: f, Rules: policy.NewCalls(f.tables), Now: time.Now, Nonce: rand.Text, Status: statusOf, Quotas: f.tables})
+	f.incidents = f.tables
+	f.plans, f.runs, f.wake = f.tables, f.tables, func(context.Context) error { f.woken++; return nil }
 	f.build()
 	if err := f.tables.PutEnvironment(t.Context(), broker.Environment{Name: "prod", State: broker.Active}); err != nil {
 		t.Fatal(err)
@@ -187,7 +190,7 @@ func (f *fixture) call(t testing.TB, who, method, path string, body any, header 
 	_ = a.Header().Write(&f.seen)
 	f.seen.Write(a.Body.Bytes())
 	f.mu.Unlock()
-	if a.Body.Len() > 0 && a.Header().Get("Content-Type") != mediaCSV {
+	if a.Body.Len() > 0 && !strings.HasPrefix(a.Header().Get("Content-Type"), "text/") {
 		if err := json.Unmarshal(a.Body.Bytes(), &a.body); err != nil {
 			t.Fatalf("%s %s answered %q", method, path, a.Body)
 		}

@@ -79,6 +79,10 @@ type Handler struct {
 	upstreams   Upstreams
 	evidence    broker.AuditReader
 	uses        broker.Uses
+	plans       broker.RotationPlans
+	incidents   broker.Incidents
+	runs        broker.Rotations
+	wake        func(context.Context) error // the rotation function
 	now         func() time.Time
 	log         *slog.Logger
 	api         huma.API
@@ -110,6 +114,9 @@ func (h *Handler) build() {
 	h.exposures()
 	h.grantOperations()
 	h.revocations()
+	h.rotationPlans()
+	h.rotations()
+	h.incidentOperations()
 	h.postures()
 	h.whoami()
 	h.principals()
@@ -153,6 +160,9 @@ func (h *Handler) writeDocument(w http.ResponseWriter) {
 	_, _ = w.Write(text)
 }
 
+// receipt is a fresh one.
+func (h *Handler) receipt() string { return ulid.MustNew(ulid.Timestamp(h.now()), rand.Reader).String() }
+
 // admit takes a request with a good token to the operations.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request) {
 	principal, err := h.verifier.VerifyAdmin(r.Context(), r)
@@ -165,7 +175,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := admin.Caller{Principal: principal, Roles: h.roles(principal.Groups), RequestID: lambdahttp.RequestID(r.Context()),
-		Receipt: ulid.MustNew(ulid.Timestamp(h.now()), rand.Reader).String()}
+		Receipt: h.receipt()}
 	recorded := false
 	c.Recorded = &recorded
 	w.Header().Set("Bindery-Receipt", c.Receipt)

@@ -31,6 +31,19 @@ func (f *fixture) newestCase(t testing.TB) string {
 	return found[0].ID
 }
 
+// newestRun is the id of the newest rotation, or of none.
+func (f *fixture) newestRun(t testing.TB) string {
+	t.Helper()
+	found, _, err := f.tables.RotationsOf(t.Context(), "prod", "", "", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == 0 {
+		return noCase
+	}
+	return found[0].ID
+}
+
 // stop asks for something to be revoked.
 func (f *fixture) stop(t testing.TB, who, kind, subject string, query ...string) answer {
 	t.Helper()

@@ -42,6 +42,8 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 		reader: p.DB, registry: p.Registry(c), values: p.Sealed, assignments: p.DB, sets: p.DB, providers: p.DB, grants: p.DB, judge: judge, attempts: p.DB, evidence: p.DB, uses: p.DB, now: time.Now, log: log,
 	}
 	h.marked = p.DB
+	h.plans, h.runs, h.wake = p.DB, p.DB, wire.Waker(c, a)
+	h.incidents = p.DB
 	h.revoker, h.cases, h.issuerOf = wire.Revoker(c, a), p.DB, document.IssuerOf
 	h.holders, h.upstreams = p.Static, upstreams{wire.NewUpstreams(c, upstreamPools)}
 	h.build()
