@@ -40,6 +40,7 @@ const (
 	DeleteValue  Operation = "delete_value"
 	ReadAudit    Operation = "read_audit" // also exposure: who did
 	Revoke       Operation = "revoke"     // to stop it at once, whatever its card says
+	Acknowledge  Operation = "acknowledge" // that a notice is known; it stays until it is no longer so
 	Lift         Operation = "lift"       // a revocation, by a decision of its own
 	BreakGlass   Operation = "break_glass"
 )
@@ -67,6 +68,7 @@ const (
 	GrantKind       Kind = "Grant"
 	IssuerKind      Kind = "Issuer"
 	RevocationKind  Kind = "Revocation"
+	NoticeKind      Kind = "Notice"
 )
 
 // The roles. Anything else in Administrator.Roles counts for nothing.

@@ -18,12 +18,12 @@ var (
 	operations = []Operation{
 		ListNames, Read, ListOwn, Create, Put, Delete, SetOwner, SetOrigin, OpenNetworks, Suspend, Resume, Approve,
 		Verify, Explain, Bind, Sync, PutValue, DeleteValue, ReadAudit, BreakGlass,
-		Revoke, Lift,
+		Revoke, Lift, Acknowledge,
 	}
 	kinds = []Kind{
 		ServerKind, BindingKind, AgentKind, ToolKind, StoreKind, ReferenceKind, ValueKind, PolicyKind, AssignmentKind,
 		ProviderKind, EnvironmentKind, AuditKind,
-		PrincipalKind, GroupKind, SessionKind, GrantKind, IssuerKind, RevocationKind,
+		PrincipalKind, GroupKind, SessionKind, GrantKind, IssuerKind, RevocationKind, NoticeKind,
 	}
 	roles = []string{SuperAdmin, MCPAdmin, Auditor, Approver}
 )
