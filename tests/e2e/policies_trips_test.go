@@ -24,13 +24,13 @@ func TestTripsOfACallUnderPolicies(t *testing.T) {
 			d.post(bob, "notes").want(t, http.StatusForbidden, forbidden) // who has no binding costs no read of policies
 			reached := len(u.arrivals())
 			d.measured(alice, "notes", func(r *rounds) {
-				r.next("BatchGetItem", "Query", "Query", "Query")
+				r.next("BatchGetItem", "Query", "Query", "Query", "Query", "Query")
 				r.pass("")
 				if !known {
 					r.next("GetItem")
 					r.pass("")
 				}
-				r.next("GetSecretValue", "PutItem")
+				r.next("BatchGetItem", "GetSecretValue", "PutItem")
 				r.pass("GetSecretValue")
 				r.still()
 				if len(u.arrivals()) != reached {
@@ -39,7 +39,7 @@ func TestTripsOfACallUnderPolicies(t *testing.T) {
 				r.pass("")
 				r.next("PutItem")
 			})
-			d.requests(map[string]int{"Query": 3, "BatchGetItem": 1, "PutItem": 2, "GetSecretValue": 1, "GetItem": reads, "": 7 + reads})
+			d.requests(map[string]int{"Query": 5, "BatchGetItem": 2, "PutItem": 2, "GetSecretValue": 1, "GetItem": reads, "": 10 + reads})
 		})
 	}
 }
