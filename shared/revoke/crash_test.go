@@ -16,9 +16,11 @@ const steps = 5
 // TestADeathAtAnyStepEndsInTheSameState: a process dies before or after each step
 // of a stop. Whoever asks again, under the same id or another, ends it.
 func TestADeathAtAnyStepEndsInTheSameState(t *testing.T) {
+	points := 0
 	for step := 1; step <= steps; step++ {
 		for _, applied := range []bool{false, true} {
 			for _, again := range []int{1, 2} {
+				points++
 				f := newFixture(t)
 				d := &dying{f.tables, step, applied}
 				a, err := revoker(d, d, d, d).Revoke(t.Context(), order(1))
@@ -44,6 +46,7 @@ func TestADeathAtAnyStepEndsInTheSameState(t *testing.T) {
 	if a, err := revoker(d, d, d, d).Revoke(t.Context(), order(1)); err != nil || !a.Recorded || d.left != 1 {
 		t.Errorf("it takes another number of steps than %d: %d left, %v", steps, d.left, err)
 	}
+	t.Logf("%d crash points tried", points)
 }
 
 // TestADeathAtAnyStepOfALifting, likewise.
@@ -62,6 +65,7 @@ func TestADeathAtAnyStepOfALifting(t *testing.T) {
 			f.settled(2, false)
 		}
 	}
+	t.Logf("%d crash points tried", 2*steps)
 }
 
 // TestLostAnswersAreNoSecondStop, at any write.

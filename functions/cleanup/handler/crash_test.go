@@ -89,7 +89,7 @@ func TestADeathAtAnyStep(t *testing.T) {
 			})
 		}
 	}
-	t.Logf("%d deaths", 2*steps)
+	t.Logf("%d crash points tried", 2*steps)
 }
 
 // TestTwoRunsAtOnce end what one does, and one of them stops where the other one
