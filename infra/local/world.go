@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"bindery/infra/local/idp"
@@ -174,12 +175,11 @@ func (w *world) serveBindery(listener net.Listener, progress parts.Progress) err
 	}
 	w.stops = append(w.stops, stack.Serve(listener, handler).Stop)
 	follow, stop := context.WithCancel(context.Background())
-	followed := make(chan struct{})
-	go func() {
-		defer close(followed)
-		w.deployment.FollowAudit(follow, slog.New(slog.NewJSONHandler(sink, nil)))
-	}()
-	w.stops = append(w.stops, func() { stop(); <-followed })
+	var followed sync.WaitGroup
+	for _, streams := range []func(context.Context, *slog.Logger){w.deployment.FollowAudit, w.deployment.FollowRevocations} {
+		followed.Go(func() { streams(follow, slog.New(slog.NewJSONHandler(sink, nil))) })
+	}
+	w.stops = append(w.stops, func() { stop(); followed.Wait() })
 	progress("Bindery serves at %s (log: %s)", w.url, path)
 	return nil
 }
