@@ -111,6 +111,31 @@ func (f *fakeKMS) Decrypt(ctx context.Context, in *kms.DecryptInput, _ ...func(*
 	return &kms.DecryptOutput{KeyId: in.KeyId, Plaintext: f.handOut(dataKey)}, nil
 }
 
+// ReEncrypt finds the source's key by the text, as KMS does.
+func (f *fakeKMS) ReEncrypt(ctx context.Context, in *kms.ReEncryptInput, _ ...func(*kms.Options)) (*kms.ReEncryptOutput, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	to, err := f.usable(ctx, in.DestinationKeyId)
+	if err != nil {
+		return nil, err
+	}
+	n := len(*in.DestinationKeyId)
+	if len(in.CiphertextBlob) < n {
+		return nil, &types.InvalidCiphertextException{}
+	}
+	source := string(in.CiphertextBlob[:n])
+	from, err := f.usable(ctx, &source)
+	if err != nil {
+		return nil, err
+	}
+	dataKey, err := from.Open(nil, nil, in.CiphertextBlob[n:], aad(in.SourceEncryptionContext))
+	if err != nil {
+		return nil, &types.InvalidCiphertextException{}
+	}
+	blob := to.Seal([]byte(*in.DestinationKeyId), nil, dataKey, aad(in.DestinationEncryptionContext))
+	return &kms.ReEncryptOutput{KeyId: in.DestinationKeyId, SourceKeyId: &source, CiphertextBlob: blob}, nil
+}
+
 func (f *fakeKMS) handOut(dataKey []byte) []byte {
 	if f.alterKey != nil {
 		dataKey = f.alterKey(dataKey)

@@ -19,6 +19,7 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,24 +42,27 @@ const DefaultTimeout = 3 * time.Second
 type KMS interface {
 	GenerateDataKey(ctx context.Context, in *kms.GenerateDataKeyInput, options ...func(*kms.Options)) (*kms.GenerateDataKeyOutput, error)
 	Decrypt(ctx context.Context, in *kms.DecryptInput, options ...func(*kms.Options)) (*kms.DecryptOutput, error)
+	ReEncrypt(ctx context.Context, in *kms.ReEncryptInput, options ...func(*kms.Options)) (*kms.ReEncryptOutput, error)
 }
 
 // Envelope seals under one KMS key. It is safe for concurrent use.
 type Envelope struct {
 	kms     KMS
 	key     string
+	former  []string
 	timeout time.Duration
 }
 
-// New makes an Envelope. key is the id, ARN or alias of a symmetric KMS key. An
-// alias that is moved to another key makes all that was sealed before
-// unreadable; KMS's own rotation of a key's material does not. A timeout of 0
+// New makes an Envelope. key is the id, ARN or alias of a symmetric KMS key. What
+// was sealed under another (or under the one that an alias named before) opens
+// only where that is among the former ones, at the price of a further request;
+// KMS's own rotation of a key's material needs no such thing. A timeout of 0
 // means DefaultTimeout.
-func New(client KMS, key string, timeout time.Duration) *Envelope {
+func New(client KMS, key string, timeout time.Duration, former ...string) *Envelope {
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
-	return &Envelope{kms: client, key: key, timeout: timeout}
+	return &Envelope{kms: client, key: key, former: former, timeout: timeout}
 }
 
 // Seal implements broker.Sealer. It makes one call to KMS. Material that is
@@ -74,7 +78,7 @@ func (e *Envelope) Seal(ctx context.Context, c broker.SealContext, plain secret.
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	out, err := e.kms.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{
-		KeyId: aws.String(e.key), KeySpec: types.DataKeySpecAes256, EncryptionContext: encryptionContext(c),
+		KeyId: aws.String(e.key), KeySpec: types.DataKeySpecAes256, EncryptionContext: encryptionContext(contextOf(c)),
 	})
 	if err != nil {
 		return nil, translate("ask KMS for a data key", err)
@@ -84,7 +88,7 @@ func (e *Envelope) Seal(ctx context.Context, c broker.SealContext, plain secret.
 	if err != nil {
 		return nil, err
 	}
-	header, err := encodeHeader(out.CiphertextBlob)
+	header, err := sealedText{dataKey: out.CiphertextBlob, context: contextOf(c)}.header()
 	if err != nil {
 		return nil, err
 	}
@@ -93,35 +97,55 @@ func (e *Envelope) Seal(ctx context.Context, c broker.SealContext, plain secret.
 	return aead.Seal(header, nil, text, associatedData(c)), nil
 }
 
-// Open implements broker.Sealer. It makes one call to KMS, and none for what
-// was not made by Seal.
+// Open implements broker.Sealer. It makes one call to KMS, one more for each
+// former key that it has to try, and none for what was not made by Seal.
 func (e *Envelope) Open(ctx context.Context, c broker.SealContext, sealed []byte) (secret.Value, error) {
 	if err := checkContext(c); err != nil {
 		return secret.Value{}, err
 	}
-	dataKey, box, err := decode(sealed)
+	t, err := decode(sealed)
 	if err != nil {
 		return secret.Value{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
-	out, err := e.kms.Decrypt(ctx, &kms.DecryptInput{
-		KeyId: aws.String(e.key), CiphertextBlob: dataKey, EncryptionContext: encryptionContext(c),
-	})
-	if err != nil {
-		return secret.Value{}, translate("ask KMS to decrypt a data key", err)
-	}
-	defer clear(out.Plaintext)
-	aead, err := newAEAD(out.Plaintext)
+	dataKey, err := e.decrypt(ctx, c, t.dataKey)
 	if err != nil {
 		return secret.Value{}, err
 	}
-	text, err := aead.Open(nil, nil, box, associatedData(c))
+	defer clear(dataKey)
+	aead, err := newAEAD(dataKey)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	text, err := aead.Open(nil, nil, t.box, associatedData(c))
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("%w: the sealed text was altered or sealed for something else", broker.ErrKeyUnavailable)
 	}
 	defer clear(text)
 	return secret.New(string(text)), nil
+}
+
+// decrypt has KMS decrypt a data key: under the key, or, where that is not its
+// own, under a former one. It fails as the first did.
+func (e *Envelope) decrypt(ctx context.Context, c broker.SealContext, dataKey []byte) ([]byte, error) {
+	var first error
+	for _, key := range append([]string{e.key}, e.former...) {
+		out, err := e.kms.Decrypt(ctx, &kms.DecryptInput{
+			KeyId: aws.String(key), CiphertextBlob: dataKey, EncryptionContext: encryptionContext(contextOf(c)),
+		})
+		if err == nil {
+			return out.Plaintext, nil
+		}
+		err = translate("ask KMS to decrypt a data key", err)
+		if first == nil || !errors.Is(err, broker.ErrKeyUnavailable) {
+			first = err
+		}
+		if !errors.Is(err, broker.ErrKeyUnavailable) {
+			break
+		}
+	}
+	return nil, first
 }
 
 // newAEAD is AES-256-GCM with a random nonce of 96 bits in front of the

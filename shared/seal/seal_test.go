@@ -80,13 +80,15 @@ func TestGarbageCostsNoCall(t *testing.T) {
 	e := New(f, f.createKey(t), 0)
 	for what, sealed := range map[string][]byte{
 		"nothing":           nil,
-		"another version":   {2, 0, 1, 0},
-		"only a header":     {1, 0, 1},
-		"no data key":       append([]byte{1, 0, 0}, make([]byte, 64)...),
-		"data key too long": append([]byte{1, 0x18, 1}, make([]byte, 8000)...),
-		"data key cut":      append([]byte{1, 1, 0}, make([]byte, 100)...),
-		"box empty":         append([]byte{1, 0, 16}, make([]byte, 16+28)...),
-		"box too long":      append([]byte{1, 0, 16}, make([]byte, 16+28+MaxPlain+1)...),
+		"another version":   {1, 0, 1, 0},
+		"only a header":     {2, 0, 1},
+		"no data key":       append([]byte{2, 0, 0}, make([]byte, 64)...),
+		"data key too long": append([]byte{2, 0x18, 1}, make([]byte, 8000)...),
+		"data key cut":      append([]byte{2, 1, 0}, make([]byte, 100)...),
+		"no context":        append([]byte{2, 0, 1, 'k', 0}, make([]byte, 100)...),
+		"context cut":       {2, 0, 1, 'k', 1, 'e', 1, 'p', 200, 'd'},
+		"box empty":         append([]byte{2, 0, 1, 'k', 1, 'e', 1, 'p', 1, 'd'}, make([]byte, 28)...),
+		"box too long":      append([]byte{2, 0, 1, 'k', 1, 'e', 1, 'p', 1, 'd'}, make([]byte, 28+MaxPlain+1)...),
 	} {
 		mustNotOpen(t, what, e, bound, sealed)
 	}
@@ -180,6 +182,11 @@ func (hanging) GenerateDataKey(ctx context.Context, _ *kms.GenerateDataKeyInput,
 }
 
 func (hanging) Decrypt(ctx context.Context, _ *kms.DecryptInput, _ ...func(*kms.Options)) (*kms.DecryptOutput, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (hanging) ReEncrypt(ctx context.Context, _ *kms.ReEncryptInput, _ ...func(*kms.Options)) (*kms.ReEncryptOutput, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }

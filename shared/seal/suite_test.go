@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -34,6 +35,8 @@ func runSuite(t *testing.T, start func(t *testing.T) backend) {
 		"TruncatedOrExtendedIsSeen":   truncated,
 		"DataKeyOfAnotherTextIsSeen":  foreignDataKey,
 		"EqualTextsSealToUnequalOnes": unequal,
+		"MovedToAnotherKey":           movedToAnotherKey,
+		"WhatIsAlteredIsNotMoved":     alteredIsNotMoved,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, start(t)) })
 	}
@@ -134,6 +137,9 @@ func flippedBits(t *testing.T, b backend) {
 	for i := range sealed {
 		altered := append([]byte(nil), sealed...)
 		altered[i] ^= 1 << (i % 8)
+		if at := bytes.Index(sealed, []byte(bound.Purpose)); i >= at-len(bound.Environment)-2 && i < at+len(bound.Purpose)+1+26 {
+			continue // what the text says of its context, by which nothing opens
+		}
 		mustNotOpen(t, "a flipped bit", e, bound, altered)
 	}
 }
@@ -151,19 +157,19 @@ func truncated(t *testing.T, b backend) {
 func foreignDataKey(t *testing.T, b backend) {
 	e := New(b.client, b.createKey(t), 0)
 	one, two := mustSeal(t, e, bound, plain), mustSeal(t, e, bound, plain)
-	key, _, err := decode(one)
+	key, err := decode(one)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, box, err := decode(two)
+	box, err := decode(two)
 	if err != nil {
 		t.Fatal(err)
 	}
-	header, err := encodeHeader(key)
+	header, err := key.header()
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustNotOpen(t, "the data key of one text with the box of another", e, bound, append(header, box...))
+	mustNotOpen(t, "the data key of one text with the box of another", e, bound, append(header, box.box...))
 }
 
 func unequal(t *testing.T, b backend) {
@@ -171,5 +177,48 @@ func unequal(t *testing.T, b backend) {
 	one, two := mustSeal(t, e, bound, plain), mustSeal(t, e, bound, plain)
 	if string(one) == string(two) {
 		t.Error("the same material sealed twice is the same text")
+	}
+}
+
+// movedToAnotherKey: after that the former key is not needed any more.
+func movedToAnotherKey(t *testing.T, b backend) {
+	was, is := b.createKey(t), b.createKey(t)
+	sealed := mustSeal(t, New(b.client, was, 0), bound, plain)
+	e := New(b.client, is, 0)
+	mustNotOpen(t, "under a key that is no former one", e, bound, sealed)
+	both := New(b.client, is, 0, was)
+	if value, err := both.Open(t.Context(), bound, sealed); err != nil || !value.Equal(secret.New(plain)) {
+		t.Fatalf("under a former key: %v", err)
+	}
+	moved, ok, err := both.Reseal(t.Context(), bound.Environment, sealed)
+	if err != nil || !ok {
+		t.Fatalf("moved %t, %v", ok, err)
+	}
+	if b.disable != nil {
+		b.disable(t, was)
+	}
+	if value, err := e.Open(t.Context(), bound, moved); err != nil || !value.Equal(secret.New(plain)) {
+		t.Fatalf("under the key alone: %v", err)
+	}
+	other := bound
+	other.ID = "jira-token"
+	mustNotOpen(t, "moved, and under another context", e, other, moved)
+	if again, ok, err := e.Reseal(t.Context(), bound.Environment, moved); ok || err != nil || again != nil {
+		t.Errorf("it was moved again: %v", err)
+	}
+	if _, _, err := e.Reseal(t.Context(), "staging", moved); !errors.Is(err, broker.ErrKeyUnavailable) {
+		t.Errorf("of another environment: %v", err)
+	}
+}
+
+func alteredIsNotMoved(t *testing.T, b backend) {
+	was := b.createKey(t)
+	sealed := mustSeal(t, New(b.client, was, 0), bound, plain)
+	e := New(b.client, b.createKey(t), 0, was)
+	for _, part := range []string{bound.Environment, bound.Purpose, broker.Digest("sealed", bound.Environment, bound.Purpose, bound.Origin, bound.ID)} {
+		altered := bytes.Replace(sealed, []byte(part), bytes.Repeat([]byte("x"), len(part)), 1)
+		if _, ok, err := e.Reseal(t.Context(), bound.Environment, altered); ok || !errors.Is(err, broker.ErrKeyUnavailable) {
+			t.Errorf("moved %t, %v", ok, err)
+		}
 	}
 }
