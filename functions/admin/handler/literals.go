@@ -31,7 +31,7 @@ func meantFor(path string) string {
 // namesOfOthers are members that hold names which an issuer gave, and texts with
 // such names in them.
 var namesOfOthers = map[string]bool{"agent": true, "agents": true, "group": true, "groups": true, "owner": true, "team": true, "teams": true,
-	"principal": true, "name": true, "value": true, "text": true, "tests": true, "id": true}
+	"principal": true, "subject": true, "name": true, "value": true, "text": true, "tests": true, "id": true}
 
 // clientID is a member that holds a name which a provider gave. It is public,
 // and often random.
