@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"bindery/infra/local/stack"
-	"bindery/shared/broker"
 )
 
 // The pilot's own store, server and card, beside those of the one call.
@@ -128,14 +127,18 @@ func (p *pilot) rotate(ctx context.Context, next string) error {
 	return nil
 }
 
-// revoke revokes the card.
+// revoke has an administrator revoke the card.
 func (p *pilot) revoke(ctx context.Context) error {
 	began := time.Now()
-	marker := broker.Marker{Environment: p.name, Kind: broker.BindingMarker, ID: pilotName + "/" + pilotCard, Epoch: 1, Revoked: true, At: began.UTC(), By: "p-demo", Reason: "the pilot is over"}
-	if err := p.deployment.DB.PutMarker(ctx, marker); err != nil {
+	order := map[string]string{"kind": "binding", "subject": pilotName + "/" + pilotCard, "reason": "the pilot is over"}
+	var stopped struct{ Revoked, Recorded bool }
+	if err := p.admin.ask(ctx, http.MethodPost, "revocations", order, &stopped); err != nil {
 		return err
 	}
-	p.tell("revoke", "the card: acknowledged after %.1f ms", float64(time.Since(began).Microseconds())/1000)
+	took := time.Since(began)
+	p.receipts = append(p.receipts, p.admin.last())
+	p.require(stopped.Revoked && stopped.Recorded, "the revocation is not acknowledged")
+	p.tell("revoke", "the card: acknowledged after %.1f ms", float64(took.Microseconds())/1000)
 	return nil
 }
 
