@@ -72,6 +72,7 @@ func Tell(ctx context.Context, j *broker.Journal, c broker.Revocation) error {
 			return fmt.Errorf("tell of the case: %w", err)
 		}
 		f.References = []broker.Reference{reference}
+	default: // no server and no secret of its own
 	}
 	if err := j.Tell(ctx, f, c.At); err != nil && !errors.Is(err, broker.ErrConflict) {
 		return fmt.Errorf("tell of the case: %w", err)

@@ -234,6 +234,7 @@ func (h *Handler) stopped(ctx context.Context, kind broker.MarkerKind, subject s
 		_, missing = h.reader.Agent(ctx, h.environment, subject)
 	case broker.StoreMarker:
 		_, missing = h.reader.Store(ctx, h.environment, subject)
+	default: // nothing says whether there is such a thing
 	}
 	if !isMissing(missing) {
 		missing = nil

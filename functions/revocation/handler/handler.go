@@ -127,11 +127,7 @@ func (h *Handler) answer(a revoke.Acknowledgement, err error) revoke.Answer {
 }
 
 func (h *Handler) tell(a revoke.Acknowledgement) {
-	said := "revoked"
-	if !a.Revoked {
-		said = "lifted"
-	}
-	h.log.Info(said, "case", a.Case, "kind", a.Kind, "epoch", a.Epoch, "already", a.Already)
+	h.log.Info("acknowledged", "case", a.Case, "kind", a.Kind, "revoked", a.Revoked, "epoch", a.Epoch, "already", a.Already)
 	if a.Unrecorded != nil {
 		h.log.Error("the case or its record could not be stored", "case", a.Case, "cause", a.Unrecorded.Error())
 	}
