@@ -14,9 +14,10 @@ RUNS    ?= 1
 ROUNDS  ?= 20
 SECONDS ?= 30
 RECORDS ?= 100000
+GRANTS  ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance contract race lifecycle check bench bench-audit build build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction build-RevocationFunction build-CleanupFunction clean
+.PHONY: help run demo test conformance contract race lifecycle drill check bench bench-audit build build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction build-RevocationFunction build-CleanupFunction clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +44,9 @@ race: ## fifty processes refresh one grant, answers are lost, processes killed; 
 lifecycle: ROUNDS := 1
 lifecycle: ## all kinds of revocation, rotations each second, while everybody calls; deaths at each step (ROUNDS=1 SECONDS=30)
 	@GO=$(GO) infra/lifecycle.sh $(ROUNDS) $(SECONDS)
+
+drill: ## everything is revoked, the provider's side too, in memory and on DynamoDB Local (GRANTS=10000)
+	@BINDERY_DRILL_GRANTS=$(GRANTS) $(GO) test -tags e2e -run '^$$' -bench Drill -benchtime 1x -timeout 4h ./tests/drill | grep -v '^goos\|^goarch\|^pkg\|^cpu'
 
 check: ## formatting, linters, vulnerabilities, secrets in the tree, the template
 	@infra/check.sh

@@ -58,6 +58,15 @@ func (p *Parties) of(ctx context.Context, row broker.Provider, stores []broker.S
 	return party, nil
 }
 
+// FindParty finds providers by their rows alone: nobody else has a say in where
+// the tokens go.
+func FindParty(known *oauth.Known) func(context.Context, broker.Provider, []broker.Store) (Party, error) {
+	return func(ctx context.Context, row broker.Provider, stores []broker.Store) (Party, error) {
+		party, err := known.Find(ctx, row, broker.Server{}, stores, false)
+		return oauthParty{party}, err
+	}
+}
+
 // oauthParty is a provider behind the OAuth client.
 type oauthParty struct{ oauth.Party }
 

@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"context"
 	"crypto/rand"
 	"log/slog"
 	"time"
@@ -32,16 +31,12 @@ func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(patience)
 	}})
 	p.Grant(c, log)
-	known := p.Known(c)
 	return &Handler{Parts{
 		Environment: c.Environment, Cases: p.DB, Markers: p.DB, Catalogue: p.DB, Uses: p.DB, Sessions: p.DB, Grants: p.DB, Scanner: p.DB,
 		Values: p.Sealed, Sources: p.Sources, Sealer: p.Sealer, Wrapped: session.New(p.DB, p.Sealer, c.Environment, time.Now),
 		Upstreams: upstreams{wire.NewUpstreams(c, upstreamPools)},
-		Providers: &Parties{Now: time.Now, Find: func(ctx context.Context, row broker.Provider, stores []broker.Store) (Party, error) {
-			party, err := known.Find(ctx, row, broker.Server{}, stores, false) // nobody else has a say in where the tokens go
-			return oauthParty{party}, err
-		}},
-		Journal: broker.NewJournal(p.DB, rand.Text), Now: time.Now, Fresh: fresh, Log: log,
+		Providers: &Parties{Now: time.Now, Find: FindParty(p.Known(c))},
+		Journal:   broker.NewJournal(p.DB, rand.Text), Now: time.Now, Fresh: fresh, Log: log,
 	}}
 }
 
