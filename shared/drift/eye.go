@@ -44,7 +44,8 @@ type Eye struct {
 	Stores    []broker.Store
 	Now       func() time.Time
 
-	done map[string]seen
+	done      map[string]seen
+	inspected map[broker.Reference]broker.Inspection
 }
 
 // Sight is what was seen of one reference.
@@ -84,12 +85,44 @@ func (e *Eye) Look(ctx context.Context, r broker.Reference, uses []broker.Use) (
 		got := e.see(ctx, b, &s)
 		s.Cards = append(s.Cards, Card{u.Route.Server, u.Binding, got.result, got.reason})
 	}
-	if len(s.Cards) > 0 && e.Inspector != nil {
-		if found, err := e.Inspector.Inspect(ctx, r, environment, e.Stores); err == nil { // what cannot be asked is not known
-			s.Inspection = found
-		}
+	if len(s.Cards) > 0 {
+		s.Inspection = e.inspect(ctx, r, environment)
 	}
 	return s, ctx.Err()
+}
+
+// inspect asks the store once. What cannot be asked is not known.
+func (e *Eye) inspect(ctx context.Context, r broker.Reference, environment string) broker.Inspection {
+	if known, done := e.inspected[r]; done {
+		return known
+	}
+	found, err := e.Inspector.Inspect(ctx, r, environment, e.Stores)
+	if err != nil {
+		found = broker.Inspection{}
+	}
+	if e.inspected == nil {
+		e.inspected = map[broker.Reference]broker.Inspection{}
+	}
+	e.inspected[r] = found
+	return found
+}
+
+// Add adds what was seen of the same reference for further cards.
+func (s *Sight) Add(further Sight) {
+	s.Cards, s.Accesses = append(s.Cards, further.Cards...), append(s.Accesses, further.Accesses...)
+	if s.Inspection == (broker.Inspection{}) {
+		s.Inspection = further.Inspection
+	}
+}
+
+// Reason is why the first card that does not get it does not.
+func (s Sight) Reason() broker.Reason {
+	for _, c := range s.Cards {
+		if c.Reason != "" {
+			return c.Reason
+		}
+	}
+	return ""
 }
 
 // card reads the card of a use as far as the reference goes, and reports whether

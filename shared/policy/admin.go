@@ -38,10 +38,10 @@ const (
 	Sync         Operation = "sync"
 	PutValue     Operation = "put_value"
 	DeleteValue  Operation = "delete_value"
-	ReadAudit    Operation = "read_audit" // also exposure: who did
-	Revoke       Operation = "revoke"     // to stop it at once, whatever its card says
+	ReadAudit    Operation = "read_audit"  // also exposure: who did
+	Revoke       Operation = "revoke"      // to stop it at once, whatever its card says
 	Acknowledge  Operation = "acknowledge" // that a notice is known; it stays until it is no longer so
-	Lift         Operation = "lift"       // a revocation, by a decision of its own
+	Lift         Operation = "lift"        // a revocation, by a decision of its own
 	BreakGlass   Operation = "break_glass"
 )
 

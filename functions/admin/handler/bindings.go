@@ -66,11 +66,12 @@ type BindingView struct {
 	Version     int64  `json:"version"`
 	Pending     bool   `json:"pending,omitempty" doc:"The server's origin is another than the card was made for: put the card again to approve it"`
 	BindingBody
-	Revoked   string    `json:"revoked,omitempty" doc:"Case that has revoked it; said when it is read alone"`
-	PolicySet string    `json:"policy_set,omitempty" doc:"Said when a card is read: id of the policies in force over its calls; absent: none"`
-	Use       *CardUse  `json:"use,omitempty" doc:"Said when a card is read: how its calls went"`
-	Overlaps  []Overlap `json:"overlaps,omitempty" doc:"Said when a card is put: other bindings that can cover the same call"`
-	Notices   []string  `json:"notices,omitempty" doc:"Said when a card is put: what is allowed, and perhaps not meant"`
+	Revoked     string       `json:"revoked,omitempty" doc:"Case that has revoked it; said when it is read alone"`
+	PolicySet   string       `json:"policy_set,omitempty" doc:"Said when a card is read: id of the policies in force over its calls; absent: none"`
+	Use         *CardUse     `json:"use,omitempty" doc:"Said when a card is read: how its calls went"`
+	OpenNotices []NoticeName `json:"open_notices,omitempty" doc:"Said when a card is read: what somebody should look at, at most 20"`
+	Overlaps    []Overlap    `json:"overlaps,omitempty" doc:"Said when a card is put: other bindings that can cover the same call"`
+	Notices     []string     `json:"notices,omitempty" doc:"Said when a card is put: what is allowed, and perhaps not meant"`
 }
 
 // Overlap is another binding that can cover the same call.
@@ -136,6 +137,7 @@ func (h *Handler) getBinding(ctx context.Context, in *BindingPath) (*one[Binding
 	}
 	view := viewBinding(c.binding, c.server)
 	view.PolicySet, view.Use = e.Policies, &h.usesOf(ctx, []card{c})[0]
+	view.OpenNotices = h.noticesOn(ctx, concernsBinding(c.binding))
 	if view.Revoked, err = h.stoppedBy(ctx, broker.BindingMarker, in.Server+"/"+in.Binding); err != nil {
 		return nil, fault(err)
 	}

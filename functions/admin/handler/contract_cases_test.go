@@ -35,6 +35,7 @@ const (
 // exercise makes each operation of the document once, as an administrator would.
 func (c *contract) exercise(t *testing.T) {
 	t.Helper()
+	c.notice(t, missingNotice)
 	for _, step := range []struct{ method, path, body, condition, version string }{
 		{"GET", "/me", "", "", ""},
 		{"POST", "/principals/lookup", lookupBody, "", ""},
@@ -97,6 +98,10 @@ func (c *contract) exercise(t *testing.T) {
 		{"GET", "/incidents/{incident}", "", "", ""},
 		{"GET", "/incidents/{incident}/report", "", "", ""},
 		{"PUT", "/values/token-1", valueBody, "", ""},
+		{"GET", "/notices?kind=missing&state=open&server=notes&limit=1", "", "", ""},
+		{"GET", "/notices/" + missingNotice.ID, "", "", ""},
+		{"POST", "/notices/" + missingNotice.ID + "/acknowledge?dry_run=true", noteBody, "If-Match", `"v1"`},
+		{"POST", "/notices/" + missingNotice.ID + "/acknowledge", noteBody, "If-Match", `"v1"`},
 		{"GET", "/export", "", "", ""},
 		{"GET", "/export?server=notes", "", "", ""},
 		{"POST", "/apply?dry_run=true", catalogueBody, "", ""},

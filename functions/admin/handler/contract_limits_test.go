@@ -15,25 +15,26 @@ import (
 func bodies() map[string]struct{ method, path, body string } {
 	full := strings.Replace(serverBody, `"state"`, `"propagate":[{"attribute":"email","header":"X-User-Email"}],"limits":{"streams":1},"networks":["10.0.0.0/8"],"state"`, 1)
 	return map[string]struct{ method, path, body string }{
-		"put-environment":   {"PUT", "/environment", environmentBody},
-		"put-server":        {"PUT", "/servers/another", full},
-		"put-agent":         {"PUT", "/agents/another", agentBody},
-		"put-tool":          {"PUT", "/servers/notes/tools/another", toolBody},
-		"put-assignment":    {"PUT", "/assignments/another", assignmentBody},
-		"post-policy-set":   {"POST", "/policy-sets?dry_run=true", setBody(noDeletion, deletionTests)},
-		"put-store":         {"PUT", "/stores/another", storeBody},
-		"put-provider":      {"PUT", "/providers/another", providerBody},
-		"put-binding":       {"PUT", "/servers/notes/bindings/another", bindingBody},
-		"put-value":         {"PUT", "/values/another", valueBody},
-		"explain":           {"POST", "/explain", question},
-		"apply":             {"POST", "/apply?dry_run=true", catalogueBody},
-		"import":            {"POST", "/import?dry_run=true", importBody},
-		"lookup-principal":  {"POST", "/principals/lookup", lookupBody},
-		"revoke":            {"POST", "/revocations?dry_run=true", revocationBody},
-		"put-rotation-plan": {"PUT", "/rotation-plans/another", planBody},
-		"start-rotation":    {"POST", "/rotations?dry_run=true", rotationBody},
-		"open-incident":     {"POST", "/incidents?dry_run=true", incidentBody},
-		"lift-revocation":   {"POST", "/revocations/" + noCase + "/lift?dry_run=true", liftBody},
+		"put-environment":    {"PUT", "/environment", environmentBody},
+		"put-server":         {"PUT", "/servers/another", full},
+		"put-agent":          {"PUT", "/agents/another", agentBody},
+		"put-tool":           {"PUT", "/servers/notes/tools/another", toolBody},
+		"put-assignment":     {"PUT", "/assignments/another", assignmentBody},
+		"post-policy-set":    {"POST", "/policy-sets?dry_run=true", setBody(noDeletion, deletionTests)},
+		"put-store":          {"PUT", "/stores/another", storeBody},
+		"put-provider":       {"PUT", "/providers/another", providerBody},
+		"put-binding":        {"PUT", "/servers/notes/bindings/another", bindingBody},
+		"put-value":          {"PUT", "/values/another", valueBody},
+		"explain":            {"POST", "/explain", question},
+		"apply":              {"POST", "/apply?dry_run=true", catalogueBody},
+		"import":             {"POST", "/import?dry_run=true", importBody},
+		"lookup-principal":   {"POST", "/principals/lookup", lookupBody},
+		"revoke":             {"POST", "/revocations?dry_run=true", revocationBody},
+		"put-rotation-plan":  {"PUT", "/rotation-plans/another", planBody},
+		"start-rotation":     {"POST", "/rotations?dry_run=true", rotationBody},
+		"acknowledge-notice": {"POST", "/notices/" + missingNotice.ID + "/acknowledge", noteBody},
+		"open-incident":      {"POST", "/incidents?dry_run=true", incidentBody},
+		"lift-revocation":    {"POST", "/revocations/" + noCase + "/lift?dry_run=true", liftBody},
 	}
 }
 
@@ -86,7 +87,7 @@ func TestContractRefusesWhatItDoesNotKnow(t *testing.T) {
 		}
 	}
 	for path, item := range c.document.Paths.Map() {
-		path = strings.NewReplacer(base, "", "{server}", "notes", "{binding}", "dev-notes", "{tool}", "t", "{agent}", "a", "{store}", "s", "{assignment}", "a", "{set}", strings.Repeat("a", 64), "{value}", "v", "{provider}", "p", "{principal}", "p-aliceaaaaaaaaaaaaaaaaaaaaa", "{version}", "1", "{receipt}", noCase, "{revocation}", noCase, "{rotation}", noCase, "{incident}", noCase, "{plan}", "p").Replace(path)
+		path = strings.NewReplacer(base, "", "{server}", "notes", "{binding}", "dev-notes", "{tool}", "t", "{agent}", "a", "{store}", "s", "{assignment}", "a", "{set}", strings.Repeat("a", 64), "{value}", "v", "{provider}", "p", "{principal}", "p-aliceaaaaaaaaaaaaaaaaaaaaa", "{version}", "1", "{receipt}", noCase, "{revocation}", noCase, "{rotation}", noCase, "{incident}", noCase, "{plan}", "p", "{notice}", missingNotice.ID).Replace(path)
 		for method, o := range item.Operations() {
 			body := bodies()[o.OperationID].body
 			if (o.RequestBody != nil) != with[o.OperationID] {

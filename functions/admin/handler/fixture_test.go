@@ -147,10 +147,12 @@ func newFixture(t testing.TB) *fixture {
 			Providers: f.tables, CheckProvider: wire.CheckProvider(config.Config{})},
 	}
 	f.marked, f.cases, f.issuerOf = f.tables, f.tables, issuers().IssuerOf
+	f.sessions = f.tables
 	f.RevokeThrough(&revoke.Revoker{Environment: "prod", Markers: f.tables, Reader: f.tables, Cases: f.tables, Journal: broker.NewJournal(f, rand.Text), Now: time.Now})
 	f.holders, f.upstreams = &holding{held: []string{"prod/notes", "prod/spare"}}, &reaching{}
 	f.judge = broker.New(broker.Parts{Catalogue: f.tables, Markers: f.tables, Audit: f, Rules: policy.NewCalls(f.tables), Now: time.Now, Nonce: rand.Text, Status: statusOf, Quotas: f.tables})
 	f.incidents = f.tables
+	f.notices, f.inspector = f.tables, static
 	f.plans, f.runs, f.wake = f.tables, f.tables, func(context.Context) error { f.woken++; return nil }
 	f.build()
 	if err := f.tables.PutEnvironment(t.Context(), broker.Environment{Name: "prod", State: broker.Active}); err != nil {

@@ -31,6 +31,7 @@ const (
 	referenceKind  = string(policy.ReferenceKind)
 	valueKind      = string(policy.ValueKind)
 	policyKind     = string(policy.PolicyKind)
+	noticeKind     = string(policy.NoticeKind)
 	assignmentKind = string(policy.AssignmentKind)
 )
 

@@ -24,6 +24,7 @@ import (
 
 	"bindery/shared/admin"
 	"bindery/shared/broker"
+	"bindery/shared/drift"
 	"bindery/shared/lambdahttp"
 	"bindery/shared/secret"
 )
@@ -69,10 +70,13 @@ type Handler struct {
 	sets        broker.PolicySets
 	providers   broker.Providers
 	grants      broker.Grants
+	notices     broker.Notices
+	inspector   drift.Inspector
 	judge       Judge
 	marked      broker.MarkerReader
 	revoker     Revoker
 	cases       broker.Revocations
+	sessions    broker.LiveSessions
 	issuerOf    func(nameOrURL string) (string, error)
 	attempts    broker.Attempts
 	holders     Holders
@@ -118,6 +122,7 @@ func (h *Handler) build() {
 	h.rotations()
 	h.incidentOperations()
 	h.postures()
+	h.noticeOperations()
 	h.whoami()
 	h.principals()
 	h.describe()
@@ -161,7 +166,9 @@ func (h *Handler) writeDocument(w http.ResponseWriter) {
 }
 
 // receipt is a fresh one.
-func (h *Handler) receipt() string { return ulid.MustNew(ulid.Timestamp(h.now()), rand.Reader).String() }
+func (h *Handler) receipt() string {
+	return ulid.MustNew(ulid.Timestamp(h.now()), rand.Reader).String()
+}
 
 // admit takes a request with a good token to the operations.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request) {

@@ -55,10 +55,11 @@ type ServerView struct {
 	Environment string `json:"environment"`
 	Version     int64  `json:"version"`
 	ServerBody
-	State      string   `json:"state" enum:"active,pending,suspended" doc:"pending: its origin waits for the approval of a second administrator"`
-	Revoked    string   `json:"revoked,omitempty" doc:"Case that has revoked it; said when it is read alone"`
-	ProposedBy string   `json:"proposed_by,omitempty" doc:"Principal who proposed the origin that nobody else has approved yet"`
-	Missing    []string `json:"missing,omitempty" enum:"approval by a second administrator,the server to be resumed,the environment to be opened,an active binding,the provider of its bindings to be registered and active,its bindings to be put again because they were made for another origin" doc:"Said when a server is read: what has to be there before calls can work"`
+	State       string       `json:"state" enum:"active,pending,suspended" doc:"pending: its origin waits for the approval of a second administrator"`
+	Revoked     string       `json:"revoked,omitempty" doc:"Case that has revoked it; said when it is read alone"`
+	ProposedBy  string       `json:"proposed_by,omitempty" doc:"Principal who proposed the origin that nobody else has approved yet"`
+	OpenNotices []NoticeName `json:"open_notices,omitempty" doc:"Said when a server is read: what somebody should look at, at most 20"`
+	Missing     []string     `json:"missing,omitempty" enum:"approval by a second administrator,the server to be resumed,the environment to be opened,an active binding,the provider of its bindings to be registered and active,its bindings to be put again because they were made for another origin" doc:"Said when a server is read: what has to be there before calls can work"`
 }
 
 type ServerPath struct {
@@ -108,6 +109,7 @@ func (h *Handler) getServer(ctx context.Context, in *ServerPath) (*one[ServerVie
 	if view.Revoked, err = h.stoppedBy(ctx, broker.ServerMarker, s.Name); err != nil {
 		return nil, fault(err)
 	}
+	view.OpenNotices = h.noticesOn(ctx, concernsServer(s.Name))
 	return &one[ServerView]{tag(s.Version), view}, nil
 }
 

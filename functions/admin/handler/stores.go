@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -14,13 +15,14 @@ import (
 
 // StoreBody registers a secret store.
 type StoreBody struct {
-	Kind      string     `json:"kind" enum:"aws-sm,sealed,vault,env" doc:"What kind of store it is"`
-	Paths     []string   `json:"paths" minItems:"1" maxItems:"64" doc:"What may be read there: exact, or a prefix followed by *; of env each variable by its whole name"`
-	Address   string     `json:"address,omitempty" format:"uri" maxLength:"2048" doc:"Of a vault: https, without a path"`
-	Namespace string     `json:"namespace,omitempty" maxLength:"256" doc:"Of a vault"`
-	Networks  []string   `json:"networks,omitempty" maxItems:"16" doc:"Private ranges opened for it (CIDR); super_admin only"`
-	Auth      *StoreAuth `json:"auth,omitempty" doc:"How Bindery signs in at a vault"`
-	State     string     `json:"state" enum:"active,suspended"`
+	Kind            string     `json:"kind" enum:"aws-sm,sealed,vault,env" doc:"What kind of store it is"`
+	Paths           []string   `json:"paths" minItems:"1" maxItems:"64" doc:"What may be read there: exact, or a prefix followed by *; of env each variable by its whole name"`
+	Address         string     `json:"address,omitempty" format:"uri" maxLength:"2048" doc:"Of a vault: https, without a path"`
+	Namespace       string     `json:"namespace,omitempty" maxLength:"256" doc:"Of a vault"`
+	Networks        []string   `json:"networks,omitempty" maxItems:"16" doc:"Private ranges opened for it (CIDR); super_admin only"`
+	Auth            *StoreAuth `json:"auth,omitempty" doc:"How Bindery signs in at a vault"`
+	MaxValueAgeDays int        `json:"max_value_age_days,omitempty" minimum:"0" maximum:"3650" doc:"A value that is older is a notice; 0: it may grow as old as it likes"`
+	State           string     `json:"state" enum:"active,suspended"`
 }
 
 // StoreAuth is how Bindery signs in at a store. It never holds a secret.
@@ -152,7 +154,7 @@ func storeNeeds(current, next broker.Store) []admin.Need {
 
 func (b StoreBody) row(environment, name string, version int64) (s broker.Store, err error) {
 	s = broker.Store{Environment: environment, Name: name, Kind: b.Kind, Paths: broker.Scope(b.Paths), Version: version, State: broker.State(b.State),
-		Address: b.Address, Namespace: b.Namespace}
+		Address: b.Address, Namespace: b.Namespace, MaxValueAge: time.Duration(b.MaxValueAgeDays) * 24 * time.Hour}
 	if s.Networks, err = networks(b.Networks); err != nil || b.Auth == nil {
 		return s, err
 	}
@@ -167,7 +169,7 @@ func (b StoreBody) row(environment, name string, version int64) (s broker.Store,
 
 func viewStore(s broker.Store) StoreView {
 	v := StoreView{Name: s.Name, Environment: s.Environment, Version: s.Version, StoreBody: StoreBody{Kind: s.Kind, Paths: append([]string{}, s.Paths...),
-		Address: s.Address, Namespace: s.Namespace, State: string(s.State)}}
+		Address: s.Address, Namespace: s.Namespace, MaxValueAgeDays: int(s.MaxValueAge / (24 * time.Hour)), State: string(s.State)}}
 	for _, n := range s.Networks {
 		v.Networks = append(v.Networks, n.String())
 	}

@@ -44,6 +44,8 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	h.marked = p.DB
 	h.plans, h.runs, h.wake = p.DB, p.DB, wire.Waker(c, a)
 	h.incidents = p.DB
+	h.notices, h.inspector = p.DB, p.Static
+	h.sessions = p.DB
 	h.revoker, h.cases, h.issuerOf = wire.Revoker(c, a), p.DB, document.IssuerOf
 	h.holders, h.upstreams = p.Static, upstreams{wire.NewUpstreams(c, upstreamPools)}
 	h.build()
