@@ -71,10 +71,13 @@ func TestTemplateRights(t *testing.T) {
 			"ReadMarkers":       {"dynamodb:Query"},
 			"ReadCases":         {"dynamodb:GetItem", "dynamodb:Query"},
 			"Revoke":            {"lambda:InvokeFunction"},
+			"OrderRotations":    {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"},
+			"WakeRotation":      {"lambda:InvokeFunction"},
 			"StoreSealedValues": {"dynamodb:GetItem", "dynamodb:PutItem"},
 			"ListSealedValues":  {"dynamodb:PutItem", "dynamodb:Query"},
 			"UseGrants":         {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
 			"ShareIssuerKeys":   {"dynamodb:GetItem", "dynamodb:PutItem"},
+			"FindSessions":      {"dynamodb:Query"},
 			"RememberAttempts":  {"dynamodb:PutItem"},
 			"AppendAudit":       {"dynamodb:PutItem"},
 			"ReadAudit":         {"dynamodb:Query"},
@@ -147,12 +150,13 @@ func TestTemplateBoundsTransientRows(t *testing.T) {
 				"AskForConsent":    leading("ForAllValues:StringEquals", "handle/${Environment}/asked", "handle/${Environment}/ticket"),
 				"KnowSessions":     leading("ForAllValues:StringLike", "sessions/${Environment}/*"),
 				"TakeHandles":      leading("ForAllValues:StringLike", "handle/${Environment}/*"),
+				"FindSessions":     leading("ForAllValues:StringLike", "sessions/${Environment}/*"),
 				"RememberAttempts": leading("ForAllValues:StringLike", "attempt/${Environment}/*"),
 			}[sid]
 			same(t, role+" "+sid, s["Condition"], bound)
 		}
 	}
-	same(t, "statements about transient rows", seen, 10)
+	same(t, "statements about transient rows", seen, 11)
 }
 
 // leading is a condition on the partitions that a statement reaches. The second

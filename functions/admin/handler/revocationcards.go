@@ -112,6 +112,33 @@ func (h *Handler) ownerOfCase(ctx context.Context, r broker.Revocation, known ma
 	return s.Owner, nil
 }
 
+// maxSessionPages bounds how far somebody's sessions are looked through.
+const maxSessionPages = 5
+
+// ownerOfSession is the group that owns the server at which a person has a session,
+// or nobody where it is not found, or cannot be looked for.
+func (h *Handler) ownerOfSession(ctx context.Context, principal, digest string) string {
+	for page, after := 0, ""; page < maxSessionPages; page++ {
+		found, next, err := h.sessions.SessionsOf(ctx, h.environment, principal, after, broker.MaxPage)
+		if err != nil {
+			return ""
+		}
+		for _, v := range found {
+			if v.Digest == digest {
+				s, err := h.reader.Server(ctx, h.route(v.Server))
+				if err != nil {
+					return ""
+				}
+				return s.Owner
+			}
+		}
+		if after = next; next == "" {
+			return ""
+		}
+	}
+	return ""
+}
+
 func (h *Handler) getRevocation(ctx context.Context, in *RevocationPath) (*struct{ Body RevocationView }, error) {
 	r, err := h.cases.Revocation(ctx, h.environment, in.Revocation)
 	owner := ""

@@ -5,6 +5,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"bindery/shared/broker"
+	"bindery/shared/memory"
 )
 
 // TestCardsSayThatTheyAreRevoked, and no longer when they are not.
@@ -33,6 +37,36 @@ func TestCardsSayThatTheyAreRevoked(t *testing.T) {
 	text, _ := json.Marshal(list.body["items"])
 	if strings.Count(string(text), `"revoked":`) != 1 || !strings.Contains(string(text), `"revoked":"`+id.(string)+`"`) {
 		t.Errorf("references: %s", text)
+	}
+}
+
+// TestAnOwnerStopsASessionAtTheirServer, and none that is elsewhere or somebody
+// else's.
+func TestAnOwnerStopsASessionAtTheirServer(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	digest := broker.Digest("session", "one")
+	v := broker.LiveSession{Environment: "prod", Digest: digest, Server: "notes", Origin: broker.Digest("origin"), Principal: victim, Binding: "dev-notes", Wrapped: "sealed", Expires: time.Now().Add(time.Hour)}
+	if err := f.tables.AddSession(t.Context(), v); err != nil {
+		t.Fatal(err)
+	}
+	stop := func(who, digest, principal string) answer {
+		t.Helper()
+		return f.call(t, who, "POST", "/revocations", map[string]string{"kind": "session", "subject": digest, "reason": "it runs wild", "principal": principal})
+	}
+	stop("other", digest, victim).want(t, 403, "forbidden")
+	stop("owner", digest, "").want(t, 403, "forbidden")
+	stop("owner", digest, "p-bobbbbbbbbbbbbbbbbbbbbbbbb").want(t, 403, "forbidden")
+	stop("owner", broker.Digest("session", "two"), victim).want(t, 403, "forbidden")
+	stop("admin", digest, "alice@example.com").want(t, 422, "invalid")
+	f.tables.Inject(memory.ListSessions, memory.Refuse())
+	stop("owner", digest, victim).want(t, 403, "forbidden")
+	if f.marker(t, broker.SessionMarker, digest).Epoch != 0 {
+		t.Fatal("it was stopped")
+	}
+	stop("owner", digest, victim).want(t, 200, "")
+	if !f.marker(t, broker.SessionMarker, digest).Revoked {
+		t.Error("it was not stopped")
 	}
 }
 

@@ -30,6 +30,8 @@ type RevocationBody struct {
 	Kind    string `json:"kind" enum:"principal,agent,session,group,issuer,server,binding,store,reference,grant,environment,everything"`
 	Subject string `json:"subject" minLength:"1" maxLength:"1024" doc:"principal: its id (p-...); agent: its id; session: its digest, as in audit records; issuer: its name or URL; binding: server/binding; reference: without or with a key, it counts for all of the secret; grant: principal/server; environment, everything: the environment's name, typed once more; else the name"`
 	Reason  string `json:"reason" minLength:"1" maxLength:"1024" doc:"At least 10 characters for everything. It is kept, and shown in events"`
+	// Whoever need not own a session need not say whose it is.
+	Principal string `json:"principal,omitempty" maxLength:"256" doc:"Of a session: the id (p-...) of whose it is. The owner of its server gives it, so that the session is found"`
 }
 
 // LiftBody says why a revocation is taken back.
@@ -75,7 +77,13 @@ func (h *Handler) revoke(ctx context.Context, in *revokeInput) (*struct{ Body Ac
 	c := callerOf(ctx)
 	o := revoke.Order{ID: c.Receipt, Kind: broker.MarkerKind(in.Body.Kind), Subject: in.Body.Subject, By: c.Principal.ID, Reason: in.Body.Reason}
 	o, wrong := h.checked(o)
+	if p := in.Body.Principal; wrong == nil && p != "" {
+		wrong = broker.CheckPrincipal(p)
+	}
 	on, missing := h.stopped(ctx, o.Kind, o.Subject)
+	if wrong == nil && o.Kind == broker.SessionMarker && in.Body.Principal != "" {
+		on.Owner = h.ownerOfSession(ctx, in.Body.Principal, o.Subject)
+	}
 	op := admin.Operation{ID: "revoke", Needs: stopNeeds(policy.Revoke, o.Kind, on)}
 	out := Acknowledged{Kind: string(o.Kind), Subject: o.Subject, DryRun: in.DryRun}
 	change := admin.Change{After: in.Body, Dry: in.DryRun, Fault: errors.Join(wrong, missing),
