@@ -73,6 +73,25 @@ type SealedRows interface {
 	ReplaceSealed(ctx context.Context, r SealedRow) error
 }
 
+// SealedText is one sealed text, wherever it is kept, and its place there.
+type SealedText struct {
+	Place string
+	Text  []byte
+}
+
+// Segment is a part of what is scanned: one of so many, counted from 0.
+type Segment struct{ Number, Of int }
+
+// SealedTexts goes through all sealed texts of an environment that are kept for
+// long: values, staged ones, grants, spares, registrations, what rotations keep.
+// A page may hold more than limit, or none, and not be the last: an empty next is
+// the end. ReplaceText puts a text in the place of the very one that was found,
+// or fails with ErrConflict.
+type SealedTexts interface {
+	SealedTexts(ctx context.Context, environment string, s Segment, after string, limit int) (found []SealedText, next string, err error)
+	ReplaceText(ctx context.Context, found SealedText, text []byte) error
+}
+
 // SealedLister lists the ids of the sealed values of an environment by the rules
 // of CatalogueReader, those of deleted values too, and nothing else of them. An
 // id whose first value was on the way when its writer died may be among them.

@@ -43,6 +43,7 @@ const (
 	AuditTable       = "BINDERY_AUDIT_TABLE"
 	AuditIndexTable  = "BINDERY_AUDIT_INDEX_TABLE"
 	ValuesKey        = "BINDERY_VALUES_KEY"
+	FormerKeys       = "BINDERY_FORMER_KEYS"
 	ResponseMode     = "BINDERY_RESPONSE_MODE"
 	CallTimeout      = "BINDERY_CALL_TIMEOUT"
 	StreamTimeout    = "BINDERY_STREAM_TIMEOUT"
@@ -72,6 +73,7 @@ func Settings() []Setting {
 		{AuditTable, true, "", "proxy ledger rotation revocation cleanup", "DynamoDB table of audit records"},
 		{AuditIndexTable, true, "", "proxy ledger rotation", "DynamoDB table of the audit index"},
 		{ValuesKey, true, "", "proxy authorizer rotation cleanup", "KMS key of sealed values, shared issuer keys, session keys: id, ARN or alias ARN"},
+		{FormerKeys, false, "", "proxy authorizer rotation cleanup", "comma-separated ARNs of keys that were BINDERY_VALUES_KEY before, until everything is sealed under the present one"},
 		{ResponseMode, false, "stream", "proxy", "stream, or buffered where the platform cannot stream"},
 		{CallTimeout, false, "60s", "proxy", "longest upstream call, 1s to 14m"},
 		{StreamTimeout, false, "5m", "proxy", "longest lasting stream (GET, subscriptions/listen), 10s to 14m; 0: none"},
@@ -95,6 +97,7 @@ type Config struct {
 	Issuers         []byte // the document itself
 	Tables          Tables
 	ValuesKey       string
+	FormerKeys      []string
 	Stream          bool
 	CallTimeout     time.Duration
 	StreamTimeout   time.Duration // 0: no lasting streams
@@ -223,7 +226,7 @@ func (l *loader) shared() Config {
 func (l *loader) sealing() Config {
 	c := l.environment()
 	c.PublicURL = l.publicURL()
-	c.ValuesKey = l.text(ValuesKey)
+	c.ValuesKey, c.FormerKeys = l.text(ValuesKey), slices.Collect(l.parts(FormerKeys))
 	if strings.HasPrefix(c.PublicURL, "http:") && !c.Local {
 		l.fault(PublicURL, "must be https")
 	}

@@ -67,7 +67,7 @@ func Join(c config.Config, a aws.Config, limits Limits) Parts {
 		DB:  dynamo.New(dynamodb.NewFromConfig(a, limits.Tables), TableNames(c.Tables), time.Now),
 		kms: kms.NewFromConfig(a),
 	}
-	p.Sealer = seal.New(p.kms, c.ValuesKey, limits.Keys)
+	p.Sealer = seal.New(p.kms, c.ValuesKey, limits.Keys, c.FormerKeys...)
 	p.Sealed, p.Rules = sealed.New(p.DB, p.Sealer, time.Now), policy.NewCalls(p.DB)
 	p.Static = credential.NewStatic(map[string]broker.SecretStore{
 		"aws-sm": awssm.New(secretsmanager.NewFromConfig(a), limits.Secrets, time.Now),

@@ -30,7 +30,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	verifier, err := identity.New(identity.Config{
 		Document: document, Environment: c.Environment, PublicURL: c.PublicURL, HTTP: egress.New(policy).HTTP(),
 		KeySets: dynamo.New(dynamodb.NewFromConfig(a, dynamo.Configure), dynamo.Tables{Transient: c.Tables.Transient}, time.Now),
-		Sealer:  seal.New(kms.NewFromConfig(a), c.ValuesKey, keyLimit), Now: time.Now,
+		Sealer:  seal.New(kms.NewFromConfig(a), c.ValuesKey, keyLimit, c.FormerKeys...), Now: time.Now,
 		Report: func(issuer string, err error) { log.Warn("issuer keys", "issuer", issuer, "cause", err.Error()) },
 	})
 	if err != nil {
