@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"bindery/infra/local/parts"
@@ -21,7 +22,9 @@ func onDynamoDBLocal(tb testing.TB) func(now func() time.Time) tables {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(p.Stop)
-	client := dynamodb.NewFromConfig(stack.AWS(p.URL), dynamo.Configure)
+	client := dynamodb.NewFromConfig(stack.AWS(p.URL), dynamo.Configure, func(o *dynamodb.Options) {
+		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(20 * time.Second) // a busy machine answers late
+	})
 	names := dynamo.Tables{Catalogue: "catalogue", Revocations: "revocations", Grants: "grants", Transient: "transient", Audit: "audit", AuditIndex: "audit-index"}
 	if err := dynamo.Create(tb.Context(), client, names); err != nil {
 		tb.Fatal(err)
