@@ -57,8 +57,10 @@ bench: ## benchmarks of the hot path (BENCH=pattern COUNT=3), cold start and siz
 	@if command -v javac mvn >/dev/null; then $(GO) test -tags e2e -run '^$$' -bench '$(BENCH)' ./shared/dynamo | tee -a $(BUILD)/bench.txt; else echo "left out: decisions on DynamoDB Local (a Java 17 JDK and Maven are missing)"; fi
 	@$(GO) tool benchstat $(if $(BASE),$(BASE)) $(BUILD)/bench.txt
 
-bench-audit: ## the audit index on DynamoDB Local: filling it, and what auditors ask (RECORDS=100000)
-	BINDERY_BENCH_RECORDS=$(RECORDS) $(GO) test -tags e2e -run '^$$' -bench AuditIndex -benchtime 100x -timeout 4h ./shared/dynamo
+bench-audit: ## the audit index on DynamoDB Local: filling it (once, into .local), what auditors ask, an incident (RECORDS=100000)
+	@mkdir -p .local/audit-$(RECORDS)
+	BINDERY_BENCH_TABLES=$(abspath .local/audit-$(RECORDS)) BINDERY_BENCH_RECORDS=$(RECORDS) $(GO) test -tags e2e -run '^$$' -bench AuditIndex -benchtime 100x -timeout 4h ./shared/dynamo
+	BINDERY_BENCH_TABLES=$(abspath .local/audit-$(RECORDS)) $(GO) test -tags e2e -run '^$$' -bench Incident -benchtime 20x ./functions/admin/handler
 
 build: ## the functions for AWS Lambda, arm64 and x86-64, into build/
 	@for f in $(FUNCTIONS); do for a in arm64:arm64 amd64:x86_64; do \
