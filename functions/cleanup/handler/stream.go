@@ -60,16 +60,19 @@ func (h *Handler) follow(ctx context.Context, change dynamo.RevocationChange) er
 	return nil
 }
 
-// adopt stores the case of a marker, and the record of it, where whoever wrote the
-// marker did not live to. What they stored meanwhile is the very same.
+// adopt stores the record and the case of a marker, where whoever wrote the marker
+// did not live to. What they stored, or store meanwhile, is the very same.
 func (h *Handler) adopt(ctx context.Context, m broker.Marker) error {
-	_, err := h.Cases.Revocation(ctx, h.Environment, m.Revocation)
-	if !errors.Is(err, broker.ErrNotFound) {
+	c := revoke.CaseOf(m)
+	if err := revoke.Tell(ctx, h.Journal, c); err != nil {
 		return err
 	}
-	c := revoke.CaseOf(m)
-	if err := h.Cases.AddRevocation(ctx, c); err != nil && !errors.Is(err, broker.ErrConflict) {
+	_, err := h.Cases.Revocation(ctx, h.Environment, m.Revocation)
+	if errors.Is(err, broker.ErrNotFound) {
+		err = h.Cases.AddRevocation(ctx, c)
+	}
+	if err != nil && !errors.Is(err, broker.ErrConflict) {
 		return fmt.Errorf("store the case of a marker: %w", err)
 	}
-	return revoke.Tell(ctx, h.Journal, c)
+	return nil
 }
