@@ -15,6 +15,7 @@ var mayReveal = map[string]string{
 	"shared/seal":                   "encrypts the bytes",
 	"shared/credential":             "writes the bytes into the upstream request",
 	"shared/identity":               "opens a shared key set, which is sealed for its integrity and holds public keys; reads an ID token",
+	"shared/rotate":                 "puts what a rotation keeps into one text, which is sealed",
 	"shared/session":                "puts the opened key of a day into AES",
 	"shared/stores/vault":           "sends Vault its own client token, and the JWT that signing in needs",
 	"shared/stores/awssm":           "puts a staged version into Secrets Manager",

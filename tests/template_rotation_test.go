@@ -19,12 +19,16 @@ func TestTemplateRightsOfTheRotation(t *testing.T) {
 			"ReadRevocations":   {"dynamodb:BatchGetItem"},
 			"ReadMarkers":       {"dynamodb:Query"},
 			"FindDueGrants":     {"dynamodb:Query"},
+			"KeepRotations":     {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"},
+			"RepointCards":      {"dynamodb:PutItem"},
 			"RefreshGrants":     {"dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
 			"ReadRegistrations": {"dynamodb:GetItem"},
 			"AppendAudit":       {"dynamodb:PutItem"},
 			"ReadSecrets":       {"secretsmanager:GetSecretValue"},
 			"DescribeSecrets":   {"secretsmanager:DescribeSecret"},
 			"DecryptSecrets":    {"kms:Decrypt"},
+			"StageSecrets":      {"secretsmanager:PutSecretValue", "secretsmanager:RotateSecret", "secretsmanager:UpdateSecretVersionStage"},
+			"EncryptSecrets":    {"kms:GenerateDataKey"},
 			"SignAsClient":      {"kms:GetPublicKey", "kms:Sign"},
 			"NameFailures":      {"sqs:SendMessage"},
 			"WriteLog":          {"logs:CreateLogStream", "logs:PutLogEvents"},
@@ -45,7 +49,10 @@ func TestTemplateRightsOfTheRotation(t *testing.T) {
 func TestTemplateBoundsTheRotationFunction(t *testing.T) {
 	rotation := rights(t, "RotationRole")
 	for sid, bound := range map[string]any{
-		"FindDueGrants":     leading("ForAllValues:StringLike", "due/${Environment}#*"),
+		"FindDueGrants":     leading("ForAllValues:StringLike", "due/${Environment}#*", "due-rotations/${Environment}"),
+		"KeepRotations":     leading("ForAllValues:StringLike", "rotation/${Environment}/*", "rotations/${Environment}"),
+		"RepointCards":      leading("ForAllValues:StringLike", "server/${Environment}/*", "personal/${Environment}/*", "history/${Environment}/*", "uses/${Environment}/*"),
+		"StageSecrets":      object{"StringEquals": object{"secretsmanager:ResourceTag/bindery-environment": object{"Ref": "Environment"}}},
 		"RefreshGrants":     leading("ForAllValues:StringLike", "grants/${Environment}/*"),
 		"ReadRegistrations": leading("ForAllValues:StringLike", "registered/${Environment}/*"),
 		"ReadSealedValues":  leading("ForAllValues:StringLike", "sealed/${Environment}/*"),
@@ -65,6 +72,16 @@ func TestTemplateBoundsTheRotationFunction(t *testing.T) {
 	for _, sid := range []string{"ReadSecrets", "DecryptSecrets"} {
 		same(t, sid, rotation[sid], rights(t, "ProxyRole")[sid])
 	}
+	same(t, "what it stages", rotation["StageSecrets"]["Resource"], rotation["ReadSecrets"]["Resource"])
+	for _, part := range []string{"Resource", "Condition"} {
+		same(t, "what it encrypts", rotation["EncryptSecrets"][part], rotation["DecryptSecrets"][part])
+	}
+	for role := range map[string]bool{"ProxyRole": true, "AdminRole": true, "CallbackRole": true, "CleanupRole": true, "RevocationRole": true} {
+		if rights(t, role)["StageSecrets"] != nil {
+			t.Errorf("%s may change secrets", role)
+		}
+	}
+	same(t, "rotations of the admin function", rights(t, "AdminRole")["OrderRotations"]["Condition"], rotation["KeepRotations"]["Condition"])
 	same(t, "what it describes", rotation["DescribeSecrets"]["Resource"], rotation["ReadSecrets"]["Resource"])
 	same(t, "what of it", rotation["DescribeSecrets"]["Condition"], any(object{"StringEquals": object{"secretsmanager:ResourceTag/bindery-environment": object{"Ref": "Environment"}}}))
 	same(t, "what the admin function describes", rights(t, "AdminRole")["DescribeSecrets"], rotation["DescribeSecrets"])
@@ -105,4 +122,29 @@ func TestTemplateSchedulesTheRefresh(t *testing.T) {
 	same(t, "what it may invoke", role["Invoke"]["Resource"], any(object{"Fn::GetAtt": []any{"RotationFunction", "Arn"}}))
 	same(t, "where it names failures", role["NameFailures"]["Resource"], any(queue))
 	same(t, "queue", template.resource(t, "RotationFailures").get(t, "Properties"), object{"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": true})
+}
+
+// TestTemplateSchedulesRotations by the minute, with the sample that the handler
+// is tested with.
+func TestTemplateSchedulesRotations(t *testing.T) {
+	schedule := readTemplate(t).events(t, "RotationFunction")["Rotate"]
+	for property, want := range map[string]any{
+		"ScheduleExpression": "rate(1 minute)",
+		"RoleArn":            object{"Fn::GetAtt": []any{"RotationScheduleRole", "Arn"}},
+		"DeadLetterConfig":   object{"Arn": object{"Fn::GetAtt": []any{"RotationFailures", "Arn"}}},
+		"RetryPolicy":        object{"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60},
+	} {
+		same(t, property, schedule[property], want)
+	}
+	sample, err := os.ReadFile("../events/rotation/rotate.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent, tested any
+	for text, into := range map[string]*any{schedule.text("Input"): &sent, string(sample): &tested} {
+		if err := json.Unmarshal([]byte(text), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, "event", sent, tested)
 }

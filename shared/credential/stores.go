@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"bindery/shared/broker"
+	"bindery/shared/secret"
 )
 
 // CheckStore has the adapter of a registered store check it. stores are the
@@ -25,6 +26,12 @@ func (s *Static) ListStore(ctx context.Context, of broker.Store, stores []broker
 		return nil, "", fmt.Errorf("%w: a store of kind %q does not list", broker.ErrStoreDenied, of.Kind)
 	}
 	return lister.List(ctx, s.wantOf(of, stores), after, limit)
+}
+
+// SignIn gives the read of the credential with which Bindery signs in to a store,
+// or nil where it needs none.
+func (s *Static) SignIn(to broker.Store, all []broker.Store) func(context.Context) (secret.Value, error) {
+	return s.wantOf(to, all).Credential
 }
 
 func (s *Static) wantOf(of broker.Store, stores []broker.Store) broker.Want {

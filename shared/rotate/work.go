@@ -220,7 +220,7 @@ func passing(err error) bool {
 		return slices.Contains([]broker.Reason{broker.UpstreamUnreached, broker.UpstreamTimeout, broker.UpstreamFailed, broker.UpstreamBroke}, refusal.Reason)
 	}
 	for _, final := range []error{broker.ErrSecretMissing, broker.ErrSecretMalformed, broker.ErrStoreDenied, broker.ErrProviderRefused,
-		broker.ErrConflict, broker.ErrInvalid, broker.ErrNotFound} {
+		broker.ErrConflict, broker.ErrInvalid, broker.ErrNotFound, broker.ErrOutcomeUnknown} { // once more would leave one more key behind
 		if errors.Is(err, final) {
 			return false
 		}

@@ -63,7 +63,7 @@ var (
 	token    = mustParse("aws-sm:prod/github#token")
 	newToken = mustParse("aws-sm:prod/other#token")
 	route    = broker.Route{Environment: environment, Server: "github"}
-	errDead     = fmt.Errorf("the process is dead: %w", broker.ErrUnavailable)
+	errDead  = fmt.Errorf("the process is dead: %w", broker.ErrUnavailable)
 )
 
 func mustParse(s string) broker.Reference {

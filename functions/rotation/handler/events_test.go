@@ -10,6 +10,7 @@ import (
 	"bindery/shared/brokertest/samples"
 	"bindery/shared/credential"
 	"bindery/shared/drift"
+	"bindery/shared/rotate"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden answers")
@@ -39,6 +40,7 @@ func outcomeOf(t *testing.T, event []byte) []byte {
 	t.Helper()
 	h, log := newHandler(&due{batches: []credential.Prefetched{{Refreshed: 2, Left: 1}}})
 	h.drift, h.account = &search{report: drift.Report{Looked: 40, Changed: 1, Open: 2, Done: true}}, own
+	h.rotations = &turning{report: rotate.Report{Begun: 1, Worked: 3, Ended: 2, Done: true}}
 	var o outcome
 	answer, err := h.Handle(t.Context(), event)
 	if err != nil {

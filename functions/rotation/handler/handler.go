@@ -24,6 +24,9 @@ import (
 type Handler struct {
 	grants      Grants
 	drift       Drift
+	rotations   Rotations
+	sealed      reencryption
+	managed     managed
 	account     awssm.Account
 	environment string
 	log         *slog.Logger
@@ -39,13 +42,14 @@ func (h *Handler) tasks() map[string]task {
 	return map[string]task{
 		"refresh": h.refresh,
 		"drift":   h.scan,
+		"rotate":  h.rotate,
 	}
 }
 
 // forms are the kinds of event that the function takes. Each gives the task
 // that an event of its kind asks for, or nil for any other.
 func (h *Handler) forms() []func(event json.RawMessage) task {
-	return []func(json.RawMessage) task{h.scheduled, h.stored}
+	return []func(json.RawMessage) task{h.scheduled, h.reencrypting, h.step, h.stored}
 }
 
 // reserve is what of an invocation is kept to bring to its end what is begun.

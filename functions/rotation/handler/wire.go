@@ -25,5 +25,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(patience)
 	}})
 	journal := broker.NewJournal(p.DB, rand.Text)
-	return &Handler{grants: p.Grant(c, log), drift: newDrift(p, c.Environment, journal), account: accountOf(c.ValuesKey), environment: c.Environment, log: log, now: time.Now}
+	engine := p.Rotation(c, a, patience, journal, log)
+	return &Handler{grants: p.Grant(c, log), drift: newDrift(p, c.Environment, journal), rotations: engine, sealed: reencryption{p.DB, p.Sealer},
+		managed: newManaged(a, engine), account: accountOf(c.ValuesKey), environment: c.Environment, log: log, now: time.Now}
 }
