@@ -166,3 +166,60 @@ func TestACardNamesItsOpenNotices(t *testing.T) {
 		t.Errorf("the server: %s", got)
 	}
 }
+
+// TestASyncOpensAndClosesNotices, but closes none by what it saw a part of.
+func TestASyncOpensAndClosesNotices(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	gone, err := broker.ParseReference("aws-sm:prod/gone#token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	card, err := f.tables.Binding(t.Context(), f.route("notes"), "dev-notes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	card.Fields = []broker.Field{{Name: "token", Reference: gone}}
+	for _, name := range []string{"first", "second"} {
+		card.Name, card.Version = name, 0
+		if err := f.tables.PutBinding(t.Context(), card); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := []string{"open reference/aws-sm:prod/gone notes/first notes/second"}
+	sync := func(query string) string {
+		t.Helper()
+		a := f.call(t, "admin", http.MethodPost, "/stores/aws-sm/sync"+query, nil)
+		if a.Code != http.StatusOK {
+			t.Fatalf("%d %s", a.Code, a.Body)
+		}
+		next, _ := a.body["next"].(string)
+		return next
+	}
+	sync("")
+	if d := cmp.Diff(open, f.noticesFor(t, "owner", "")); d != "" {
+		t.Error(d)
+	}
+	card.Version, card.State = 1, broker.Suspended // the second one: the first still lacks its secret
+	if err := f.tables.PutBinding(t.Context(), card); err != nil {
+		t.Fatal(err)
+	}
+	for next, pages := sync("?limit=1"), 0; next != "" && pages < 9; pages++ {
+		next = sync("?limit=1&after=" + next)
+	}
+	if d := cmp.Diff(open, f.noticesFor(t, "owner", "")); d != "" {
+		t.Error(d)
+	}
+	sync("")
+	if d := cmp.Diff([]string{"open reference/aws-sm:prod/gone notes/first"}, f.noticesFor(t, "owner", "")); d != "" {
+		t.Error(d)
+	}
+	card.Name = "first"
+	if err := f.tables.PutBinding(t.Context(), card); err != nil {
+		t.Fatal(err)
+	}
+	sync("")
+	if got := f.noticesFor(t, "owner", "&state=open"); len(got) > 0 {
+		t.Error(got)
+	}
+}
