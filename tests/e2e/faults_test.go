@@ -251,7 +251,7 @@ func TestASlowStoreIsDecidedAgain(t *testing.T) {
 			a := d.post(alice, "notes")
 			a.want(t, c.status, c.text)
 			d.ended(a, c.reason)
-			if n := d.faults.Count("Query") - queries; n != 6 {
+			if n := d.faults.Count("Query") - queries; n != 10 {
 				t.Errorf("%d queries, want those of two decisions", n)
 			}
 			if c.status != http.StatusOK {

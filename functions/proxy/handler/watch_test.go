@@ -92,7 +92,7 @@ func TestARevocationReachesAnOpenStream(t *testing.T) {
 				}()
 				w := f.serve(c.method, c.body)
 				<-h.left
-				if open := time.Since(began); open < 7*time.Second || open > 7*time.Second+recheckEvery {
+				if open := time.Since(began); open < 7*time.Second || open > 7*time.Second+2*recheckEvery {
 					t.Errorf("it stayed open for %v", open)
 				}
 				if !strings.Contains(w.Body.String(), c.want) || c.want == "" && w.Body.Len() > 0 {
@@ -100,6 +100,43 @@ func TestARevocationReachesAnOpenStream(t *testing.T) {
 				}
 				if r := f.lastRecord(t, w); r.Reason != broker.AccessEnded {
 					t.Errorf("recorded %s", r.Reason)
+				}
+			})
+		})
+	}
+}
+
+// TestASlowReadDelaysNoEnd: a marker is acknowledged while a decision is under
+// way that has read past it, and all reads are as slow as they may be.
+func TestASlowReadDelaysNoEnd(t *testing.T) {
+	for name, marker := range map[string]broker.Marker{
+		"read with the decision":     {Kind: broker.GroupMarker, ID: "dev"},
+		"read beside the credential": {Kind: broker.ReferenceMarker, ID: "aws-sm:prod/github"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, nil, true)
+			synctest.Test(t, func(t *testing.T) {
+				h := heldStream(t, f, time.Hour)
+				var acknowledged time.Time
+				slow := memory.Fault{Wait: func(context.Context) { time.Sleep(recheckEvery/2 - time.Nanosecond) }}
+				put := func(ctx context.Context) {
+					marker.Environment, marker.Epoch, marker.Revoked, marker.At = "prod", 1, true, time.Now()
+					if err := f.tables.PutMarker(ctx, marker); err != nil {
+						t.Error(err)
+					}
+					acknowledged = time.Now()
+				}
+				go func() {
+					time.Sleep(time.Second) // the call is open
+					missing := slow
+					missing.Wait = func(ctx context.Context) { go put(context.WithoutCancel(ctx)); slow.Wait(ctx) }
+					f.tables.Inject(memory.Snapshot, slow, slow, slow)
+					f.tables.Inject(memory.ReadMarkers, missing, slow, slow)
+				}()
+				f.serve(http.MethodGet, "")
+				<-h.left
+				if late := time.Since(acknowledged); acknowledged.IsZero() || late > 5*time.Second {
+					t.Errorf("it ended %v after the acknowledgement", late)
 				}
 			})
 		})
