@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	api "bindery/functions/admin/handler"
 	cleanup "bindery/functions/cleanup/handler"
 	"bindery/shared/admin"
 	"bindery/shared/broker"
@@ -97,7 +98,9 @@ func sampleDetail(kind broker.FactKind) any {
 	case broker.NoticeOpened, broker.NoticeClosed:
 		return drift.Detail{Notice: broker.Digest("notice", "sample"), Kind: broker.NoticeExpiring, Subject: "binding/github/dev-github", Server: "github",
 			Bindings: []string{"github/dev-github"}, Since: &sampleTime, Due: &due}
-	case broker.IncidentOpened, broker.GrantDied, broker.GrantOutcomeUnknown, broker.GrantNotRevoked:
+	case broker.IncidentOpened:
+		return api.IncidentOpened{Incident: otherReceipt, Reference: "aws-sm:prod/github", Revocation: sampleReceipt, NoRotation: "No plan says how to rotate this reference."}
+	case broker.GrantDied, broker.GrantOutcomeUnknown, broker.GrantNotRevoked:
 	}
 	return nil
 }

@@ -219,7 +219,8 @@ func untold() map[string]string {
 	const itself = "each object is recorded by itself"
 	const fact = "a fact says it"
 	return map[string]string{"explain": question, "lookup-principal": question, "verify-binding": question, "check-store": question,
-		"sync-store": question, "revoke": fact, "lift-revocation": fact, "apply": itself, "import": itself}
+		"sync-store": question, "revoke": fact, "lift-revocation": fact, "open-incident": fact, "start-rotation": fact, "cancel-rotation": fact,
+		"apply": itself, "import": itself}
 }
 
 func TestTableOfEventsIsTheCatalogue(t *testing.T) {
