@@ -49,7 +49,7 @@ const ActOfItself Action = "act"
 
 // Fact is one of them, to be recorded.
 type Fact struct {
-	Receipt     string // a fresh ULID, or that of the request which caused it
+	Receipt     string // a ULID of its own: that of a request names the records of the request
 	Kind        FactKind
 	Environment string
 	By          string // principal on whose word; empty: Bindery's own schedule
