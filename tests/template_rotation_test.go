@@ -16,6 +16,8 @@ func TestTemplateRightsOfTheRotation(t *testing.T) {
 			"CountChanges":      {"dynamodb:PutItem"},
 			"ScanGrants":        {"dynamodb:Scan"},
 			"ReadSealedValues":  {"dynamodb:GetItem"},
+			"StageSealedValues": {"dynamodb:PutItem"},
+			"MoveSealedTexts":   {"dynamodb:UpdateItem"},
 			"ReadRevocations":   {"dynamodb:BatchGetItem"},
 			"ReadMarkers":       {"dynamodb:Query"},
 			"FindDueGrants":     {"dynamodb:Query"},
@@ -56,6 +58,8 @@ func TestTemplateBoundsTheRotationFunction(t *testing.T) {
 		"RefreshGrants":     leading("ForAllValues:StringLike", "grants/${Environment}/*"),
 		"ReadRegistrations": leading("ForAllValues:StringLike", "registered/${Environment}/*"),
 		"ReadSealedValues":  leading("ForAllValues:StringLike", "sealed/${Environment}/*"),
+		"StageSealedValues": leading("ForAllValues:StringLike", "sealed/${Environment}/*"),
+		"MoveSealedTexts":   leading("ForAllValues:StringLike", "sealed/${Environment}/*", "registered/${Environment}/*", "rotation/${Environment}/*"),
 		"KeepNotices":       leading("ForAllValues:StringEquals", "notices/${Environment}"),
 		"ReadUse":           leading("ForAllValues:StringLike", "rotation/${Environment}/*", "usage/${Environment}/*"),
 		"CountChanges":      leading("ForAllValues:StringLike", "marker/${Environment}/change/*"),
@@ -65,6 +69,7 @@ func TestTemplateBoundsTheRotationFunction(t *testing.T) {
 	same(t, "index", rotation["FindDueGrants"]["Resource"], any(object{"Fn::Sub": "${GrantsTable.Arn}/index/due"}))
 	for sid, of := range map[string][]any{"ReadCatalogue": {"CatalogueTable", "Arn"}, "KeepNotices": {"CatalogueTable", "Arn"}, "ReadUse": {"AuditIndexTable", "Arn"},
 		"CountChanges": {"RevocationsTable", "Arn"}, "ScanGrants": {"GrantsTable", "Arn"}, "ReadSealedValues": {"GrantsTable", "Arn"},
+		"StageSealedValues": {"GrantsTable", "Arn"}, "MoveSealedTexts": {"GrantsTable", "Arn"},
 		"ReadRevocations": {"RevocationsTable", "Arn"}, "RefreshGrants": {"GrantsTable", "Arn"}, "ReadRegistrations": {"GrantsTable", "Arn"},
 		"AppendAudit": {"AuditTable", "Arn"}, "NameFailures": {"RotationFailures", "Arn"}, "WriteLog": {"RotationLog", "Arn"}} {
 		same(t, sid, rotation[sid]["Resource"], any(object{"Fn::GetAtt": of}))
@@ -147,4 +152,12 @@ func TestTemplateSchedulesRotations(t *testing.T) {
 		}
 	}
 	same(t, "event", sent, tested)
+}
+
+// TestTemplateLetsSecretsManagerRotate: of this account alone.
+func TestTemplateLetsSecretsManagerRotate(t *testing.T) {
+	same(t, "permission", readTemplate(t).resource(t, "RotationOfSecrets").get(t, "Properties"), object{
+		"Action": "lambda:InvokeFunction", "FunctionName": object{"Ref": "RotationFunction"},
+		"Principal": "secretsmanager.amazonaws.com", "SourceAccount": object{"Ref": "AWS::AccountId"},
+	})
 }
