@@ -3,6 +3,7 @@
 package dynamo_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -25,7 +26,7 @@ func BenchmarkAuditIndex(b *testing.B) {
 	if n, err := strconv.Atoi(os.Getenv("BINDERY_BENCH_RECORDS")); err == nil {
 		records = n
 	}
-	s := indexOnDisk(b, records)
+	s := indexOf(b, records)
 	year := broker.AuditFilter{Environment: "prod", From: noon.AddDate(-1, 0, 0), To: noon}
 	ask := func(name string, question func() (int, error)) {
 		b.Run(name, func(b *testing.B) {
@@ -80,15 +81,15 @@ func BenchmarkAuditIndex(b *testing.B) {
 	})
 }
 
-// indexOnDisk keeps the tables in files: a million records are more than
-// DynamoDB Local holds in memory. The folder BINDERY_BENCH_TABLES outlives the
-// run, and is filled once.
-func indexOnDisk(b *testing.B, records int) *dynamo.DB {
-	dir := os.Getenv("BINDERY_BENCH_TABLES")
-	if dir == "" {
-		dir = b.TempDir()
+// indexOf keeps the tables in the folder BINDERY_BENCH_TABLES, which outlives
+// the run and is filled once: a million records are more than DynamoDB Local
+// holds in memory. Without a folder they are in memory.
+func indexOf(b *testing.B, records int) *dynamo.DB {
+	dir, start := os.Getenv("BINDERY_BENCH_TABLES"), parts.DynamoDBLocal
+	if dir != "" {
+		start = func(ctx context.Context, p parts.Progress) (*parts.Process, error) { return parts.DynamoDBLocalIn(ctx, p, dir) }
 	}
-	p, err := parts.DynamoDBLocalIn(b.Context(), b.Logf, dir)
+	p, err := start(b.Context(), b.Logf)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -98,12 +99,14 @@ func indexOnDisk(b *testing.B, records int) *dynamo.DB {
 		b.Fatal(err)
 	}
 	s, filled := dynamo.New(c, tables, time.Now), filepath.Join(dir, "filled")
-	if _, err := os.Stat(filled); err == nil {
+	if _, err := os.Stat(filled); dir != "" && err == nil {
 		return s
 	}
 	fillYear(b, s, records) // what a run that was cut short has left is written once more, and is the same
-	if err := os.WriteFile(filled, nil, 0o600); err != nil {
-		b.Fatal(err)
+	if dir != "" {
+		if err := os.WriteFile(filled, nil, 0o600); err != nil {
+			b.Fatal(err)
+		}
 	}
 	return s
 }
