@@ -87,7 +87,9 @@ func BenchmarkAuditIndex(b *testing.B) {
 func indexOf(b *testing.B, records int) *dynamo.DB {
 	dir, start := os.Getenv("BINDERY_BENCH_TABLES"), parts.DynamoDBLocal
 	if dir != "" {
-		start = func(ctx context.Context, p parts.Progress) (*parts.Process, error) { return parts.DynamoDBLocalIn(ctx, p, dir) }
+		start = func(ctx context.Context, p parts.Progress) (*parts.Process, error) {
+			return parts.DynamoDBLocalIn(ctx, p, dir)
+		}
 	}
 	p, err := start(b.Context(), b.Logf)
 	if err != nil {
