@@ -56,6 +56,7 @@ type Catalogue interface {
 	Snapshot(ctx context.Context, l broker.Lookup) (broker.Snapshot, error)
 	Binding(ctx context.Context, r broker.Route, name string) (broker.Binding, error)
 	Store(ctx context.Context, environment, name string) (broker.Store, error)
+	Stores(ctx context.Context, environment string, p broker.Page) ([]broker.Store, error)
 	Provider(ctx context.Context, environment, name string) (broker.Provider, error)
 }
 

@@ -65,29 +65,56 @@ func (r *run) concerned(ctx context.Context) (scope, error) {
 // using finds the bindings that use what is revoked, or once did: a session may
 // be older than the card is.
 func (r *run) using(ctx context.Context) (scope, error) {
-	used := map[string]bool{}
-	for after := ""; ; {
-		var page []broker.Use
-		var err error
-		if r.c.Kind == broker.StoreMarker {
-			page, after, err = r.Uses.UsesOfStore(ctx, r.Environment, r.c.Subject, after, broker.MaxPage)
-		} else {
-			var reference broker.Reference
-			if reference, err = broker.ParseReference(r.c.Subject); err == nil {
-				page, after, err = r.Uses.UsesOfReference(ctx, r.Environment, reference, after, broker.MaxPage)
-			}
-		}
+	stores, covered := []string{r.c.Subject}, func(broker.Reference) bool { return true }
+	if r.c.Kind == broker.ReferenceMarker {
+		reference, err := broker.ParseReference(r.c.Subject)
 		if err != nil {
-			return scope{}, fmt.Errorf("find what uses it: %w", err)
+			return scope{}, err
 		}
-		for _, u := range page {
-			used[u.Route.Server+"/"+u.Binding] = true
+		through, err := r.signingIn(ctx, reference)
+		if err != nil {
+			return scope{}, err
 		}
-		if after == "" {
-			break
+		stores = append(through, reference.Scheme())
+		covered = func(of broker.Reference) bool { return reference.Covers(of) || slices.Contains(through, of.Scheme()) }
+	}
+	used := map[string]bool{}
+	for _, store := range stores {
+		for after := ""; ; {
+			page, next, err := r.Uses.UsesOfStore(ctx, r.Environment, store, after, broker.MaxPage)
+			if err != nil {
+				return scope{}, fmt.Errorf("find what uses it: %w", err)
+			}
+			for _, u := range page {
+				if covered(u.Reference) {
+					used[u.Route.Server+"/"+u.Binding] = true
+				}
+			}
+			if after = next; next == "" {
+				break
+			}
 		}
 	}
 	return scope{sessions: func(s *broker.LiveSession) bool { return used[s.Server+"/"+s.Binding] }, unknown: []string{unknownHolders}}, nil
+}
+
+// signingIn names the stores that are read with a secret as Bindery's own
+// credential: all that is read there rests on it.
+func (r *run) signingIn(ctx context.Context, with broker.Reference) (stores []string, err error) {
+	for after := ""; ; {
+		page, err := r.Catalogue.Stores(ctx, r.Environment, broker.Page{After: after, Limit: broker.MaxPage})
+		if err != nil {
+			return nil, fmt.Errorf("read the stores: %w", err)
+		}
+		for _, s := range page {
+			if after = s.Name; !s.Auth.Credential.IsZero() && with.Covers(s.Auth.Credential) {
+				stores = append(stores, s.Name)
+			}
+		}
+		if len(page) < broker.MaxPage {
+			return stores, nil
+		}
+	}
 }
 
 // endValue deletes the sealed value that a revoked reference names.

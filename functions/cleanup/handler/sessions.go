@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"bindery/shared/broker"
@@ -57,7 +58,9 @@ func (s *liveSession) end(ctx context.Context, r *run) result {
 	if at.Server == nil || at.Server.State != broker.Active || err != nil || binding.State == broker.Deleted || binding.Origin != s.Origin || !standsAt(at.Server, s.Origin) {
 		return never(faultGone)
 	}
-	switch revoked, err := r.revoked(ctx, s, binding); {
+	a := broker.Ask{Binding: binding, Stores: at.Stores, Server: *at.Server, Principal: s.owner(),
+		Recorded: func(context.Context) error { return nil }} // it is asked when that is so
+	switch revoked, err := r.revoked(ctx, s, a); {
 	case err != nil:
 		return later(faultUnread)
 	case revoked:
@@ -72,7 +75,11 @@ func (s *liveSession) end(ctx context.Context, r *run) result {
 	case err != nil:
 		return later(faultUnread)
 	}
-	return s.delete(ctx, r, *at.Server, at.Stores, binding, opened)
+	return s.delete(ctx, r, a, opened)
+}
+
+func (s *liveSession) owner() broker.Principal {
+	return broker.Principal{ID: s.Principal, Kind: broker.User, Issuer: s.Issuer, Groups: s.Groups, Agent: s.Agent}
 }
 
 func (s *liveSession) route() broker.Route {
@@ -87,33 +94,25 @@ func standsAt(server *broker.Server, origin string) bool {
 }
 
 // revoked reports whether the credential of a session's binding is itself
-// revoked: its server, the card, a secret or store that it names, or the person's
-// grant.
-func (r *run) revoked(ctx context.Context, s *liveSession, b broker.Binding) (bool, error) {
-	keys := []broker.MarkerKey{{Kind: broker.ServerMarker, ID: s.Server}, {Kind: broker.BindingMarker, ID: s.Server + "/" + s.Binding},
-		{Kind: broker.GrantMarker, ID: s.Principal + "/" + s.Server}}
-	for _, u := range broker.UsesOf(b) {
-		keys = append(keys, broker.MarkerKey{Kind: broker.ReferenceMarker, ID: u.Reference.String()},
-			broker.MarkerKey{Kind: broker.StoreMarker, ID: u.Reference.Scheme()})
+// revoked: its server, the card, a secret or store that it rests on, or the
+// person's grant.
+func (r *run) revoked(ctx context.Context, s *liveSession, a broker.Ask) (bool, error) {
+	keys := []broker.MarkerKey{{Kind: broker.ServerMarker, ID: s.Server}, {Kind: broker.BindingMarker, ID: s.Server + "/" + s.Binding}}
+	for _, f := range a.Binding.Fields {
+		keys = append(keys, broker.MarkerKey{Kind: broker.StoreMarker, ID: f.Reference.Scheme()})
 	}
-	for len(keys) > 0 {
-		n := min(len(keys), broker.MaxMarkers)
-		found, err := r.Markers.Markers(ctx, r.Environment, keys[:n])
-		if err != nil {
-			return false, err
+	for some := range slices.Chunk(append(keys, broker.RestsOn(a)...), broker.MaxMarkers) {
+		found, err := r.Markers.Markers(ctx, r.Environment, some)
+		if err != nil || slices.ContainsFunc(found, func(m broker.Marker) bool { return m.Revoked }) {
+			return err == nil, err
 		}
-		for _, m := range found {
-			if m.Revoked {
-				return true, nil
-			}
-		}
-		keys = keys[n:]
 	}
 	return false, nil
 }
 
 // delete records, obtains the credential, and asks the upstream, in this order.
-func (s *liveSession) delete(ctx context.Context, r *run, server broker.Server, stores []broker.Store, b broker.Binding, opened session.Session) result {
+func (s *liveSession) delete(ctx context.Context, r *run, ask broker.Ask, opened session.Session) result {
+	b := ask.Binding
 	a, err := r.access(ctx, broker.Record{Server: s.Server, Origin: s.Origin, Session: s.Digest, Binding: b.Name, BindingVersion: b.Version,
 		Mode: b.Mode, Source: b.Source, References: referencesOf(b)})
 	if err != nil {
@@ -127,9 +126,8 @@ func (s *liveSession) delete(ctx context.Context, r *run, server broker.Server, 
 	if source == nil {
 		return end(result{givenUp: true, Unreached: s.unreached(faultRefused)}, 0, broker.ModeUnknown)
 	}
-	who := broker.Principal{ID: s.Principal, Kind: broker.User, Issuer: s.Issuer, Groups: s.Groups, Agent: s.Agent}
-	c, err := source.Obtain(ctx, broker.Ask{Binding: b, Stores: stores, Server: server, Principal: who, Receipt: a.record.Receipt,
-		Recorded: func(context.Context) error { return nil }})
+	ask.Receipt = a.record.Receipt
+	c, err := source.Obtain(ctx, ask)
 	a.record.Accesses = c.Access
 	var consent *broker.ConsentNeeded
 	switch {
@@ -138,7 +136,7 @@ func (s *liveSession) delete(ctx context.Context, r *run, server broker.Server, 
 	case err != nil:
 		return end(result{Unreached: s.unreached(faultStore)}, 0, broker.ReasonOf(err))
 	}
-	status, reason := s.ask(ctx, r, server, b, who, opened.Upstream, c, a.record.Receipt)
+	status, reason := s.ask(ctx, r, ask, opened.Upstream, c)
 	switch {
 	case reason != "":
 		return end(result{Unreached: s.unreached(faultUnreached)}, status, reason)
@@ -159,21 +157,21 @@ func referencesOf(b broker.Binding) (names []string) {
 }
 
 // ask makes the request. Nothing of the answer is kept but its status.
-func (s *liveSession) ask(ctx context.Context, r *run, server broker.Server, b broker.Binding, who broker.Principal, id string, c broker.Credential, receipt string) (int, broker.Reason) {
-	client, err := r.Upstreams.For(&server)
+func (s *liveSession) ask(ctx context.Context, r *run, a broker.Ask, id string, c broker.Credential) (int, broker.Reason) {
+	client, err := r.Upstreams.For(&a.Server)
 	if err != nil {
 		return 0, broker.UpstreamAddress
 	}
 	ctx, cancel := context.WithTimeout(ctx, endTime)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodDelete, server.URL, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodDelete, a.Server.URL, nil)
 	if err != nil {
 		return 0, broker.UpstreamAddress
 	}
 	request.Header.Set("User-Agent", "Bindery")
 	request.Header.Set("Accept-Encoding", "identity")
 	request.Header.Set("Mcp-Session-Id", id)
-	if credential.Propagate(request.Header, &server, &who, receipt, b.Mode) != nil || credential.Attach(request, &server, c.Fields) != nil {
+	if credential.Propagate(request.Header, &a.Server, &a.Principal, a.Receipt, a.Binding.Mode) != nil || credential.Attach(request, &a.Server, c.Fields) != nil {
 		return 0, broker.FieldsIncomplete
 	}
 	response, err := client.Do(request)

@@ -195,3 +195,29 @@ func TestEachUseIsRecordedBeforeAndAfter(t *testing.T) {
 		t.Errorf("%v, %s", err, text)
 	}
 }
+
+// TestASecretIsRevokedWithAllThatRestsOnIt: cards that name one of its versions,
+// and those that read a store with it.
+func TestASecretIsRevokedWithAllThatRestsOnIt(t *testing.T) {
+	w := newWorld(t)
+	login, err := broker.ParseReference("aws-sm:prod/login#token")
+	w.must(err)
+	w.must(w.tables.PutStore(t.Context(), broker.Store{Environment: "prod", Name: "vault", Kind: "vault", Paths: broker.Scope{"secret/*"}, State: broker.Active,
+		Address: "https://vault.example.com", Auth: broker.StoreAuth{Method: broker.AuthToken, Credential: login}}))
+	w.server("tickets", broker.Static, "vault:secret/data/tickets#token")
+	w.server("old", broker.Static, "aws-sm:prod/github?stage=AWSPREVIOUS#token")
+	for _, server := range []string{"github", "old", "tickets"} {
+		w.session(1, server)
+	}
+	for subject, want := range map[string][]string{"aws-sm:prod/github": {"github", "old"}, "aws-sm:prod/login": {"tickets"}} {
+		c := w.finish(w.revoke(broker.ReferenceMarker, subject))
+		var got []string
+		for _, u := range c.Unreached {
+			got = append(got, u.Server)
+		}
+		slices.Sort(got)
+		if d := cmp.Diff(want, got); d != "" || len(w.upstream.asked) > 0 {
+			t.Errorf("%s: %s, asked %q", subject, d, w.upstream.asked)
+		}
+	}
+}
