@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +31,7 @@ type pilot struct {
 	auditor  *desk
 	alice    *stack.Caller
 	receipts []string // of what happened, in order
+	keys     []string // that the secret had, the present one last
 }
 
 func (w *world) pilot(ctx context.Context) (*story, error) {
@@ -44,17 +47,7 @@ func (w *world) pilot(ctx context.Context) (*story, error) {
 	if p.auditor, err = w.desk("auditor"); err != nil {
 		return nil, err
 	}
-	first, second := stack.RandomSecret("key-before-"), stack.RandomSecret("key-after-")
-	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) error { return p.connect(ctx, first) },
-		p.bind,
-		func(ctx context.Context) error { return p.call(ctx, "call", first, second) },
-		func(ctx context.Context) error { return p.rotate(ctx, second) },
-		func(ctx context.Context) error { return p.call(ctx, "call again", second, first) },
-		p.revoke,
-		p.refused,
-		p.audit,
-	} {
+	for _, step := range []func(context.Context) error{p.connect, p.bind, p.call, p.rotate, p.call, p.revoke, p.refused, p.audit} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("the pilot: %w", err)
 		}
@@ -64,9 +57,9 @@ func (w *world) pilot(ctx context.Context) (*story, error) {
 
 // connect registers a store of the secrets under one path, and the server that
 // takes one of them.
-func (p *pilot) connect(ctx context.Context, key string) error {
+func (p *pilot) connect(ctx context.Context) error {
 	path := p.name + "/" + pilotName
-	if err := p.deployment.PutSecret(ctx, path+"/key", key); err != nil {
+	if err := p.deployment.PutSecret(ctx, path+"/key", stack.RandomSecret("key-of-the-pilot-")); err != nil {
 		return err
 	}
 	if err := p.admin.ask(ctx, http.MethodPut, "stores/"+pilotName, map[string]any{"kind": "aws-sm", "paths": []string{path + "/*"}, "state": "active"}, nil); err != nil {
@@ -90,40 +83,66 @@ func (p *pilot) bind(ctx context.Context) error {
 	if err := p.admin.ask(ctx, http.MethodPost, "principals/lookup", who, &alice); err != nil {
 		return err
 	}
-	reference := pilotName + ":" + p.name + "/" + pilotName + "/key"
 	card := map[string]any{"actor": map[string]string{"principal": alice.Principal}, "allow": map[string]any{"tools": []string{"whoami"}},
 		"mode": "service_account", "source": "static", "owner": "platform", "state": "active",
-		"fields": []map[string]string{{"name": "token", "reference": reference}}}
+		"fields": []map[string]string{{"name": "token", "reference": p.reference()}}}
 	if err := p.admin.ask(ctx, http.MethodPut, "servers/"+pilotName+"/bindings/"+pilotCard, card, nil); err != nil {
 		return err
 	}
 	p.receipts = append(p.receipts, p.admin.last())
-	p.tell("bind", "%s: %s may use the tool whoami of %q with %s", pilotCard, stack.Alice, pilotName, reference)
+	p.tell("bind", "%s: %s may use the tool whoami of %q with %s", pilotCard, stack.Alice, pilotName, p.reference())
 	return nil
 }
 
-// call calls as alice. The upstream gets one key, and she sees neither.
-func (p *pilot) call(ctx context.Context, label, key, other string) error {
+func (p *pilot) reference() string { return pilotName + ":" + p.name + "/" + pilotName + "/key" }
+
+// call calls as alice. The upstream gets the present key, and she sees none.
+func (p *pilot) call(ctx context.Context) error {
+	name, current := p.name+"/"+pilotName+"/key", "AWSCURRENT"
+	stored, err := p.deployment.Secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name, VersionStage: &current})
+	if err != nil {
+		return fmt.Errorf("look at the secret: %w", err)
+	}
+	p.require(!slices.Contains(p.keys, *stored.SecretString), "the secret has the value that it had")
+	p.keys = append(p.keys, *stored.SecretString)
 	answer, _, err := callTool(ctx, p.alice, p.endpoint(pilotName), "whoami")
 	if err != nil {
 		return err
 	}
 	p.receipts = append(p.receipts, p.alice.LastReceipt())
 	got, _ := p.notes.Last()
-	p.require(got.Get("Authorization") == "Bearer "+key, "the upstream did not get the key of the moment")
+	p.require(got.Get("Authorization") == "Bearer "+*stored.SecretString, "the upstream did not get the present key")
 	p.require(strings.Contains(answer, "[masked:"+pilotCard+"]"), "alice's answer is not masked")
-	p.require(!strings.Contains(answer, key) && !strings.Contains(answer, other), "alice saw a key")
-	p.tell(label, "upstream saw Bearer %s…, and %s [masked:%s]", fingerprint(key), stack.Alice, pilotCard)
+	p.require(!slices.ContainsFunc(p.keys, func(key string) bool { return strings.Contains(answer, key) }), "alice saw a key")
+	p.tell("call", "upstream saw Bearer %s…, and %s [masked:%s]", fingerprint(*stored.SecretString), stack.Alice, pilotCard)
 	return nil
 }
 
-// rotate has somebody rotate the secret in its store, which tells nobody.
-func (p *pilot) rotate(ctx context.Context, next string) error {
-	name := p.name + "/" + pilotName + "/key"
-	if _, err := p.deployment.Secrets.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: &next}); err != nil {
-		return fmt.Errorf("rotate the secret: %w", err)
+// rotate has an administrator plan how the secret is rotated, and ask for it. Then
+// the new value is made, staged, tried at the upstream, and only then in use.
+func (p *pilot) rotate(ctx context.Context) error {
+	plan := map[string]any{"reference": p.reference(), "maker": "random", "random": map[string]int{"length": 32}, "every_seconds": 0, "grace_seconds": 3600,
+		"server": pilotName, "binding": pilotCard, "owner": "platform", "state": "active"}
+	if err := p.admin.ask(ctx, http.MethodPut, "rotation-plans/"+pilotName, plan, nil); err != nil {
+		return err
 	}
-	p.tell("rotate", "the secret has another value, and nobody was told")
+	began := time.Now()
+	var run struct{ ID, Step, Reason string }
+	if err := p.admin.ask(ctx, http.MethodPost, "rotations", map[string]string{"plan": pilotName}, &run); err != nil {
+		return err
+	}
+	p.receipts = append(p.receipts, p.admin.last())
+	for under := true; under; under = run.Step == "ordered" || run.Step == "staged" || run.Step == "probed" {
+		if time.Since(began) > time.Minute {
+			return errors.New("the rotation takes longer than a minute")
+		}
+		time.Sleep(200 * time.Millisecond)
+		if err := p.admin.ask(ctx, http.MethodGet, "rotations/"+run.ID, nil, &run); err != nil {
+			return err
+		}
+	}
+	p.require(run.Step == "promoted", "the rotation is "+run.Step+": "+run.Reason)
+	p.tell("rotate", "a new value was made, staged, tried at the upstream and %s in %.1f s; nobody was told", run.Step, time.Since(began).Seconds())
 	return nil
 }
 

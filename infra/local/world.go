@@ -176,7 +176,7 @@ func (w *world) serveBindery(listener net.Listener, progress parts.Progress) err
 	w.stops = append(w.stops, stack.Serve(listener, handler).Stop)
 	follow, stop := context.WithCancel(context.Background())
 	var followed sync.WaitGroup
-	for _, streams := range []func(context.Context, *slog.Logger){w.deployment.FollowAudit, w.deployment.FollowRevocations} {
+	for _, streams := range []func(context.Context, *slog.Logger){w.deployment.FollowAudit, w.deployment.FollowRevocations, w.deployment.FollowRotations} {
 		followed.Go(func() { streams(follow, slog.New(slog.NewJSONHandler(sink, nil))) })
 	}
 	w.stops = append(w.stops, func() { stop(); followed.Wait() })
