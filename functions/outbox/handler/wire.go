@@ -13,7 +13,7 @@ import (
 
 // attemptTime is how long one request to EventBridge may take. Nobody waits for
 // it but the next records.
-const attemptTime = 5 * time.Second
+const attemptTime = 15 * time.Second
 
 // New joins the handler to the bus.
 func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
