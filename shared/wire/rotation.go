@@ -19,6 +19,7 @@ import (
 	"bindery/shared/egress"
 	"bindery/shared/maker"
 	"bindery/shared/mask"
+	"bindery/shared/oauth"
 	"bindery/shared/probe"
 	"bindery/shared/rotate"
 	"bindery/shared/secret"
@@ -38,6 +39,8 @@ func (p Parts) Rotation(c config.Config, a aws.Config, secrets time.Duration, jo
 		Makers: map[broker.MakerKind]broker.ValueMaker{
 			broker.MakeRandom:   maker.Random{},
 			broker.MakeByRecipe: &maker.Recipe{Client: func(n []netip.Prefix) maker.Client { return pool.For(n) }},
+			broker.MakeClientSecret: &oauth.SecretMaker{HTTP: func(n []netip.Prefix) *http.Client { return pool.For(n).HTTP() },
+				Provider: p.DB.Provider, Read: p.beside, Now: time.Now, Loopback: c.Local},
 		},
 		Prober: prober{NewUpstreams(c, rotationPools)}, Check: mask.Check, Now: time.Now, Holder: rand.Text,
 		ID: func(at time.Time) string { return ulid.MustNew(ulid.Timestamp(at), rand.Reader).String() },
@@ -45,6 +48,47 @@ func (p Parts) Rotation(c config.Config, a aws.Config, secrets time.Duration, jo
 			log.Warn("a rotation does not go on", "rotation", run.ID, "subject", run.Subject, "step", string(run.Step), "tries", run.Tries, "cause", string(broker.ReasonOf(err)))
 		},
 	}}
+}
+
+// beside reads members of the object that holds the secret of a plan: of a client
+// at its provider. "" is the member that the plan names.
+func (p Parts) beside(ctx context.Context, at broker.Provider, m broker.Making, members ...string) (map[string]secret.Value, error) {
+	origin, err := broker.OriginDigest(at.Address())
+	if err != nil {
+		return nil, err
+	}
+	stores, err := p.allStores(ctx, m.Plan.Environment)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]secret.Value{}
+	for _, member := range members {
+		r := m.Plan.Reference
+		if member != "" {
+			if r, err = broker.ParseReference(r.WithoutKey().String() + "#" + member); err != nil {
+				return nil, err
+			}
+		}
+		got, err := p.Static.Obtain(ctx, broker.Ask{Stores: stores, Binding: broker.Binding{Environment: m.Plan.Environment, Origin: origin,
+			Fields: []broker.Field{{Name: "member", Reference: r}}}})
+		if err != nil {
+			return nil, err
+		}
+		found[member] = got.Fields["member"]
+	}
+	return found, nil
+}
+
+func (p Parts) allStores(ctx context.Context, environment string) (all []broker.Store, err error) {
+	for page := (broker.Page{Limit: broker.MaxPage}); ; page.After = all[len(all)-1].Name {
+		some, err := p.DB.Stores(ctx, environment, page)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, some...); len(some) < page.Limit {
+			return all, nil
+		}
+	}
 }
 
 // stagers are the stores in which a value can be prepared, by kind.
