@@ -3,6 +3,7 @@ package handler
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"bindery/shared/admin"
 	"bindery/shared/broker"
@@ -105,14 +106,22 @@ func (h *Handler) missing(ctx context.Context, s broker.Server) (list []string, 
 	if s.Proposer != "" {
 		list = append(list, lacksApproval)
 	}
-	if s.State == broker.Suspended {
+	revoked, err := h.marked.Markers(ctx, h.environment, []broker.MarkerKey{{Kind: broker.ServerMarker, ID: s.Name},
+		{Kind: broker.EnvironmentMarker, ID: h.environment}, {Kind: broker.EverythingMarker, ID: h.environment}})
+	if err != nil {
+		return nil, err
+	}
+	stopped := func(server bool) bool {
+		return slices.ContainsFunc(revoked, func(m broker.Marker) bool { return m.Revoked && (m.Kind == broker.ServerMarker) == server })
+	}
+	if s.State == broker.Suspended || stopped(true) {
 		list = append(list, lacksResumption)
 	}
 	e, err := h.reader.Environment(ctx, h.environment)
 	if err != nil && !isMissing(err) {
 		return nil, err
 	}
-	if e.State != broker.Active {
+	if e.State != broker.Active || stopped(false) {
 		list = append(list, lacksEnvironment)
 	}
 	lack, err := h.missingBinding(ctx, s)

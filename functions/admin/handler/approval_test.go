@@ -134,6 +134,19 @@ func TestAServerSaysWhatIsMissing(t *testing.T) {
 	lacks(lacksApproval)
 	f.call(t, "second", "POST", approve, nil, "If-Match", `"v2"`).want(t, 200, "")
 	lacks()
+	for kind, c := range map[broker.MarkerKind]struct{ id, lacks string }{broker.ServerMarker: {"wiki", lacksResumption},
+		broker.EnvironmentMarker: {"prod", lacksEnvironment}, broker.EverythingMarker: {"prod", lacksEnvironment}} {
+		m := broker.Marker{Environment: "prod", Kind: kind, ID: c.id, Epoch: 1, Revoked: true, At: time.Now()}
+		for _, want := range [][]string{{c.lacks}, nil} {
+			if err := f.tables.PutMarker(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			lacks(want...)
+			m.Epoch, m.Revoked = 2, false
+		}
+	}
+	f.tables.Inject(memory.ReadMarkers, memory.Refuse())
+	f.call(t, "auditor", "GET", wiki, nil).want(t, 503, "unavailable")
 	f.tables.Inject(memory.ListBindings, memory.Refuse())
 	f.call(t, "auditor", "GET", wiki, nil).want(t, 503, "unavailable")
 }
