@@ -41,6 +41,8 @@ func outcomeOf(t *testing.T, event []byte) []byte {
 	h, log := newHandler(&due{batches: []credential.Prefetched{{Refreshed: 2, Left: 1}}})
 	h.drift, h.account = &search{report: drift.Report{Looked: 40, Changed: 1, Open: 2, Done: true}}, own
 	h.rotations = &turning{report: rotate.Report{Begun: 1, Worked: 3, Ended: 2, Done: true}}
+	h.sealed = reencryption{&texts{rows: []string{"old 0", "new 1", "old 2", "old 3", "altered 4"}, page: 2}, &keys{}}
+	h.managed = managed{engine: &announcing{}, secrets: &announcing{}}
 	var o outcome
 	answer, err := h.Handle(t.Context(), event)
 	if err != nil {
