@@ -51,12 +51,12 @@ type RotationPath struct {
 
 func (h *Handler) rotations() {
 	const path = "/rotations"
-	start := operation("start-rotation", http.MethodPost, path, "Rotate a plan's secret now, or give a card other references, in two phases", 404, 409, 413, 415)
+	start := operation("start-rotation", http.MethodPost, path, "Rotate a plan's secret now, or give a card other references, in two phases", 404, 412, 413, 415)
 	start.DefaultStatus = http.StatusAccepted
 	huma.Register(h.api, start, h.startRotation)
 	huma.Register(h.api, operation("list-rotations", http.MethodGet, path, "List rotations, newest first"), h.listRotations)
 	huma.Register(h.api, operation("get-rotation", http.MethodGet, path+"/{rotation}", "Read how far a rotation has come", 404), h.getRotation)
-	huma.Register(h.api, operation("cancel-rotation", http.MethodPost, path+"/{rotation}/cancel", "Take a rotation back, as long as no call uses the new value", 404, 409), h.cancelRotation)
+	huma.Register(h.api, operation("cancel-rotation", http.MethodPost, path+"/{rotation}/cancel", "Take a rotation back, as long as no call uses the new value", 404, 412), h.cancelRotation)
 }
 
 type startRotationInput struct {
