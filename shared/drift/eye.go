@@ -136,6 +136,7 @@ func (e *Eye) card(ctx context.Context, u broker.Use) (broker.Binding, bool, err
 		return b, false, err
 	}
 	b.Fields = slices.DeleteFunc(slices.Clone(b.Fields), func(f broker.Field) bool { return f.Reference.WithoutKey() != u.Reference })
+	b.MaxAge = 0 // a value that is kept would say what was
 	if len(b.Fields) == 0 || !working(b) || ended(b, e.Now()) {
 		return b, false, nil
 	}
