@@ -1,7 +1,6 @@
 package dynamo_test
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -52,14 +51,6 @@ func binding(environment, name string, actor broker.Actor) broker.Binding {
 
 func marker(environment string, kind broker.MarkerKind, id string) broker.Marker {
 	return broker.Marker{Environment: environment, Kind: kind, ID: id, Epoch: 1, Revoked: true, At: noon}
-}
-
-// references are the keys of so many markers.
-func references(n int) (keys []broker.MarkerKey) {
-	for i := range n {
-		keys = append(keys, broker.MarkerKey{Kind: broker.ReferenceMarker, ID: fmt.Sprint("aws-sm:prod/", i)})
-	}
-	return keys
 }
 
 func record(receipt, nonce string) broker.Record {

@@ -3,6 +3,7 @@
 package dynamo_test
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"strings"
@@ -119,6 +120,14 @@ func personalRow(place, env, name, reference string) row {
 		"fields": &types.AttributeValueMemberL{Value: []types.AttributeValue{
 			&types.AttributeValueMemberM{Value: row{"name": text("token"), "reference": text(reference)}}}},
 	}
+}
+
+// references are the keys of so many markers.
+func references(n int) (keys []broker.MarkerKey) {
+	for i := range n {
+		keys = append(keys, broker.MarkerKey{Kind: broker.ReferenceMarker, ID: fmt.Sprint("aws-sm:prod/", i)})
+	}
+	return keys
 }
 
 // testTrips holds each operation to its number of requests, and a decision's
