@@ -195,7 +195,7 @@ func (p *pilot) audit(ctx context.Context) error {
 		}
 		line := fmt.Sprintf("%s %s by %.10s…: %d", r.Method, cmp.Or(r.Object, r.Target, "of "+pilotName), r.Principal, r.Status)
 		for _, a := range r.Accesses {
-			line += fmt.Sprintf(", with version %.8s…, %d masked", a.Version, r.Masked)
+			line += fmt.Sprintf(", with version …%s, %d masked", a.Version[max(0, len(a.Version)-8):], r.Masked)
 		}
 		if r.Reason != "" {
 			line += ", " + r.Reason

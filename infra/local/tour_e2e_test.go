@@ -32,6 +32,7 @@ var shown = [][]string{
 	{"HTTP/1.1 200 OK", `"binding":"alice-notes"`, "HTTP/1.1 200 OK", "text/csv", "notes,alice-notes"},
 	{"/connect/", "drive is connected", "you are alice-at-drive", `"connections":[{"server":"drive"`, `"provider":"revoked"`, "/connect/"},
 	{
+		"HTTP/1.1 200 OK", `"maker":"random"`, `"step":"retired"`,
 		"HTTP/1.1 200 OK", "[masked:bob-notes]", "HTTP/1.1 403 Forbidden", "not allowed, or no such server",
 		"HTTP/1.1 200 OK", `"kind":"binding","subject":"notes/bob-notes"`, `"reason":"the tour"`,
 		"HTTP/1.1 200 OK", `"revoked":false`, "HTTP/1.1 200 OK", "[masked:bob-notes]",
