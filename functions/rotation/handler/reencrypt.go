@@ -61,33 +61,31 @@ func (h *Handler) reencrypting(event json.RawMessage) task {
 
 func (h *Handler) reencrypt(ctx context.Context, of broker.Segment, after string) (any, error) {
 	report := Reencrypted{Next: after}
-	for {
-		found, next, err := h.sealed.texts.SealedTexts(ctx, h.environment, of, report.Next, scanned)
-		if err != nil {
-			if ctx.Err() == nil {
-				h.log.Error("sealed texts could not be read", "moved", report.Moved, "cause", err.Error())
-				return nil, err
-			}
-			break
-		}
-		page, err := h.reseal(ctx, found)
-		report.Seen, report.Moved = report.Seen+page.Seen, report.Moved+page.Moved
-		report.Changed, report.Failed = report.Changed+page.Changed, report.Failed+page.Failed
-		if err != nil && ctx.Err() == nil {
+	for !report.Done && ctx.Err() == nil {
+		if err := h.reencryptPage(ctx, of, &report); err != nil && ctx.Err() == nil {
 			h.log.Error("sealed texts could not be moved to the present key", "moved", report.Moved, "cause", err.Error())
 			return nil, err
-		}
-		if err != nil {
-			break // the page is looked at again
-		}
-		if report.Next = next; next == "" {
-			report.Done = true
-			break
 		}
 	}
 	h.log.Info("sealed texts moved to the present key", "seen", report.Seen, "moved", report.Moved, "changed", report.Changed,
 		"failed", report.Failed, "done", report.Done)
 	return report, nil
+}
+
+// reencryptPage does one page. One that was not done to its end is looked at again.
+func (h *Handler) reencryptPage(ctx context.Context, of broker.Segment, report *Reencrypted) error {
+	found, next, err := h.sealed.texts.SealedTexts(ctx, h.environment, of, report.Next, scanned)
+	if err != nil {
+		return err
+	}
+	page, err := h.reseal(ctx, found)
+	report.Seen, report.Moved = report.Seen+page.Seen, report.Moved+page.Moved
+	report.Changed, report.Failed = report.Changed+page.Changed, report.Failed+page.Failed
+	if err != nil {
+		return err
+	}
+	report.Next, report.Done = next, next == ""
+	return nil
 }
 
 // reseal moves one page. It fails where a key or the table could not be asked;
