@@ -131,7 +131,9 @@ func TestHostileAnswers(t *testing.T) {
 			w.Header().Set("Content-Encoding", "gzip")
 			writes(200, "application/json", issued)(w, r)
 		}, broker.ErrOutcomeUnknown, 1},
-		"a redirect":                 {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere/"+canary, http.StatusTemporaryRedirect) }, broker.ErrProviderRefused, 1},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere/"+canary, http.StatusTemporaryRedirect)
+		}, broker.ErrProviderRefused, 1},
 		"it refuses":                 {writes(403, "application/json", `{"error":"`+canary+`"}`), broker.ErrProviderRefused, 1},
 		"it has enough":              {writes(429, "text/plain", canary), broker.ErrUnavailable, 1},
 		"it fails, and may have not": {writes(500, "text/plain", canary), broker.ErrOutcomeUnknown, 1},
