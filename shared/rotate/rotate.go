@@ -98,14 +98,17 @@ func (e *Engine) Run(ctx context.Context) (Report, error) {
 	var report Report
 	begun, err := e.begin(ctx)
 	report.Begun = begun
-	if err != nil {
-		return report, overlook(ctx, err)
+	if err != nil && ctx.Err() == nil {
+		return report, err
 	}
 	seen := map[string]bool{}
 	for ctx.Err() == nil {
 		due, err := e.Runs.DueRotations(ctx, e.Environment, e.Now(), broker.MaxPage)
-		if err != nil {
-			return report, overlook(ctx, err)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			return report, err
+		case err != nil: // the time is over: what is left is done by the next run
+			continue
 		}
 		fresh := 0
 		for _, run := range due {
@@ -131,15 +134,6 @@ func (e *Engine) Run(ctx context.Context) (Report, error) {
 		}
 	}
 	return report, nil
-}
-
-// overlook makes of a context that ended no failure: what is left is done by
-// the next run.
-func overlook(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // begin begins the runs of plans whose time has come.

@@ -128,6 +128,7 @@ func (w *work) effect(ctx context.Context) (next broker.RotationStep, err error)
 		return broker.RotationInUse, w.promote(ctx, w)
 	case broker.RotationInUse:
 		return broker.RotationOver, w.retire(ctx, w)
+	case broker.RotationUndoing, broker.RotationOver, broker.RotationUndone, broker.RotationAbandoned: // only the first comes here
 	}
 	return broker.RotationUndone, w.undo(ctx, w)
 }
