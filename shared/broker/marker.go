@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -63,11 +64,7 @@ func (m Marker) Key() MarkerKey { return MarkerKey{m.Kind, m.ID} }
 
 // Wide reports whether every Snapshot of the environment holds such markers.
 func (k MarkerKind) Wide() bool {
-	switch k {
-	case GroupMarker, IssuerMarker, StoreMarker, EnvironmentMarker, EverythingMarker:
-		return true
-	}
-	return false
+	return slices.Contains([]MarkerKind{GroupMarker, IssuerMarker, StoreMarker, EnvironmentMarker, EverythingMarker}, k)
 }
 
 // OfServer reports whether every Snapshot of one server holds such markers.

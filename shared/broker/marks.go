@@ -137,6 +137,7 @@ func holds(a *Ask) (keys []MarkerKey) {
 				}
 			}
 		}
+	case ClientCredentials, TokenExchange: // what they give is read of no reference, and is nobody's grant
 	}
 	return keys
 }
