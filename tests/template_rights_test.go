@@ -169,24 +169,6 @@ func leading(operator string, partitions ...string) any {
 	return object{operator: object{"dynamodb:LeadingKeys": list}, "Null": object{"dynamodb:LeadingKeys": "false"}}
 }
 
-// TestTemplateBoundsTheProxysReads: of the catalogue it can get no other row
-// by itself than policies and providers of its own environment.
-func TestTemplateBoundsTheProxysReads(t *testing.T) {
-	for sid, partition := range map[string]string{"ReadPolicies": "policies/${Environment}", "ReadProviders": "provider/${Environment}"} {
-		read := rights(t, "ProxyRole")[sid]
-		same(t, sid, read["Condition"], leading("ForAllValues:StringEquals", partition))
-		same(t, "its table", read["Resource"], any(object{"Fn::GetAtt": []any{"CatalogueTable", "Arn"}}))
-	}
-}
-
-// TestTemplateBoundsTheProxysGrants: it changes grants of its own environment and
-// no other sealed text, and deletes none.
-func TestTemplateBoundsTheProxysGrants(t *testing.T) {
-	refresh := rights(t, "ProxyRole")["RefreshGrants"]
-	same(t, "grants", refresh["Condition"], leading("ForAllValues:StringLike", "grants/${Environment}/*"))
-	same(t, "their table", refresh["Resource"], any(object{"Fn::GetAtt": []any{"GrantsTable", "Arn"}}))
-}
-
 // TestTemplateBoundsTheAdminFunction: the only rows that it can delete are those
 // that a binding leaves behind when it moves, and it stores sealed values of its
 // own environment alone. Evidence it can only add.

@@ -38,6 +38,13 @@ func explanationOf(r broker.Record) string {
 // sentences is the table of reasons, for people. A test holds it to the reasons
 // that there are.
 func sentences() map[broker.Reason]string {
+	all := refusals()
+	maps.Copy(all, endings())
+	return all
+}
+
+// refusals are the reasons before any secret was touched.
+func refusals() map[broker.Reason]string {
 	return map[broker.Reason]string{
 		broker.MessageRefused:    "The request was not one that Bindery serves: it was malformed, incomplete, or of no known kind.",
 		broker.EnvironmentClosed: "The environment is not open: an administrator has closed or revoked it, or has not opened it yet.",
@@ -51,6 +58,7 @@ func sentences() map[broker.Reason]string {
 		broker.SessionUnknown:    "The session id is not one that Bindery gave to this caller, or it is too old.",
 		broker.SessionElsewhere:  "The session was begun under another binding than the one that covers the caller now.",
 		broker.SessionUnread:     "The key under which session ids are sealed could not be read.",
+		broker.SessionUnkept:     "The session that the upstream began could not be noted, so it was not given to the caller.",
 		broker.LimitReached:      "A limit was reached: calls a minute, or lasting streams, of the caller, the agent or the server.",
 		broker.AgentUnknown:      "The agent through which the call came is not registered.",
 		broker.AgentClosed:       "The agent is registered and is not active.",
@@ -76,7 +84,12 @@ func sentences() map[broker.Reason]string {
 		broker.PolicyForbids:     "A policy on calls forbids it, or could not be evaluated; policies names it.",
 		broker.ApprovalRequired:  "A policy on calls demands an approval that was not given; policies names it.",
 		broker.PoliciesUnread:    "The policies on calls that are in force could not be read, so nothing was allowed.",
+	}
+}
 
+// endings are the reasons of administration, and of calls that had begun.
+func endings() map[broker.Reason]string {
+	return map[broker.Reason]string{
 		broker.NotPermitted:      "The administrator's roles and teams do not permit it; target names the permission that was missing.",
 		broker.ChangeInvalid:     "The change was against a rule, and was not made.",
 		broker.ChangeLost:        "Somebody else had changed it meanwhile, so the change was not made.",
