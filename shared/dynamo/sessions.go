@@ -13,14 +13,6 @@ import (
 
 var _ broker.LiveSessions = (*DB)(nil)
 
-func sessionsPartition(environment, principal string) string {
-	return join("sessions", environment, principal)
-}
-
-func sessionKey(environment, principal, digest string) key {
-	return key{sessionsPartition(environment, principal), join("digest", digest)}
-}
-
 // sessionRow carries expires, the table's TTL attribute. DynamoDB deletes late,
 // so the end is compared here as well.
 type sessionRow struct {
