@@ -3,6 +3,7 @@ package dynamo_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -19,6 +20,31 @@ const nowhere = "http://127.0.0.1:1"
 
 // operations is every operation of the store, each on valid input.
 func operations(s *dynamo.DB) map[string]func(context.Context) error {
+	all := ruling(s)
+	maps.Copy(all, serving(s))
+	return all
+}
+
+// ruling are those of administrators alone.
+func ruling(s *dynamo.DB) map[string]func(context.Context) error {
+	env := "prod"
+	return map[string]func(context.Context) error{
+		"AddPolicySet":   func(ctx context.Context) error { return s.AddPolicySet(ctx, policySet(env)) },
+		"PolicySet":      func(ctx context.Context) error { _, err := s.PolicySet(ctx, env, policySet(env).ID); return err },
+		"PolicySetNames": func(ctx context.Context) error { _, err := s.PolicySetNames(ctx, env, fullPage); return err },
+		"PutAssignment":  func(ctx context.Context) error { return s.PutAssignment(ctx, assignment(env)) },
+		"Assignment":     func(ctx context.Context) error { _, err := s.Assignment(ctx, env, "git"); return err },
+		"Assignments":    func(ctx context.Context) error { _, err := s.Assignments(ctx, env, fullPage); return err },
+		"UsesOfStore":    func(ctx context.Context) error { _, _, err := s.UsesOfStore(ctx, env, "aws-sm", "", 1); return err },
+		"UsesOfReference": func(ctx context.Context) error {
+			_, _, err := s.UsesOfReference(ctx, env, reference("aws-sm:a"), "", 1)
+			return err
+		},
+		"SealedNames": func(ctx context.Context) error { _, err := s.SealedNames(ctx, env, fullPage); return err },
+	}
+}
+
+func serving(s *dynamo.DB) map[string]func(context.Context) error {
 	env := "prod"
 	return map[string]func(context.Context) error{
 		"Snapshot": func(ctx context.Context) error { _, err := s.Snapshot(ctx, lookup(env)); return err },
@@ -71,31 +97,19 @@ func operations(s *dynamo.DB) map[string]func(context.Context) error {
 		"FreePlace": func(ctx context.Context) error {
 			return s.FreePlace(ctx, broker.Place{Quota: quota(env, 1), Holder: "r-1"})
 		},
-		"Environment":    func(ctx context.Context) error { _, err := s.Environment(ctx, env); return err },
-		"Store":          func(ctx context.Context) error { _, err := s.Store(ctx, env, "aws-sm"); return err },
-		"Server":         func(ctx context.Context) error { _, err := s.Server(ctx, route(env)); return err },
-		"Agent":          func(ctx context.Context) error { _, err := s.Agent(ctx, env, "okta:robot"); return err },
-		"Tool":           func(ctx context.Context) error { _, err := s.Tool(ctx, route(env), "create"); return err },
-		"Binding":        func(ctx context.Context) error { _, err := s.Binding(ctx, route(env), "card"); return err },
-		"Stores":         func(ctx context.Context) error { _, err := s.Stores(ctx, env, fullPage); return err },
-		"Servers":        func(ctx context.Context) error { _, err := s.Servers(ctx, env, fullPage); return err },
-		"Agents":         func(ctx context.Context) error { _, err := s.Agents(ctx, env, fullPage); return err },
-		"Tools":          func(ctx context.Context) error { _, err := s.Tools(ctx, route(env), fullPage); return err },
-		"Bindings":       func(ctx context.Context) error { _, err := s.Bindings(ctx, route(env), fullPage); return err },
-		"BeginAttempt":   func(ctx context.Context) error { _, err := s.BeginAttempt(ctx, attempt(env, "r-1")); return err },
-		"EndAttempt":     func(ctx context.Context) error { return s.EndAttempt(ctx, ended(attempt(env, "r-1"))) },
-		"AddPolicySet":   func(ctx context.Context) error { return s.AddPolicySet(ctx, policySet(env)) },
-		"PolicySet":      func(ctx context.Context) error { _, err := s.PolicySet(ctx, env, policySet(env).ID); return err },
-		"PolicySetNames": func(ctx context.Context) error { _, err := s.PolicySetNames(ctx, env, fullPage); return err },
-		"PutAssignment":  func(ctx context.Context) error { return s.PutAssignment(ctx, assignment(env)) },
-		"Assignment":     func(ctx context.Context) error { _, err := s.Assignment(ctx, env, "git"); return err },
-		"Assignments":    func(ctx context.Context) error { _, err := s.Assignments(ctx, env, fullPage); return err },
-		"UsesOfStore":    func(ctx context.Context) error { _, _, err := s.UsesOfStore(ctx, env, "aws-sm", "", 1); return err },
-		"UsesOfReference": func(ctx context.Context) error {
-			_, _, err := s.UsesOfReference(ctx, env, reference("aws-sm:a"), "", 1)
-			return err
-		},
-		"SealedNames": func(ctx context.Context) error { _, err := s.SealedNames(ctx, env, fullPage); return err },
+		"Environment":  func(ctx context.Context) error { _, err := s.Environment(ctx, env); return err },
+		"Store":        func(ctx context.Context) error { _, err := s.Store(ctx, env, "aws-sm"); return err },
+		"Server":       func(ctx context.Context) error { _, err := s.Server(ctx, route(env)); return err },
+		"Agent":        func(ctx context.Context) error { _, err := s.Agent(ctx, env, "okta:robot"); return err },
+		"Tool":         func(ctx context.Context) error { _, err := s.Tool(ctx, route(env), "create"); return err },
+		"Binding":      func(ctx context.Context) error { _, err := s.Binding(ctx, route(env), "card"); return err },
+		"Stores":       func(ctx context.Context) error { _, err := s.Stores(ctx, env, fullPage); return err },
+		"Servers":      func(ctx context.Context) error { _, err := s.Servers(ctx, env, fullPage); return err },
+		"Agents":       func(ctx context.Context) error { _, err := s.Agents(ctx, env, fullPage); return err },
+		"Tools":        func(ctx context.Context) error { _, err := s.Tools(ctx, route(env), fullPage); return err },
+		"Bindings":     func(ctx context.Context) error { _, err := s.Bindings(ctx, route(env), fullPage); return err },
+		"BeginAttempt": func(ctx context.Context) error { _, err := s.BeginAttempt(ctx, attempt(env, "r-1")); return err },
+		"EndAttempt":   func(ctx context.Context) error { return s.EndAttempt(ctx, ended(attempt(env, "r-1"))) },
 		"ClaimFetch": func(ctx context.Context) error {
 			_, err := s.ClaimFetch(ctx, env, "https://issuer", noon, noon.Add(-time.Minute))
 			return err
