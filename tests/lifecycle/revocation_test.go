@@ -226,7 +226,7 @@ func (v *revocations) round(s subject) {
 	v.tb.Helper()
 	streams := v.open(s)
 	d := v.load(s.server)
-	time.Sleep(300*time.Millisecond + rand.N(time.Second))
+	time.Sleep(300*time.Millisecond + rand.N(3*time.Second)) // longer than the time between two looks at what is open
 	id, acknowledged := v.revoke(s)
 	longest := v.await(s, streams, acknowledged)
 	time.Sleep(time.Until(acknowledged.Add(time.Second)))
