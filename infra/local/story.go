@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // desk is somebody at the admin API.
@@ -41,7 +42,7 @@ func (d *desk) ask(ctx context.Context, method, path string, body, out any) erro
 	if method == http.MethodPut {
 		r.Header.Set("If-None-Match", "*")
 	}
-	response, err := http.DefaultClient.Do(r)
+	response, err := (&http.Client{Timeout: time.Minute}).Do(r)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
