@@ -94,10 +94,11 @@ func standsAt(server *broker.Server, origin string) bool {
 }
 
 // revoked reports whether the credential of a session's binding is itself
-// revoked: its server, the card, a secret or store that it rests on, or the
-// person's grant.
+// revoked: its server, a secret or store that it rests on, or the person's grant.
+// A card that is revoked is used by nobody any more, and its sessions are what is
+// to be ended.
 func (r *run) revoked(ctx context.Context, s *liveSession, a broker.Ask) (bool, error) {
-	keys := []broker.MarkerKey{{Kind: broker.ServerMarker, ID: s.Server}, {Kind: broker.BindingMarker, ID: s.Server + "/" + s.Binding}}
+	keys := []broker.MarkerKey{{Kind: broker.ServerMarker, ID: s.Server}}
 	for _, f := range a.Binding.Fields {
 		keys = append(keys, broker.MarkerKey{Kind: broker.StoreMarker, ID: f.Reference.Scheme()})
 	}

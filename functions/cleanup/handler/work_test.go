@@ -59,7 +59,7 @@ func TestWhatEachKindConcerns(t *testing.T) {
 		"agent":       {broker.AgentMarker, func(*world) string { return "okta:bot" }, []string{"up-github-3"}, 3, 0, 4, 0},
 		"group":       {broker.GroupMarker, func(*world) string { return "ops" }, []string{"up-github-3"}, 3, 0, 4, 1},
 		"issuer":      {broker.IssuerMarker, func(*world) string { return "https://other.example" }, []string{"up-github-3"}, 3, 0, 4, 1},
-		"binding":     {broker.BindingMarker, func(*world) string { return "github/dev" }, nil, 1, 3, 4, 0},
+		"binding":     {broker.BindingMarker, func(*world) string { return "github/dev" }, []string{"up-github-1", "up-github-2", "up-github-3"}, 1, 0, 4, 0},
 		"server":      {broker.ServerMarker, func(*world) string { return "files" }, nil, 3, 1, 0, 0},
 		"store":       {broker.StoreMarker, func(*world) string { return "aws-sm" }, nil, 1, 3, 4, 1},
 		"reference":   {broker.ReferenceMarker, func(*world) string { return "aws-sm:prod/github" }, nil, 1, 3, 4, 1},
