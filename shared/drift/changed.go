@@ -21,38 +21,42 @@ type Change struct {
 
 // Heard makes every process drop what it keeps of the references that a change
 // concerns, tells that they changed, and looks at them at once. To hear the same
-// again changes nothing but a count. It says how many references that were.
+// again changes nothing but a count. It says how many references that were. What
+// fails of one reference keeps nobody from the others.
 func (s *Scanner) Heard(ctx context.Context, c Change) (int, error) {
 	stores, err := s.liveStores(ctx)
 	if err != nil {
 		return 0, err
 	}
-	k := s.keeper(s.Now)
-	eye := &Eye{Cards: s.Catalogue, Source: s.Source, Inspector: s.Inspector, Stores: stores, Now: s.Now}
-	heard := 0
+	type part struct {
+		Group
+		most time.Duration
+	}
+	var parts []part
+	var faults []error
 	for _, store := range stores {
 		if store.Kind != c.Kind {
 			continue
 		}
 		groups, err := s.concerned(ctx, store.Name, c)
-		if err != nil {
-			return heard, err
-		}
+		faults = append(faults, err)
 		for _, g := range groups {
-			if err := s.changed(ctx, g, c); err != nil {
-				return heard, err
-			}
-			heard++
-			sight, err := eye.Look(ctx, g.Reference, g.Uses)
-			if err == nil {
-				err = k.Judge(ctx, sight, s.Evidence, store.MaxValueAge)
-			}
-			if err != nil {
-				return heard, err
-			}
+			parts = append(parts, part{g, store.MaxValueAge})
 		}
 	}
-	return heard, k.Finish(ctx)
+	for _, p := range parts { // before anything is looked at, which takes long and can fail
+		faults = append(faults, s.changed(ctx, p.Group, c))
+	}
+	k := s.keeper(s.Now)
+	eye := &Eye{Cards: s.Catalogue, Source: s.Source, Inspector: s.Inspector, Stores: stores, Now: s.Now}
+	for _, p := range parts {
+		sight, err := eye.Look(ctx, p.Reference, p.Uses)
+		if err == nil {
+			err = k.Judge(ctx, sight, s.Evidence, p.most)
+		}
+		faults = append(faults, err)
+	}
+	return len(parts), errors.Join(append(faults, k.Finish(ctx))...)
 }
 
 // concerned finds the references that a change concerns: they may name the secret

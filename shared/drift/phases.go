@@ -34,27 +34,38 @@ func (r *run) references(ctx context.Context, store string) (next, after string,
 		return "", "", err
 	}
 	for _, g := range groups {
-		s, err := r.eye.Look(ctx, g.Reference, g.Uses)
-		if err != nil {
-			return "", "", err
-		}
-		r.looked++
-		r.reach.Add(s)
-		if err := r.keeper.Judge(ctx, s, r.Evidence, of.MaxValueAge); err != nil {
+		if err := r.reference(ctx, g, of); err != nil {
 			return "", "", err
 		}
 		if r.reach.Lost(false) {
 			break
 		}
+		r.row.Phase, r.row.After = here, g.Uses[len(g.Uses)-1].Token() // where the next run goes on, if the time is over
 	}
 	lost := r.reach.Lost(after == "")
-	if lost && !slices.Contains(r.row.Unknown, "store/"+of.Name) {
-		r.row.Unknown = append(r.row.Unknown, "store/"+of.Name)
+	if lost {
+		r.unknown("store/" + of.Name)
 	}
 	if lost || after == "" {
 		return beyond, "", r.keeper.JudgeStore(ctx, of.Name, r.reach, true)
 	}
 	return here, after, nil
+}
+
+// reference looks at one. What cannot be read of it keeps nobody from the others.
+func (r *run) reference(ctx context.Context, g Group, of broker.Store) error {
+	s, err := r.eye.Look(ctx, g.Reference, g.Uses)
+	if err == nil {
+		r.looked++
+		r.reach.Add(s)
+		err = r.keeper.Judge(ctx, s, r.Evidence, of.MaxValueAge)
+	}
+	if unreadable(ctx, err) {
+		r.unread++
+		r.unknown("store/" + of.Name)
+		return nil
+	}
+	return err
 }
 
 // wholeGroups reads a page of uses, and as much more as its last reference has.
@@ -91,12 +102,12 @@ func (r *run) cards(ctx context.Context) (next, after string, err error) {
 		return "", "", err
 	}
 	for _, server := range servers {
-		if after = server.Name; server.State == broker.Deleted {
-			continue
+		if server.State != broker.Deleted {
+			if err := r.cardsAt(ctx, broker.Route{Environment: r.Environment, Server: server.Name}); err != nil {
+				return "", "", err
+			}
 		}
-		if err := r.cardsAt(ctx, broker.Route{Environment: r.Environment, Server: server.Name}); err != nil {
-			return "", "", err
-		}
+		after, r.row.After = server.Name, server.Name
 	}
 	if len(servers) < someServers {
 		return grantPhase, "", nil
@@ -123,8 +134,8 @@ func (r *run) cardsAt(ctx context.Context, at broker.Route) error {
 func (r *run) cardsOf(ctx context.Context, rows []broker.Binding) error {
 	live := slices.DeleteFunc(slices.Clone(rows), func(b broker.Binding) bool { return !working(b) })
 	usages, err := r.Evidence.Usages(ctx, r.Environment, live)
-	if err != nil && ctx.Err() == nil && !slices.Contains(r.row.Unknown, string(broker.NoticeUnused)) {
-		r.row.Unknown = append(r.row.Unknown, string(broker.NoticeUnused)) // the index is down: the dates can be looked at all the same
+	if err != nil && ctx.Err() == nil {
+		r.unknown(string(broker.NoticeUnused)) // the index is down: the dates can be looked at all the same
 	}
 	for _, b := range live {
 		if err := ctx.Err(); err != nil {

@@ -41,11 +41,12 @@ type Evidence interface {
 
 // Report is what a run did.
 type Report struct {
-	Looked  int  `json:"looked"`  // references, cards and grants
-	Changed int  `json:"changed"` // notices that opened or closed
-	Open    int  `json:"open"`    // notices that are open
-	Done    bool `json:"done"`    // false: the next run goes on
-	Busy    bool `json:"busy"`    // another run is at work
+	Looked  int  `json:"looked"`           // references, cards and grants
+	Changed int  `json:"changed"`          // notices that opened or closed
+	Open    int  `json:"open"`             // notices that are open
+	Done    bool `json:"done"`             // false: the next run goes on
+	Busy    bool `json:"busy"`             // another run is at work
+	Unread  int  `json:"unread,omitempty"` // parts with a row that cannot be read: nothing of them closes
 }
 
 // hold is how long a run that died keeps others out. No run takes longer.
@@ -60,6 +61,7 @@ type run struct {
 	eye    *Eye
 	reach  Reach
 	looked int
+	unread int
 
 	reachOf string // the store that reach is of
 }
@@ -81,10 +83,16 @@ func (s *Scanner) Run(ctx context.Context) (Report, error) {
 	if err != nil && ctx.Err() != nil {
 		err = nil // its time was over: the next run goes on
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), broker.SettleTime)
+	done = done && err == nil
+	err = errors.Join(err, settle(ctx, r.keeper.Finish), settle(ctx, func(ctx context.Context) error { return r.leave(ctx, done) }))
+	return Report{r.looked, r.keeper.Changes, len(r.keeper.open), done && err == nil, false, r.unread}, err
+}
+
+// settle brings something to its end though the time of the run is over.
+func settle(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), broker.SettleTime)
 	defer cancel()
-	err = errors.Join(err, r.keeper.Finish(end), r.leave(end, done && err == nil))
-	return Report{r.looked, r.keeper.Changes, len(r.keeper.open), done && err == nil, false}, err
+	return do(ctx)
 }
 
 func (s *Scanner) keeper(now func() time.Time) *Keeper {
@@ -169,11 +177,54 @@ func (r *run) through(ctx context.Context) (done bool, err error) {
 		default:
 			return true, r.sweep(ctx)
 		}
+		if unreadable(ctx, err) && phase != sweepPhase {
+			next, after, err = r.passOver(phase, store), "", nil
+		}
 		if err == nil {
 			err = r.came(ctx, next, after)
 		}
 		if err != nil {
 			return false, err
+		}
+	}
+}
+
+// unreadable reports whether trying again finds the same: a row that does not
+// decode, or that Bindery may not read. No such thing may keep the search from all
+// that comes after it, each time anew.
+func unreadable(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() == nil && !errors.Is(err, broker.ErrUnavailable) && !errors.Is(err, broker.ErrConflict)
+}
+
+// passOver leaves a phase that cannot be gone through, closes nothing of it, and
+// says what comes next.
+func (r *run) passOver(phase, store string) (next string) {
+	r.unread++
+	switch phase {
+	case referencePhase:
+		i := slices.IndexFunc(r.stores, func(s broker.Store) bool { return s.Name >= store })
+		r.unknown("store/" + r.stores[i].Name)
+		if i+1 < len(r.stores) {
+			return referencePhase + "/" + r.stores[i+1].Name
+		}
+		return cardPhase
+	case cardPhase:
+		r.unknown(string(broker.NoticeExpired), string(broker.NoticeExpiring), string(broker.NoticeUnused))
+		return grantPhase
+	case grantPhase:
+		r.unknown(string(broker.NoticeDying))
+		return rotationPhase
+	default:
+		r.unknown(string(broker.NoticeRotation))
+		return sweepPhase
+	}
+}
+
+// unknown notes what this round could not look at.
+func (r *run) unknown(parts ...string) {
+	for _, part := range parts {
+		if !slices.Contains(r.row.Unknown, part) {
+			r.row.Unknown = append(r.row.Unknown, part)
 		}
 	}
 }

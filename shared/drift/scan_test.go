@@ -204,6 +204,35 @@ func TestARoundOfManyRuns(t *testing.T) {
 	w.wants(want, nothing)
 }
 
+// TestAStoreThatIsSlow leaves no time for a whole page: what was looked at counts
+// all the same, so that the round ends.
+func TestAStoreThatIsSlow(t *testing.T) {
+	w := newWorld(t)
+	for i := range 30 {
+		w.card("github", fmt.Sprint("card-", i), fmt.Sprint("prod/card-", i))
+	}
+	w.vault.set("prod/card-7", broker.ErrSecretMissing)
+	for done, runs := false, 0; !done; runs++ {
+		if runs > 20 {
+			t.Fatal("it does not end")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		left := 4
+		w.vault.before = func() {
+			if left--; left == 0 {
+				cancel()
+			}
+		}
+		r, err := w.scanner().Run(ctx)
+		cancel()
+		w.must(err)
+		done = r.Done
+	}
+	w.vault.before = nil
+	is := "missing reference/aws-sm:prod/card-7"
+	w.wants([]string{is}, []string{"opened " + is})
+}
+
 // TestWhatIsNotLive is not looked at: no card, no server, another origin.
 func TestWhatIsNotLive(t *testing.T) {
 	w := newWorld(t)

@@ -9,6 +9,9 @@ import (
 	"bindery/shared/broker"
 )
 
+// mostSummed is how many notices one sum is of: so many are noted within SettleTime.
+const mostSummed = 500
+
 // tell tells what the row says, under the receipt that the row has for it, and
 // notes that it was told. A receipt that has its record already was told by
 // whoever died, or was faster. Beyond MostTold it is left for the sum.
@@ -18,6 +21,9 @@ func (k *Keeper) tell(ctx context.Context, n broker.Notice) (told bool, err erro
 			k.untold = map[string]broker.Notice{}
 		}
 		k.untold[n.ID] = n
+		if len(k.untold) >= mostSummed {
+			return false, settle(ctx, k.Finish)
+		}
 		return false, nil
 	}
 	now := k.Now().UTC()

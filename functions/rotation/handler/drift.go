@@ -58,6 +58,9 @@ func (h *Handler) scan(ctx context.Context) (any, error) {
 	if !report.Done && !report.Busy {
 		level = slog.LevelWarn // the next run goes on: with many of these, the schedule is too slow
 	}
+	if report.Unread > 0 {
+		h.log.Error("rows could not be read: nothing of what they are part of is closed", "parts", report.Unread)
+	}
 	h.log.Log(ctx, level, "looked for drift", "looked", report.Looked, "changed", report.Changed, "open", report.Open, "done", report.Done, "busy", report.Busy)
 	return report, nil
 }

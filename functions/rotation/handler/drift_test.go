@@ -46,13 +46,16 @@ func driftHandler(s *search) (*Handler, *strings.Builder) {
 }
 
 func TestTheSearchForDriftSaysHowFarItCame(t *testing.T) {
-	for _, want := range []drift.Report{{Looked: 7, Changed: 2, Open: 3, Done: true}, {Looked: 7}, {Busy: true}} {
+	for _, want := range []drift.Report{{Looked: 7, Changed: 2, Open: 3, Done: true}, {Looked: 7}, {Busy: true}, {Looked: 7, Done: true, Unread: 2}} {
 		h, log := driftHandler(&search{report: want})
 		got, err := h.Handle(t.Context(), json.RawMessage(`{"task":"drift"}`))
 		if err != nil || got != any(want) {
 			t.Errorf("%+v, %v", got, err)
 		}
 		if wary := strings.Contains(log.String(), `"WARN"`); wary != (!want.Done && !want.Busy) {
+			t.Errorf("%+v: %s", want, log)
+		}
+		if bad := strings.Contains(log.String(), `"parts":2`); bad != (want.Unread > 0) {
 			t.Errorf("%+v: %s", want, log)
 		}
 	}
