@@ -76,11 +76,27 @@ type Desk struct {
 	Environment string
 	Issuers     string // digest of the issuer document in force
 	Gate        Gate
+	Markers     broker.MarkerReader
 	Journal     *broker.Journal
 	Now         func() time.Time
 	Status      func(error) int // the HTTP status that the caller gets for a fault, for the record
 
 	refusals broker.Budget
+}
+
+// Admit fails with ErrForbidden, recorded, where whoever asks is revoked, whatever
+// they ask for: nobody administers on, or lets themselves go. What cannot be read
+// admits nobody.
+func (d *Desk) Admit(ctx context.Context, c Caller, method string) error {
+	err := broker.Barred(ctx, d.Markers, d.Environment, &c.Principal)
+	switch reason := broker.ReasonOf(err); {
+	case err == nil:
+		return nil
+	case reason == broker.CatalogueUnread:
+		return fmt.Errorf("read whether the caller is revoked: %w", err)
+	default:
+		return errors.Join(ErrForbidden, d.refused(ctx, c, method, reason, d.Status(ErrForbidden)))
+	}
 }
 
 // Sees reports whether a row may be shown in a list that has been recorded.
@@ -169,8 +185,12 @@ func (d *Desk) Replayed(ctx context.Context, c Caller, method string, a broker.A
 
 // Refuse records a request that came to no operation.
 func (d *Desk) Refuse(ctx context.Context, c Caller, method string, status int) error {
+	return d.refused(ctx, c, method, broker.MessageRefused, status)
+}
+
+func (d *Desk) refused(ctx context.Context, c Caller, method string, reason broker.Reason, status int) error {
 	r := d.record(c, Operation{ID: method, Needs: []Need{{}}}, broker.Refused)
-	r.Object, r.Reason, r.Status = "", broker.MessageRefused, status
+	r.Object, r.Reason, r.Status = "", reason, status
 	return d.refuse(ctx, c, r)
 }
 

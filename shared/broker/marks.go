@@ -43,16 +43,49 @@ func (s *Snapshot) admits(environment string, p *Principal, revoked marks) error
 		return refuse(ServerUnknown)
 	case s.Server.State != Active, revoked.on(ServerMarker, s.Server.Name):
 		return refuse(ServerClosed)
-	case len(revoked) == 0:
+	}
+	return revoked.person(p)
+}
+
+// person refuses who is revoked, or belongs to what is.
+func (m marks) person(p *Principal) error {
+	switch {
+	case len(m) == 0:
 		return nil
-	case revoked.on(PrincipalMarker, p.ID):
+	case m.on(PrincipalMarker, p.ID):
 		return refuse(PrincipalRevoked)
-	case p.Agent != "" && revoked.on(AgentMarker, p.Agent):
+	case p.Agent != "" && m.on(AgentMarker, p.Agent):
 		return refuse(AgentRevoked)
-	case revoked.on(IssuerMarker, p.Issuer):
+	case m.on(IssuerMarker, p.Issuer):
 		return refuse(IssuerRevoked)
-	case slices.ContainsFunc(p.Groups, func(g string) bool { return revoked.on(GroupMarker, g) }):
+	case slices.ContainsFunc(p.Groups, func(g string) bool { return m.on(GroupMarker, g) }):
 		return refuse(GroupRevoked)
+	}
+	return nil
+}
+
+// Barred fails with a *Refusal where a principal, its agent, its issuer or one of
+// its groups is revoked, or that could not be read. It is for whoever serves
+// people without a Snapshot. An environment, or everything, that is revoked bars
+// nobody here: calls end, and somebody has to be able to let them begin again.
+func Barred(ctx context.Context, r MarkerReader, environment string, p *Principal) error {
+	keys := []MarkerKey{{PrincipalMarker, p.ID}}
+	for kind, id := range map[MarkerKind]string{AgentMarker: p.Agent, IssuerMarker: p.Issuer} {
+		if id != "" {
+			keys = append(keys, MarkerKey{kind, id})
+		}
+	}
+	for _, g := range p.Groups {
+		keys = append(keys, MarkerKey{GroupMarker, g})
+	}
+	for some := range slices.Chunk(keys, MaxMarkers) {
+		found, err := r.Markers(ctx, environment, some)
+		if err != nil {
+			return &Refusal{Reason: CatalogueUnread, err: err}
+		}
+		if err := marksOf(&Snapshot{Markers: found}).person(p); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func staleOr(err error) error {
 // stands holds the ticket to the catalogue: everybody alive, the very version of
 // the card, and the origin for which it was approved.
 func (q *Question) stands(s *broker.Snapshot, environment string, t Ticket, now time.Time) bool {
-	if s.Admits(environment, &broker.Principal{ID: t.Principal, Agent: t.Agent}) != nil {
+	if s.Admits(environment, &broker.Principal{ID: t.Principal, Agent: t.Agent, Issuer: t.Issuer, Groups: t.Groups}) != nil {
 		return false
 	}
 	if t.Agent != "" && (s.Agent == nil || s.Agent.State != broker.Active) {

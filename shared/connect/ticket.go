@@ -13,7 +13,8 @@ import (
 type Ticket struct {
 	Issuer    string // where the person logs in
 	Principal string
-	Agent     string // that wants to act for them; empty: they themselves
+	Groups    []string // of the person when the link was made
+	Agent     string   // that wants to act for them; empty: they themselves
 	Server    string
 	Origin    string // digest of the upstream's origin when the link was made
 	Binding   string
@@ -38,7 +39,7 @@ func (d *Desk) Issue(ctx context.Context, needed *broker.ConsentNeeded, of *brok
 	}
 	id := newID()
 	err := d.add(ctx, ticketKind, id, Ticket{
-		Issuer: p.Issuer, Principal: p.ID, Agent: p.Agent, Server: of.Binding.Server, Origin: of.Binding.Origin,
+		Issuer: p.Issuer, Principal: p.ID, Groups: p.Groups, Agent: p.Agent, Server: of.Binding.Server, Origin: of.Binding.Origin,
 		Binding: of.Binding.Name, Version: of.Binding.Version, Provider: of.Binding.Provider,
 		Scopes: slices.Clone(of.Binding.Scopes), Why: needed.Why,
 	}, TicketLife)

@@ -187,14 +187,22 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) {
 	c.Recorded = &recorded
 	w.Header().Set("Bindery-Receipt", c.Receipt)
 	seen := &status{ResponseWriter: w, code: http.StatusOK}
-	h.admitText(seen, r.WithContext(withCaller(r.Context(), c)), c)
+	r = r.WithContext(withCaller(r.Context(), c))
+	if err := h.desk.Admit(r.Context(), c, methodOf(r)); err != nil {
+		h.fail(seen, r, err)
+	} else {
+		h.admitText(seen, r, c)
+	}
 	if recorded {
 		return
 	}
-	if err := h.desk.Refuse(r.Context(), c, r.Method[:min(len(r.Method), broker.MaxName)], seen.code); err != nil {
+	if err := h.desk.Refuse(r.Context(), c, methodOf(r), seen.code); err != nil {
 		h.log.Error("request not recorded", "receipt", c.Receipt, "cause", err.Error())
 	}
 }
+
+// methodOf is the method as records name a request that came to no operation.
+func methodOf(r *http.Request) string { return r.Method[:min(len(r.Method), broker.MaxName)] }
 
 // status remembers what was answered.
 type status struct {

@@ -37,7 +37,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 		Quotas: p.DB, Allowances: broker.Allowances(c.Limits)})
 	h := &Handler{
 		environment: c.Environment, production: c.Production, hosts: c.Hosts, verifier: verifier, roles: document.Roles, principalOf: document.PrincipalOf,
-		desk: &admin.Desk{Environment: c.Environment, Issuers: document.Digest(), Gate: gate{rules, c.Environment},
+		desk: &admin.Desk{Environment: c.Environment, Issuers: document.Digest(), Gate: gate{rules, c.Environment}, Markers: p.DB,
 			Journal: broker.NewJournal(p.DB, rand.Text), Now: time.Now, Status: statusOf},
 		reader: p.DB, registry: p.Registry(c), values: p.Sealed, assignments: p.DB, sets: p.DB, providers: p.DB, grants: p.DB, judge: judge, attempts: p.DB, evidence: p.DB, uses: p.DB, now: time.Now, log: log,
 	}

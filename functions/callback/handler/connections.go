@@ -48,12 +48,24 @@ func (h *Handler) own(serve func(http.ResponseWriter, *http.Request, admin.Calle
 		if len(r.Header["Cookie"]) > 0 {
 			err = errCookie
 		} else if c.Principal, err = h.verifier.VerifyConnections(r.Context(), r); err == nil {
+			err = h.admitted(r, c)
+		}
+		if err == nil {
 			err = serve(w, r, c)
 		}
 		if err != nil {
 			h.problem(w, c.Receipt, err)
 		}
 	}
+}
+
+// admitted turns away who is revoked.
+func (h *Handler) admitted(r *http.Request, c admin.Caller) error {
+	err := h.desk.Admit(r.Context(), c, r.Method)
+	if errors.Is(err, admin.ErrForbidden) {
+		return errors.Join(errStopped, err)
+	}
+	return err
 }
 
 func (h *Handler) problem(w http.ResponseWriter, receipt string, err error) {

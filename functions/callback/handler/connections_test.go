@@ -153,3 +153,32 @@ func TestConnectionsSayHowTheyAre(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoIsRevokedTouchesNoConnections, and is told no more than that.
+func TestWhoIsRevokedTouchesNoConnections(t *testing.T) {
+	for kind, id := range map[broker.MarkerKind]func(f *fixture) string{
+		broker.PrincipalMarker: func(f *fixture) string { return f.principal("alice") },
+		broker.IssuerMarker:    func(f *fixture) string { return f.corp.URL() },
+	} {
+		f := newFixture(t)
+		f.browser().consent("acme", "alice")
+		m := broker.Marker{Environment: "prod", Kind: kind, ID: id(f), Epoch: 1, Revoked: true, At: f.now(), By: "p-admin", Reason: "left"}
+		f.must(f.tables.PutMarker(t.Context(), m))
+		for _, w := range []*httptest.ResponseRecorder{
+			f.asks("GET", "/connections", f.token("alice", ownAudience)), f.asks("DELETE", "/connections/acme", f.token("alice", ownAudience)),
+		} {
+			if found := f.tables.Records(w.Header().Get("Bindery-Receipt")); w.Code != 403 || !strings.Contains(w.Body.String(), "problem:forbidden") ||
+				len(found) != 1 || found[0].Reason != broker.Reason(kind)+"_revoked" {
+				t.Errorf("%s: %d %s, recorded %+v", kind, w.Code, w.Body, found)
+			}
+		}
+		if view, _ := f.grant("acme", "alice"); view.Grant.State != broker.Active {
+			t.Errorf("%s: the connection was ended", kind)
+		}
+		m.Kind, m.ID = broker.EnvironmentMarker, "prod"
+		f.must(f.tables.PutMarker(t.Context(), m))
+		if w := f.asks("GET", "/connections", f.token("bob", ownAudience)); kind == broker.PrincipalMarker && w.Code != 200 {
+			t.Errorf("somebody else: %d %s", w.Code, w.Body)
+		}
+	}
+}

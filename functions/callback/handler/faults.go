@@ -26,6 +26,7 @@ var (
 	errSomebody   = errors.New("the provider's token is for somebody else")
 	errUnmaskable = errors.New("the provider's token cannot be masked")
 	errCookie     = errors.New("a cookie came with the request")
+	errStopped    = errors.New("who asks is revoked")
 )
 
 // Fault is one row of the table of errors: for a page its title and text, for
@@ -49,6 +50,7 @@ const again = "Go back to where you came from and try again there: you will get 
 func table() []row {
 	return []row{
 		{errNoPage, Fault{"no_page", 404, "There is no such page", "The address may be incomplete."}},
+		{errStopped, Fault{"forbidden", 403, "You may not do this here", "Tell your administrators."}},
 		{admin.ErrForbidden, Fault{"not_yours", 403, "This link was made for somebody else", "Nothing was stored. A link works only for the person whose call led to it. If somebody sent it to you, tell your administrators."}},
 		{errForgery, Fault{"forged", 403, "This request did not come from our page", "Nothing was stored. " + again}},
 		{errForm, Fault{"malformed", 400, "The form could not be read", "Nothing was stored. " + again}},

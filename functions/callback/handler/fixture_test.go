@@ -105,7 +105,7 @@ func newFixture(t testing.TB) *fixture {
 			Redirect: func(p string) string { return publicURL + "/connect/callback/" + p },
 			Document: func(p string) string { return publicURL + "/connect/client/" + p + ".json" }, Now: now, Loopback: true},
 		logins: oauth.New(client, now, true),
-		desk: &admin.Desk{Environment: "prod", Issuers: "digest", Gate: own{}, Journal: broker.NewJournal(f, rand.Text),
+		desk: &admin.Desk{Environment: "prod", Issuers: "digest", Gate: own{}, Markers: f.tables, Journal: broker.NewJournal(f, rand.Text),
 			Now: now, Status: statusOf},
 		check: mask.Check, now: now, log: slog.New(slog.NewJSONHandler(f.log, nil)),
 	}

@@ -46,7 +46,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 			}
 			return p.ClientSecret(ctx, c.Environment, of.Issuer, reference, []broker.Store{store})
 		},
-		desk: &admin.Desk{Environment: c.Environment, Issuers: document.Digest(), Gate: own{},
+		desk: &admin.Desk{Environment: c.Environment, Issuers: document.Digest(), Gate: own{}, Markers: p.DB,
 			Journal: broker.NewJournal(p.DB, rand.Text), Now: time.Now, Status: statusOf},
 		check: mask.Check, now: time.Now, log: log,
 	}
