@@ -129,8 +129,7 @@ func (s *DB) GrantsOf(ctx context.Context, environment, principal, after string,
 	return grants, next, nil
 }
 
-// DueGrants implements broker.Grants. The index lags and has keys only; what it
-// names is read consistently, and left out if it is no longer due.
+// DueGrants implements broker.Grants.
 func (s *DB) DueGrants(ctx context.Context, environment string, before time.Time, limit int) ([]broker.Grant, error) {
 	const doing = "list the due grants"
 	if err := broker.CheckDueGrants(environment, before, limit); err != nil {
@@ -151,13 +150,24 @@ func (s *DB) DueGrants(ctx context.Context, environment string, before time.Time
 // dueOf gives the due grants of one partition of the index, at least as many as
 // are wanted if there are.
 func (s *DB) dueOf(ctx context.Context, doing, partition string, before time.Time, limit int) ([]broker.Grant, error) {
+	return dueRows(ctx, s, doing, partition, "due_at < :at", before, limit, func(a attributes) (broker.Grant, bool, error) {
+		g, err := decodeGrant(a)
+		return g.Grant, g.DueBefore(before), err
+	})
+}
+
+// dueRows gives rows that one partition of the index names, at least as many as
+// are wanted if there are. The index lags and has keys only: each row is read
+// consistently, and left out if it is no longer due.
+func dueRows[T any](ctx context.Context, s *DB, doing, partition, condition string, at time.Time, limit int,
+	read func(attributes) (row T, due bool, err error),
+) (found []T, err error) {
 	in := &dynamodb.QueryInput{
 		TableName: aws.String(s.tables.Grants), IndexName: aws.String(dueIndex), Limit: aws.Int32(batchKeys),
-		KeyConditionExpression: aws.String("due = :due AND due_at < :before"),
+		KeyConditionExpression: aws.String("due = :due AND " + condition),
 		ExpressionAttributeValues: attributes{":due": &types.AttributeValueMemberS{Value: partition},
-			":before": &types.AttributeValueMemberS{Value: stamp(before)}},
+			":at": &types.AttributeValueMemberS{Value: stamp(at)}},
 	}
-	var found []broker.Grant
 	for range maxPages {
 		out, err := s.client.Query(ctx, in)
 		if err != nil {
@@ -168,9 +178,9 @@ func (s *DB) dueOf(ctx context.Context, doing, partition string, before time.Tim
 			keys[i] = keyOf(a)
 		}
 		err = s.batch(ctx, doing, map[string][]key{s.tables.Grants: keys}, func(_ key, a attributes) error {
-			g, err := decodeGrant(a)
-			if err == nil && g.DueBefore(before) {
-				found = append(found, g.Grant)
+			row, due, err := read(a)
+			if err == nil && due {
+				found = append(found, row)
 			}
 			return err
 		})
@@ -178,7 +188,7 @@ func (s *DB) dueOf(ctx context.Context, doing, partition string, before time.Tim
 			return nil, err
 		}
 		if len(found) >= limit || len(out.LastEvaluatedKey) == 0 {
-			return found, nil
+			break
 		}
 		in.ExclusiveStartKey = out.LastEvaluatedKey
 	}

@@ -109,54 +109,21 @@ func (s *DB) rotationAt(ctx context.Context, invalid error, k key, at func(broke
 	return r, nil
 }
 
-// DueRotations implements broker.Rotations. The index lags and has keys only;
-// what it names is read consistently, and left out if it is no longer due.
+// DueRotations implements broker.Rotations.
 func (s *DB) DueRotations(ctx context.Context, environment string, now time.Time, limit int) ([]broker.Rotation, error) {
 	const doing = "list the due rotations"
 	if err := cmp.Or(broker.CheckName("environment", environment), broker.Page{Limit: limit}.Check()); err != nil {
 		return nil, err
 	}
-	in := &dynamodb.QueryInput{
-		TableName: aws.String(s.tables.Grants), IndexName: aws.String(dueIndex), Limit: aws.Int32(batchKeys),
-		KeyConditionExpression: aws.String("due = :due AND due_at <= :now"),
-		ExpressionAttributeValues: attributes{":due": &types.AttributeValueMemberS{Value: dueRotationsPartition(environment)},
-			":now": &types.AttributeValueMemberS{Value: stamp(now)}},
-	}
-	var due []broker.Rotation
-	for range maxPages {
-		out, err := s.client.Query(ctx, in)
-		if err != nil {
-			return nil, fault(doing, err)
-		}
-		keys := make([]key, len(out.Items))
-		for i, a := range out.Items {
-			keys[i] = keyOf(a)
-		}
-		err = s.batch(ctx, doing, s.ofGrants(keys), func(_ key, a attributes) error {
-			r, err := decodeRun(latestOf)(a)
-			if err == nil && r.Due(now) {
-				due = append(due, r)
-			}
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		if len(due) >= limit || len(out.LastEvaluatedKey) == 0 {
-			break
-		}
-		in.ExclusiveStartKey = out.LastEvaluatedKey
+	due, err := dueRows(ctx, s, doing, dueRotationsPartition(environment), "due_at <= :at", now, limit, func(a attributes) (broker.Rotation, bool, error) {
+		r, err := decodeRun(latestOf)(a)
+		return r, r.Due(now), err
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(due, func(a, b broker.Rotation) int { return a.Next.Compare(b.Next) })
 	return due[:min(limit, len(due))], nil
-}
-
-// ofGrants wants keys of the grants table, if there are any.
-func (s *DB) ofGrants(keys []key) map[string][]key {
-	if len(keys) == 0 {
-		return nil
-	}
-	return map[string][]key{s.tables.Grants: keys}
 }
 
 // RotationsOf implements broker.Rotations: ids begin with their time, so the

@@ -38,10 +38,10 @@ func scan[V any](ctx context.Context, s *DB, doing, table string, of expression.
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: build the filter: %w", doing, err)
 	}
-	in := &dynamodb.ScanInput{TableName: aws.String(table), ConsistentRead: aws.Bool(true), Limit: aws.Int32(int32(limit)), //nolint:gosec // checked above
+	in := &dynamodb.ScanInput{TableName: aws.String(table), ConsistentRead: aws.Bool(true), Limit: aws.Int32(int32(limit)),
 		FilterExpression: e.Filter(), ExpressionAttributeNames: e.Names(), ExpressionAttributeValues: e.Values()}
-	if pk, sk, begun := strings.Cut(after, " "); begun {
-		in.ExclusiveStartKey = key{pk, sk}.attributes()
+	if after != "" {
+		in.ExclusiveStartKey = keyOfToken(after).attributes()
 	}
 	out, err := s.client.Scan(ctx, in)
 	if err != nil {
@@ -54,9 +54,21 @@ func scan[V any](ctx context.Context, s *DB, doing, table string, of expression.
 		}
 		found = append(found, v)
 	}
-	if len(out.LastEvaluatedKey) > 0 {
-		k := keyOf(out.LastEvaluatedKey)
-		next = k.pk + " " + k.sk // keys have no spaces: they are escaped
+	return found, tokenOf(out.LastEvaluatedKey), nil
+}
+
+// tokenOf is the key that a page of a scan ended with, as text: keys have no
+// spaces, they are escaped. It is empty where that was the last page.
+func tokenOf(last attributes) string {
+	if len(last) == 0 {
+		return ""
 	}
-	return found, next, nil
+	k := keyOf(last)
+	return k.pk + " " + k.sk
+}
+
+// keyOfToken is the key of which tokenOf made the text.
+func keyOfToken(token string) key {
+	pk, sk, _ := strings.Cut(token, " ")
+	return key{pk, sk}
 }

@@ -37,11 +37,11 @@ func (s *DB) SealedTexts(ctx context.Context, environment string, of broker.Segm
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: build the projection: %w", doing, err)
 	}
-	in := &dynamodb.ScanInput{TableName: aws.String(s.tables.Grants), ConsistentRead: aws.Bool(true), Limit: aws.Int32(int32(limit)), //nolint:gosec // checked above
-		Segment: aws.Int32(int32(of.Number)), TotalSegments: aws.Int32(int32(of.Of)), //nolint:gosec // checked above
+	in := &dynamodb.ScanInput{TableName: aws.String(s.tables.Grants), ConsistentRead: aws.Bool(true), Limit: aws.Int32(int32(limit)),
+		Segment: aws.Int32(int32(of.Number)), TotalSegments: aws.Int32(int32(of.Of)),
 		ProjectionExpression: e.Projection(), ExpressionAttributeNames: e.Names()}
-	if pk, sk, begun := strings.Cut(after, " "); begun {
-		in.ExclusiveStartKey = key{pk, sk}.attributes()
+	if after != "" {
+		in.ExclusiveStartKey = keyOfToken(after).attributes()
 	}
 	out, err := s.client.Scan(ctx, in)
 	if err != nil {
@@ -58,11 +58,7 @@ func (s *DB) SealedTexts(ctx context.Context, environment string, of broker.Segm
 			}
 		}
 	}
-	if len(out.LastEvaluatedKey) > 0 {
-		k := keyOf(out.LastEvaluatedKey)
-		next = k.pk + " " + k.sk // keys have no spaces: they are escaped
-	}
-	return found, next, nil
+	return found, tokenOf(out.LastEvaluatedKey), nil
 }
 
 // ofEnvironment reports whether a row is the environment's: its name is the

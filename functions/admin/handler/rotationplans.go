@@ -181,11 +181,18 @@ func (h *Handler) planNeeds(ctx context.Context, server broker.Server, p broker.
 		needs = append(needs, need(policy.Bind, providerObject(p.Provider)))
 	}
 	for _, c := range []broker.RecipeCall{p.Recipe.Issue, p.Recipe.Retire} {
-		if origin, err := recipeOrigin(c.URL); c.URL != "" && (err != nil || origin != originOf(server)) {
+		if elsewhere(c, server) {
 			return append(needs, need(policy.SetOrigin, serverObject(p.Server, server.Owner))), nil
 		}
 	}
 	return needs, nil
+}
+
+// elsewhere reports whether a call goes to another origin than the server's;
+// where that cannot be told, it does.
+func elsewhere(c broker.RecipeCall, server broker.Server) bool {
+	origin, err := recipeOrigin(c.URL)
+	return c.URL != "" && (err != nil || origin != originOf(server))
 }
 
 func originOf(s broker.Server) string {
