@@ -65,7 +65,7 @@ func (r *Revoker) Revoke(ctx context.Context, o Order) (Acknowledgement, error) 
 	case err == nil && (done.Kind != o.Kind || done.Subject != o.Subject || done.Lifts):
 		return Acknowledgement{}, fmt.Errorf("revoke: %w: the id is another case's", broker.ErrConflict)
 	case err == nil:
-		return r.told(ctx, done, true), nil
+		return r.repeat(ctx, done)
 	case !errors.Is(err, broker.ErrNotFound):
 		return Acknowledgement{}, fmt.Errorf("revoke: %w", err)
 	}
@@ -80,6 +80,26 @@ func (r *Revoker) Revoke(ctx context.Context, o Order) (Acknowledgement, error) 
 	}
 	return r.acknowledge(ctx, m, m.Revocation != o.ID), nil
 }
+
+// repeat answers for an order that has a case. The case is no sign that the marker
+// stands in all its copies: cleanup makes one as soon as it sees the first. What
+// was let go since is not stopped again, and said to be so.
+func (r *Revoker) repeat(ctx context.Context, done broker.Revocation) (Acknowledgement, error) {
+	_, err := r.change(ctx, broker.MarkerKey{Kind: done.Kind, ID: done.Subject}, func(now broker.Marker) (broker.Marker, error) {
+		if !now.Revoked {
+			return now, errLetGo
+		}
+		return now, nil
+	})
+	if err != nil && !errors.Is(err, errLetGo) {
+		return Acknowledgement{}, fmt.Errorf("revoke: %w", err)
+	}
+	a := r.told(ctx, done, true)
+	a.Revoked = err == nil
+	return a, nil
+}
+
+var errLetGo = errors.New("it was let go")
 
 // Lift lets go what a case has stopped, unless another case has stopped it since.
 func (r *Revoker) Lift(ctx context.Context, l Lifting) (Acknowledgement, error) {

@@ -3,6 +3,7 @@ package revoke_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -77,7 +78,7 @@ func TestAnOrderOfLongAgoStopsNothingAgain(t *testing.T) {
 	f := newFixture(t)
 	f.must(f.Revoke(t.Context(), order(1)))
 	f.must(f.Lift(t.Context(), lifting(2, 1)))
-	if a := f.must(f.Revoke(t.Context(), order(1))); !a.Already || a.Epoch != 1 {
+	if a := f.must(f.Revoke(t.Context(), order(1))); !a.Already || a.Epoch != 1 || a.Revoked {
 		t.Errorf("acknowledged as %+v", a)
 	}
 	f.settled(2, false)
@@ -98,6 +99,24 @@ func TestAMarkerIsWrittenAgain(t *testing.T) {
 	if f.tables.Calls(memory.PutMarker) == before {
 		t.Error("it was taken for done because it could be read")
 	}
+}
+
+// TestACaseIsNoSignThatAllCopiesWereMade: cleanup stored it, by the first copy,
+// after the writer had died. The order comes again, under its own id.
+func TestACaseIsNoSignThatAllCopiesWereMade(t *testing.T) {
+	f := newFixture(t)
+	f.must(f.Revoke(t.Context(), order(1)))
+	before := f.tables.Calls(memory.PutMarker)
+	f.tables.Inject(memory.PutMarker, memory.Refuse())
+	f.must(f.Revoke(t.Context(), order(1)))
+	if f.tables.Calls(memory.PutMarker) != before+2 {
+		t.Error("it was acknowledged by its case")
+	}
+	f.tables.Inject(memory.PutMarker, slices.Repeat([]memory.Fault{memory.Refuse()}, 20)...)
+	if _, err := f.Revoke(t.Context(), order(1)); !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("acknowledged although it could not be written: %v", err)
+	}
+	f.settled(1, true)
 }
 
 // TestAMarkerOfNoCaseGetsOne: it stops, and who stopped it is evidence.
