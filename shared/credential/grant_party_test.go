@@ -20,6 +20,7 @@ type acme struct {
 
 	unnamed bool   // the upstream's metadata name it
 	token   string // its token endpoint, if it is configured
+	secret  broker.Reference
 }
 
 func (a *acme) Provider(context.Context, string, string) (broker.Provider, error) {
@@ -30,7 +31,7 @@ func (a *acme) Provider(context.Context, string, string) (broker.Provider, error
 	if a.unnamed {
 		p.Issuer = ""
 	}
-	p.Endpoints.Token = a.token
+	p.Endpoints.Token, p.ClientSecret = a.token, a.secret
 	return p, a.err
 }
 

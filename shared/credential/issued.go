@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,9 +17,10 @@ type IssuedParts struct {
 	Providers interface {
 		Provider(ctx context.Context, environment, name string) (broker.Provider, error)
 	}
-	Tokens TokenClient
-	Check  func(secret.Value) error // whether a value can be masked; its errors must not hold it
-	Now    func() time.Time
+	Markers broker.MarkerReader
+	Tokens  TokenClient
+	Check   func(secret.Value) error // whether a value can be masked; its errors must not hold it
+	Now     func() time.Time
 }
 
 // Issued is broker.Source for tokens that a provider issues to Bindery itself
@@ -49,6 +51,9 @@ func (s *Issued) Obtain(ctx context.Context, a broker.Ask) (broker.Credential, e
 		return broker.Credential{}, fmt.Errorf("provider of the binding: %w", err)
 	}
 	request, err := s.request(&a, &provider)
+	if err == nil {
+		err = ClientWithheld(ctx, s.parts.Markers, &provider, a.Stores) // a token from memory was issued for that secret, too
+	}
 	if err != nil {
 		return broker.Credential{}, err
 	}
@@ -64,6 +69,21 @@ func (s *Issued) Obtain(ctx context.Context, a broker.Ask) (broker.Credential, e
 		return broker.Credential{}, err
 	}
 	return c, nil
+}
+
+// ClientWithheld fails with a *Refusal where the secret with which Bindery is a
+// provider's client is revoked, or its store is not open, or that could not be
+// read.
+func ClientWithheld(ctx context.Context, r broker.MarkerReader, p *broker.Provider, stores []broker.Store) error {
+	of := p.ClientSecret
+	if of.IsZero() {
+		return nil
+	}
+	if !slices.ContainsFunc(stores, func(s broker.Store) bool { return s.Name == of.Scheme() && s.State == broker.Active }) {
+		return &broker.Refusal{Reason: broker.StoreUnregistered}
+	}
+	return broker.Withheld(ctx, r, &broker.Ask{Stores: stores,
+		Binding: broker.Binding{Environment: p.Environment, Source: broker.Static, Fields: []broker.Field{{Name: "secret", Reference: of}}}})
 }
 
 // request is the token call that a cache without the token makes.

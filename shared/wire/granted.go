@@ -25,7 +25,7 @@ func (p Parts) Grant(c config.Config, log *slog.Logger) *credential.Grants {
 		Check: mask.Check, Now: time.Now, Holder: rand.Text, Pause: pause,
 	})
 	p.Sources[broker.AuthorizationCode], p.Sources[broker.PersonalKey] = grants, grants
-	issued := credential.NewIssued(credential.IssuedParts{Providers: p.DB, Tokens: tokens, Check: mask.Check, Now: time.Now})
+	issued := credential.NewIssued(credential.IssuedParts{Providers: p.DB, Markers: p.DB, Tokens: tokens, Check: mask.Check, Now: time.Now})
 	p.Sources[broker.ClientCredentials], p.Sources[broker.TokenExchange] = issued, issued
 	return grants
 }
@@ -50,14 +50,9 @@ type asker struct {
 // with which Bindery is its client is revoked. To revoke tokens there, it may
 // still be used.
 func (t asker) find(ctx context.Context, a credential.TokenAsk) (oauth.Party, error) {
-	p := &a.Provider
-	used := broker.Ask{Binding: broker.Binding{Environment: p.Environment, Source: broker.Static}, Stores: a.Stores}
-	if !p.ClientSecret.IsZero() {
-		used.Binding.Fields = []broker.Field{{Name: "secret", Reference: p.ClientSecret}}
-	}
-	switch err := broker.Withheld(ctx, t.markers, &used); broker.ReasonOf(err) {
+	switch err := credential.ClientWithheld(ctx, t.markers, &a.Provider, a.Stores); broker.ReasonOf(err) {
 	case "":
-	case broker.ReferenceRevoked:
+	case broker.ReferenceRevoked, broker.StoreUnregistered:
 		return oauth.Party{}, &credential.TokenFault{Kind: credential.Refused, Err: err}
 	default:
 		return oauth.Party{}, &credential.TokenFault{Kind: credential.Transient, Err: err}
