@@ -122,7 +122,8 @@ func TestTemplateSchedulesTheRefresh(t *testing.T) {
 	}
 	same(t, "event", sent, tested)
 	same(t, "after a fault", template.resource(t, "RotationFunction").get(t, "Properties", "EventInvokeConfig"), object{
-		"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 300, "DestinationConfig": object{"OnFailure": object{"Type": "SQS", "Destination": queue}}})
+		"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 3600, "DestinationConfig": object{"OnFailure": object{"Type": "SQS", "Destination": queue}}})
+	same(t, "at most at once", template.resource(t, "RotationFunction").get(t, "Properties")["ReservedConcurrentExecutions"], any(10))
 	role := rights(t, "RotationScheduleRole")
 	same(t, "what it may invoke", role["Invoke"]["Resource"], any(object{"Fn::GetAtt": []any{"RotationFunction", "Arn"}}))
 	same(t, "where it names failures", role["NameFailures"]["Resource"], any(queue))
