@@ -90,9 +90,10 @@ func nextSteps(v IncidentView) []string {
 	if v.Stopped == nil {
 		steps = append(steps, "Nothing has been stopped yet: open the incident without dry_run.")
 	}
-	if v.Rotation == nil {
+	if v.Rotation == nil && v.NoRotation != onlyDry {
 		steps = append(steps, "Make a new value and put it into the store, then end the old one at the upstream: Bindery stopped its own use of it, and nobody else's.")
-	} else if v.Rotation.Step != string(broker.RotationOver) {
+	}
+	if v.Rotation != nil && v.Rotation.Step != string(broker.RotationOver) {
 		steps = append(steps, "Wait for the rotation to reach \"retired\": until then the upstream may accept the leaked value.")
 	}
 	if v.Revocation != nil && v.Revocation.Work != string(broker.WorkDone) {

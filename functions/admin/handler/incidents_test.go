@@ -110,8 +110,8 @@ func TestALeakedSecretIsRotatedWhereAPlanIs(t *testing.T) {
 	if err := f.tables.PutRotationPlan(t.Context(), plan); err != nil {
 		t.Fatal(err)
 	}
-	if would := leaks(f, t, "root", "?dry_run=true").want(t, 201, ""); would.body["no_rotation"] != onlyDry {
-		t.Errorf("a dry run says %s", would.Body)
+	if would := leaks(f, t, "root", "?dry_run=true").want(t, 201, ""); would.body["no_rotation"] != onlyDry || strings.Contains(would.Body.String(), "Make a new value") {
+		t.Errorf("a dry run, where a plan makes the new value, says %s", would.Body)
 	}
 	first, again := leaks(f, t, "root", "").want(t, 201, ""), leaks(f, t, "root", "").want(t, 201, "")
 	run := func(a answer) any { return a.body["rotation"].(map[string]any)["id"] }
