@@ -74,8 +74,7 @@ func (k *Keeper) Load(ctx context.Context) error {
 // Found says that something is so.
 func (k *Keeper) Found(ctx context.Context, f Finding) error {
 	slices.Sort(f.Bindings)
-	f.Bindings = slices.Compact(f.Bindings)
-	f.Bindings = f.Bindings[:min(len(f.Bindings), broker.MaxNoticeBindings)]
+	f.Bindings = named(slices.Compact(f.Bindings))
 	return k.change(ctx, f.Kind, f.Subject, func(n *broker.Notice, now time.Time) bool {
 		n.Server, n.Bindings, n.Due, n.Seen = f.Server, f.Bindings, f.Due, now
 		if n.State.IsOpen() {
@@ -90,6 +89,29 @@ func (k *Keeper) Found(ctx context.Context, f Finding) error {
 		}
 		return true
 	})
+}
+
+// named are those cards, of all in their order, that a notice has room for: one of
+// each server before a second of any, because who sees a notice, and who may say
+// that it is known, follows from the servers.
+func named(all []string) []string {
+	if len(all) <= broker.MaxNoticeBindings {
+		return all
+	}
+	var first, further []string
+	last := ""
+	for _, b := range all {
+		server, _, _ := strings.Cut(b, "/")
+		if server != last {
+			first = append(first, b)
+		} else {
+			further = append(further, b)
+		}
+		last = server
+	}
+	chosen := append(first, further...)[:broker.MaxNoticeBindings]
+	slices.Sort(chosen)
+	return chosen
 }
 
 // Gone says that something is not, or no longer, so.

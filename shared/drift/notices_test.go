@@ -3,6 +3,7 @@ package drift
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -227,6 +228,31 @@ func TestManyAtOnceAreASum(t *testing.T) {
 	w.scan()
 	if single, sums, text := count("closed"); single != MostTold || sums != 1 || len(w.open()) != 0 {
 		t.Errorf("%d single, %d sums, as %s; %d open", single, sums, text, len(w.open()))
+	}
+}
+
+// TestManyCardsOfOneServerHideNoOther: whose cards share the secret are all named,
+// or one owner alone would see the notice and could say that it is known.
+func TestManyCardsOfOneServerHideNoOther(t *testing.T) {
+	w := newWorld(t)
+	for _, server := range []string{"first", "first-2", "other"} {
+		w.server(server)
+		for i := range 30 {
+			w.card(server, fmt.Sprint("card-", i), "prod/shared")
+		}
+	}
+	w.card("github", "dev", "prod/shared")
+	w.vault.set("prod/shared", broker.ErrSecretMissing)
+	w.scan()
+	n, err := w.db.Notice(t.Context(), prod, broker.NoticeID(broker.NoticeMissing, "reference/aws-sm:prod/shared"))
+	w.must(err)
+	servers := map[string]bool{}
+	for _, b := range n.Bindings {
+		server, _, _ := strings.Cut(b, "/")
+		servers[server] = true
+	}
+	if len(n.Bindings) != broker.MaxNoticeBindings || len(servers) != 4 || n.Server != "" {
+		t.Errorf("%q names %q", n.Server, n.Bindings)
 	}
 }
 
