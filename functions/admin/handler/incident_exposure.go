@@ -90,10 +90,13 @@ func nextSteps(v IncidentView) []string {
 	if v.Stopped == nil {
 		steps = append(steps, "Nothing has been stopped yet: open the incident without dry_run.")
 	}
-	if v.Rotation == nil && v.NoRotation != onlyDry {
+	switch {
+	case v.Rotation == nil && v.NoRotation != onlyDry:
 		steps = append(steps, "Make a new value and put it into the store, then end the old one at the upstream: Bindery stopped its own use of it, and nobody else's.")
-	}
-	if v.Rotation != nil && v.Rotation.Step != string(broker.RotationOver) {
+	case v.Rotation == nil || v.Rotation.Step == string(broker.RotationOver):
+	case broker.RotationStep(v.Rotation.Step).Ended():
+		steps = append(steps, "The rotation has ended, and the leaked value may be as good as before: read why, put another one into the store if it is still there, and end it at the upstream.")
+	default:
 		steps = append(steps, "Wait for the rotation to reach \"retired\": until then the upstream may accept the leaked value.")
 	}
 	if v.Revocation != nil && v.Revocation.Work != string(broker.WorkDone) {

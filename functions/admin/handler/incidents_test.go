@@ -123,6 +123,19 @@ func TestALeakedSecretIsRotatedWhereAPlanIs(t *testing.T) {
 	}
 }
 
+func TestWhatIsLeftToDoFollowsTheRotation(t *testing.T) {
+	for step, want := range map[broker.RotationStep]string{
+		broker.RotationOrdered: "Wait for the rotation", broker.RotationInUse: "Wait for the rotation",
+		broker.RotationUndone: "The rotation has ended", broker.RotationAbandoned: "The rotation has ended", broker.RotationOver: "Ask the upstream",
+	} {
+		stopped := time.Now()
+		got := nextSteps(IncidentView{Stopped: &stopped, Rotation: &RotationView{Step: string(step)}})
+		if !strings.HasPrefix(got[0], want) {
+			t.Errorf("%s: %q", step, got[0])
+		}
+	}
+}
+
 func TestWhoMayOpenAnIncident(t *testing.T) {
 	f := newFixture(t)
 	f.seed(t)
