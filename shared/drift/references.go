@@ -150,6 +150,8 @@ func (k *Keeper) JudgeStore(ctx context.Context, store string, r Reach, end bool
 		return k.Found(ctx, Finding{Kind: broker.NoticeUnreachable, Subject: "store/" + store})
 	case r.answered > 0:
 		return k.Gone(ctx, broker.NoticeUnreachable, "store/"+store)
+	case r.silent > 0: // too little to call it lost, and nothing that says it is not
+		return k.Unknown(ctx, broker.NoticeUnreachable, "store/"+store)
 	}
 	return nil
 }

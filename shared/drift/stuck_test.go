@@ -78,6 +78,37 @@ func TestARowThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// TestAStoreThatIsStillDown stays a notice when a run ends while it is asked, and
+// the next one has too little left to ask.
+func TestAStoreThatIsStillDown(t *testing.T) {
+	w := newWorld(t)
+	w.card("github", "dev", "prod/dev")
+	w.card("github", "ops", "prod/ops")
+	w.vault.fault = broker.ErrUnavailable
+	w.scan()
+	w.told()
+	w.pass(time.Hour)
+	ctx, cancel := context.WithCancel(t.Context())
+	left := 2
+	w.vault.before = func() {
+		if left--; left == 0 {
+			cancel()
+		}
+	}
+	r, err := w.scanner().Run(ctx)
+	w.must(err)
+	if r.Done {
+		t.Fatal("the time was not over")
+	}
+	w.vault.before = nil
+	w.scan()
+	w.wants([]string{"unreachable store/aws-sm"}, nothing)
+	w.vault.fault = nil
+	w.pass(time.Hour)
+	w.scan()
+	w.wants(nothing, []string{"closed unreachable store/aws-sm"})
+}
+
 // slow is notices that take their time.
 type slow struct{ broker.Notices }
 
