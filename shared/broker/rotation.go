@@ -39,6 +39,7 @@ type RotationPlan struct {
 	Grace       time.Duration // how long the value before goes on
 	Server      string        // with Binding: the card through which the upstream is asked
 	Binding     string
+	Origin      string // of MakeByRecipe: that of the server when the plan was put; moved, the recipe is sent nowhere
 }
 
 // Random says of what a made-up value consists.
@@ -101,6 +102,7 @@ type Rotation struct {
 	Holder      string    // who works on it now; empty: nobody
 	HeldUntil   time.Time
 	Next        time.Time // when it is to go on: at once, at a retry, or when the grace is over; zero: it has ended
+	Until       time.Time // when the grace is over; zero: it has not begun
 	Tries       int       // of the step under way
 	From        string    // version id of the value before, or version of the card before
 	To          string    // of the new one

@@ -24,7 +24,7 @@ func (p RotationPlan) Check() error {
 	c.name("environment", p.Environment)
 	c.name("name", p.Name)
 	c.standing(p.Version, p.State)
-	c.text("owner", p.Owner)
+	c.text("owner and origin", p.Owner, p.Origin)
 	c.require("owner", p.Owner != "", "one is required")
 	c.reference("reference", p.Reference)
 	c.require("interval", p.Every == 0 || p.Every >= MinEvery && p.Every <= MaxEvery, "it must be 0, or lie between ten minutes and two years")
@@ -36,6 +36,7 @@ func (p RotationPlan) Check() error {
 	}
 	c.require("maker", slices.Contains([]MakerKind{MakeRandom, MakeByRecipe, MakeClientSecret, MakeInStore}, p.Maker), "it is unknown")
 	c.require("random", p.Maker == MakeRandom || p.Random == Random{}, "only maker random has it")
+	c.require("card", p.Maker != MakeClientSecret || p.Server == "", "its upstream does not know a client's secret")
 	c.require("provider", (p.Maker == MakeClientSecret) == (p.Provider != ""), "maker client_secret needs one; nothing else takes one")
 	if p.Provider != "" {
 		c.name("provider", p.Provider)
@@ -135,6 +136,7 @@ func (r Rotation) Check() error {
 	c.time("time of the step", r.Moved)
 	c.timeOrNone("lease", r.HeldUntil)
 	c.timeOrNone("next time", r.Next)
+	c.timeOrNone("end of the grace", r.Until)
 	c.require("lease", (r.Holder == "") == r.HeldUntil.IsZero(), "it needs a holder and an end")
 	c.require("next time", r.Step.Ended() == r.Next.IsZero(), "what has not ended has one")
 	c.require("tries", r.Tries >= 0 && r.Tries <= maxWeight, "they are out of range")

@@ -28,6 +28,7 @@ type planRow struct {
 	Grace       time.Duration `dynamodbav:"grace_ns,omitempty"`
 	Server      string        `dynamodbav:"server,omitempty"`
 	Binding     string        `dynamodbav:"binding,omitempty"`
+	Origin      string        `dynamodbav:"origin,omitempty"`
 }
 
 type callRow struct {
@@ -54,14 +55,14 @@ func (r *callRow) value() broker.RecipeCall {
 func newPlanRow(p broker.RotationPlan) planRow {
 	return planRow{rotationPlanKey(p.Environment, p.Name).item(), p.Environment, p.Name, p.Version, string(p.State), p.Owner,
 		p.Reference.String(), string(p.Maker), p.Random.Length, p.Random.Alphabet, newCallRow(p.Recipe.Issue), p.Recipe.Value, p.Recipe.Keep,
-		newCallRow(p.Recipe.Retire), p.Provider, p.Every, p.Grace, p.Server, p.Binding}
+		newCallRow(p.Recipe.Retire), p.Provider, p.Every, p.Grace, p.Server, p.Binding, p.Origin}
 }
 
 func (r planRow) value() (broker.RotationPlan, error) {
 	p := broker.RotationPlan{Environment: r.Environment, Name: r.Name, Version: r.Version, State: broker.State(r.State), Owner: r.Owner,
 		Maker: broker.MakerKind(r.Maker), Random: broker.Random{Length: r.Length, Alphabet: r.Alphabet},
 		Recipe:   broker.Recipe{Issue: r.Issue.value(), Value: r.Value, Keep: r.Keep, Retire: r.Retire.value()},
-		Provider: r.Provider, Every: r.Every, Grace: r.Grace, Server: r.Server, Binding: r.Binding}
+		Provider: r.Provider, Every: r.Every, Grace: r.Grace, Server: r.Server, Binding: r.Binding, Origin: r.Origin}
 	var err error
 	if p.Reference, err = broker.ParseReference(r.Reference); err != nil {
 		return p, err

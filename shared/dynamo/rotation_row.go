@@ -23,6 +23,7 @@ type runRow struct {
 	Holder      string     `dynamodbav:"holder"`
 	HeldUntil   *string    `dynamodbav:"held_until"`
 	Next        *string    `dynamodbav:"next"`
+	Until       *string    `dynamodbav:"until"`
 	Tries       int        `dynamodbav:"tries"`
 	From        string     `dynamodbav:"from,omitempty"`
 	To          string     `dynamodbav:"to,omitempty"`
@@ -35,9 +36,9 @@ type runRow struct {
 }
 
 func newRunRow(r broker.Rotation, at key) runRow {
-	begun, moved, held, next := stamp(r.Begun), stamp(r.Moved), stamp(r.HeldUntil), stamp(r.Next)
+	begun, moved, held, next, until := stamp(r.Begun), stamp(r.Moved), stamp(r.HeldUntil), stamp(r.Next), stamp(r.Until)
 	row := runRow{item: at.item(), Environment: r.Environment, Subject: r.Subject, ID: r.ID, Previous: &r.Previous, Version: r.Version,
-		Plan: r.Plan, By: r.By, Step: string(r.Step), Begun: &begun, Moved: &moved, Holder: r.Holder, HeldUntil: &held, Next: &next,
+		Plan: r.Plan, By: r.By, Step: string(r.Step), Begun: &begun, Moved: &moved, Holder: r.Holder, HeldUntil: &held, Next: &next, Until: &until,
 		Tries: r.Tries, From: r.From, To: r.To, Fields: fieldRows(r.Fields), Before: fieldRows(r.Before), Reason: string(r.Reason)}
 	if at == latestRunKey(r.Environment, r.Subject) {
 		row.Kept = r.Kept
@@ -67,12 +68,12 @@ func parseFields(rows []fieldRow) (fields []broker.Field, err error) {
 }
 
 func (r runRow) value() (broker.Rotation, error) {
-	times, err := parseStamps(r.Begun, r.Moved, r.HeldUntil, r.Next)
+	times, err := parseStamps(r.Begun, r.Moved, r.HeldUntil, r.Next, r.Until)
 	if err != nil || r.Previous == nil {
 		return broker.Rotation{}, fmt.Errorf("%w rotation: an attribute is missing", broker.ErrInvalid)
 	}
 	v := broker.Rotation{Environment: r.Environment, Subject: r.Subject, ID: r.ID, Previous: *r.Previous, Version: r.Version, Plan: r.Plan,
-		By: r.By, Step: broker.RotationStep(r.Step), Begun: times[0], Moved: times[1], Holder: r.Holder, HeldUntil: times[2], Next: times[3],
+		By: r.By, Step: broker.RotationStep(r.Step), Begun: times[0], Moved: times[1], Holder: r.Holder, HeldUntil: times[2], Next: times[3], Until: times[4],
 		Tries: r.Tries, From: r.From, To: r.To, Kept: r.Kept, Reason: broker.Reason(r.Reason)}
 	if v.Fields, err = parseFields(r.Fields); err == nil {
 		v.Before, err = parseFields(r.Before)

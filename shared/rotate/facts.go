@@ -77,7 +77,7 @@ func (w *work) tell(ctx context.Context, next broker.Rotation, now time.Time) er
 func (w *work) receiptOf(step broker.RotationStep) string {
 	began := w.run.Moved
 	if w.run.Step == broker.RotationInUse {
-		began = began.Add(w.grace())
+		began = w.run.Until
 	}
 	sum := sha256.Sum256([]byte(w.run.Subject + " " + w.run.ID + " " + string(step)))
 	var id ulid.ULID

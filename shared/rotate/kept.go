@@ -106,10 +106,13 @@ func (w *work) keep(ctx context.Context, k kept) error {
 	return nil
 }
 
-// close leaves of what is kept only what names the value in use.
+// close leaves of what is kept only what names the value in use. Of a client that
+// is what its provider gave last, wherever the run ended: nothing else is taken.
 func (w *work) close(ctx context.Context, step broker.RotationStep) ([]byte, error) {
 	named := w.kept.before
-	if step == broker.RotationOver || step == broker.RotationInUse {
+	client, ok := w.path.(*value)
+	renewed := ok && client.plan.Maker == broker.MakeClientSecret && !w.kept.keep.IsZero()
+	if step == broker.RotationOver || step == broker.RotationInUse || renewed {
 		named = w.kept.keep
 	}
 	if named.IsZero() {

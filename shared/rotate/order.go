@@ -47,6 +47,16 @@ func Cancel(r broker.Rotation, now time.Time) (broker.Rotation, bool) {
 	return r, true
 }
 
+// CutGrace gives the run as it is to be stored where the value before may not go
+// on for its grace, because it leaked. That can be done while nobody is at work.
+func CutGrace(r broker.Rotation, now time.Time) (broker.Rotation, bool) {
+	if r.Step != broker.RotationInUse || held(r, now) || !r.Until.After(now) {
+		return r, false
+	}
+	r.Until, r.Next = now, now
+	return r, true
+}
+
 // held reports whether somebody may be at work. A clock that went back makes the
 // lease longer, never shorter.
 func held(r broker.Rotation, now time.Time) bool {

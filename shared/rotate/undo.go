@@ -2,6 +2,8 @@ package rotate
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"bindery/shared/broker"
 )
@@ -30,7 +32,11 @@ func (v *value) undo(ctx context.Context, w *work) error {
 	if err := v.outfit(ctx, w, &m); err != nil {
 		return err
 	}
-	return maker.Withdraw(ctx, m, broker.Made{Value: w.kept.value, Keep: w.kept.keep})
+	err = maker.Withdraw(ctx, m, broker.Made{Value: w.kept.value, Keep: w.kept.keep})
+	if err != nil && v.plan.Maker == broker.MakeClientSecret { // the next run finds the secret there is: nothing may keep it waiting
+		return fmt.Errorf("%w: %w", errForGood, err)
+	}
+	return err
 }
 
 // outfit gives a maker the card's credential, as far as the card may be used: a
@@ -46,7 +52,33 @@ func (v *value) outfit(ctx context.Context, w *work, m *broker.Making) error {
 		}
 		return nil
 	}
+	if v.moved(b) {
+		return nil
+	}
 	m.Server = *s.Server
 	m.Fields, err = w.obtain(ctx, b, s)
 	return err
+}
+
+// inUse fails where calls get another value than the new one: somebody has
+// changed it since, and the one before, which nobody else could bring back, may
+// be what they get.
+func (v *value) inUse(ctx context.Context, w *work, at place) error {
+	if w.kept.value.IsZero() || w.kept.before.IsZero() {
+		return nil // nothing is ended by name
+	}
+	const name = "value"
+	c, err := w.Source.Obtain(ctx, broker.Ask{Stores: at.all, Receipt: w.run.ID, Recorded: func(context.Context) error { return nil },
+		Binding: broker.Binding{Environment: w.Environment, Origin: w.kept.origin, Fields: []broker.Field{{Name: name, Reference: v.plan.Reference}}}})
+	switch {
+	case errors.Is(err, broker.ErrSecretMissing):
+		return nil // it is gone, as when it leaked: nobody gets any
+	case err != nil:
+		return err
+	}
+	w.seen = append(w.seen, c.Access...)
+	if !c.Fields[name].Equal(w.kept.value) {
+		return fmt.Errorf("%w: the secret was changed during its grace", broker.ErrConflict)
+	}
+	return nil
 }

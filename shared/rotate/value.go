@@ -19,6 +19,7 @@ type value struct {
 type place struct {
 	store broker.StagingStore
 	want  broker.Want
+	all   []broker.Store
 }
 
 // place finds the store. origin is the one that the value was staged for, or
@@ -48,11 +49,12 @@ func (v *value) place(ctx context.Context, w *work, origin string) (place, error
 		return place{}, fmt.Errorf("%w: nothing can be staged in a store of its kind", broker.ErrStoreDenied)
 	}
 	return place{store, broker.Want{Reference: whole, Keys: []string{v.plan.Reference.Key()}, Environment: w.Environment, Origin: origin,
-		Store: stores[i], Credential: w.SignIn(stores[i], stores)}}, nil
+		Store: stores[i], Credential: w.SignIn(stores[i], stores)}, stores}, nil
 }
 
-// target is what a step that goes forward works on: the plan's card must stand,
-// and the plan be in force.
+// target is what a step that goes forward works on: the plan must be in force,
+// and its card stand and use the secret; what the upstream says of another one
+// says nothing.
 type target struct {
 	place
 	card     broker.Binding
@@ -84,6 +86,13 @@ func (v *value) origin(ctx context.Context, w *work, t *target) (string, error) 
 		if t.card, t.snapshot, err = w.standing(ctx, v.plan.Server, v.plan.Binding); err != nil {
 			return "", err
 		}
+		whole := v.plan.Reference.WithoutKey()
+		switch {
+		case !slices.ContainsFunc(t.card.Fields, func(f broker.Field) bool { return f.Reference.WithoutKey() == whole }):
+			return "", fmt.Errorf("%w: the card does not use the reference any more", broker.ErrConflict)
+		case v.moved(t.card):
+			return "", &broker.Refusal{Reason: broker.BindingPending}
+		}
 		t.making.Server = *t.snapshot.Server
 		return t.card.Origin, nil
 	}
@@ -100,6 +109,12 @@ func (v *value) origin(ctx context.Context, w *work, t *target) (string, error) 
 		return "", nil
 	}
 	return broker.OriginDigest(p.Address())
+}
+
+// moved reports whether the plan's recipe was put for another origin of its
+// server: then its requests take the card's credential where nobody meant it to go.
+func (v *value) moved(card broker.Binding) bool {
+	return v.plan.Maker == broker.MakeByRecipe && v.plan.Origin != card.Origin
 }
 
 func (w *work) making(p broker.RotationPlan) broker.Making {
@@ -202,8 +217,8 @@ func (v *value) staged(ctx context.Context, w *work, t *target) (map[string]secr
 		}
 	}
 	fields, err := w.obtain(ctx, rest, t.snapshot)
-	if err != nil || len(want.Keys) == 0 {
-		return fields, err
+	if err != nil {
+		return nil, err
 	}
 	found, err := t.store.Staged(ctx, want, w.run.ID)
 	if err != nil {
@@ -236,6 +251,9 @@ func (v *value) retire(ctx context.Context, w *work) error {
 		return err
 	}
 	if maker := w.Makers[v.plan.Maker]; maker != nil {
+		if err := v.inUse(ctx, w, at); err != nil {
+			return err
+		}
 		m := w.making(v.plan)
 		if err := v.outfit(ctx, w, &m); err != nil {
 			return err

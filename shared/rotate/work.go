@@ -111,6 +111,9 @@ func (w *work) step(ctx context.Context) error {
 	return w.failed(ctx, err)
 }
 
+// errForGood means that no other try comes to anything else.
+var errForGood = errors.New("it cannot be taken back")
+
 // errLost means that the run is somebody else's by now.
 var errLost = errors.New("the run is somebody else's")
 
@@ -159,7 +162,13 @@ func (w *work) reached(ctx context.Context, step broker.RotationStep) error {
 	now := w.Now().UTC()
 	next := w.run
 	next.Step, next.Moved, next.Tries = step, now, 0
-	grace := w.grace()
+	if step == broker.RotationInUse {
+		grace, err := w.grace(ctx)
+		if err != nil {
+			return err
+		}
+		next.Until = now.Add(grace)
+	}
 	switch {
 	case step.Ended():
 		next = released(next, time.Time{})
@@ -167,9 +176,9 @@ func (w *work) reached(ctx context.Context, step broker.RotationStep) error {
 		if next.Kept, err = w.close(ctx, step); err != nil {
 			return err
 		}
-	case step == broker.RotationInUse && grace > 0:
-		next = released(next, now.Add(grace))
-		w.told.Until = next.Next
+	case next.Until.After(now):
+		next = released(next, next.Until)
+		w.told.Until = next.Until
 	default:
 		next = w.leased(next)
 	}
@@ -179,13 +188,18 @@ func (w *work) reached(ctx context.Context, step broker.RotationStep) error {
 	return w.put(ctx, next)
 }
 
-// grace is how long the value before goes on. Of a card the secret before stays
-// where it is: there is nothing to wait for.
-func (w *work) grace() time.Duration {
-	if v, ok := w.path.(*value); ok {
-		return v.plan.Grace
+// grace is how long the value before goes on. One that leaked does not; and of a
+// card the secret before stays where it is: there is nothing to wait for.
+func (w *work) grace(ctx context.Context) (time.Duration, error) {
+	v, ok := w.path.(*value)
+	if !ok {
+		return 0, nil
 	}
-	return 0
+	stopped, err := w.stopped(ctx, v.plan.Reference)
+	if err != nil || stopped {
+		return 0, err
+	}
+	return v.plan.Grace, nil
 }
 
 // failed decides what a failure leads to: another try, the way back, or the end
@@ -197,7 +211,7 @@ func (w *work) failed(ctx context.Context, fault error) error {
 	next.Tries++
 	ending := next.Step == broker.RotationUndoing || next.Step == broker.RotationInUse
 	switch {
-	case ending && next.Tries >= endingTries:
+	case ending && (next.Tries >= endingTries || errors.Is(fault, errForGood)):
 		next.Reason = reasonFor(next, fault)
 		next.Kept, _ = w.close(ctx, next.Step) // what cannot be sealed any more is lost: a later value can still be issued
 		next.Step, next.Moved = broker.RotationAbandoned, now

@@ -90,7 +90,7 @@ func newWorld(t *testing.T) *world {
 	w.must(w.db.PutProvider(t.Context(), broker.Provider{Environment: environment, Name: "idp", State: broker.Active, Issuer: "https://idp.example.com",
 		Registration: broker.Preregistered, ClientID: "bindery", ClientSecret: token, ClientAuth: broker.ClientSecretBasic}))
 	w.must(w.db.PutRotationPlan(t.Context(), broker.RotationPlan{Environment: environment, Name: "plan", State: broker.Active, Owner: "git", Reference: token,
-		Maker: broker.MakeByRecipe, Every: 24 * time.Hour, Grace: time.Hour, Server: "github", Binding: "dev",
+		Maker: broker.MakeByRecipe, Every: 24 * time.Hour, Grace: time.Hour, Server: "github", Binding: "dev", Origin: origin,
 		Recipe: broker.Recipe{Value: "/v", Keep: "/k", Issue: broker.RecipeCall{Method: "POST", URL: "https://mcp.example.com/keys"}}}))
 	return w
 }

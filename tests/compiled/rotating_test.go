@@ -73,7 +73,9 @@ func TestTheRotationFunctionRotatesByPlan(t *testing.T) {
 	w.seed(t, upstream+"/mcp")
 	reference, err := broker.ParseReference("aws-sm:" + environment + "/raw")
 	must(t, err)
-	plan := broker.RotationPlan{Environment: environment, Name: "raw", State: broker.Active, Owner: "platform", Reference: reference, Maker: broker.MakeByRecipe,
+	origin, err := broker.OriginDigest(upstream)
+	must(t, err)
+	plan := broker.RotationPlan{Environment: environment, Name: "raw", Origin: origin, State: broker.Active, Owner: "platform", Reference: reference, Maker: broker.MakeByRecipe,
 		Every: broker.MinEvery, Server: "raw", Binding: "staff-raw", Recipe: broker.Recipe{
 			Issue: broker.RecipeCall{Method: "POST", URL: upstream + "/keys", Headers: map[string]string{"Authorization": "Bearer {token}"}, Body: "{}"},
 			Value: "/key/secret", Keep: "/key/id",

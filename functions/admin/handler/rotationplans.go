@@ -131,6 +131,9 @@ func (h *Handler) putRotationPlan(ctx context.Context, in *putRotationPlanInput)
 		return nil, fault(err)
 	}
 	server, missing := h.serverOfPlan(ctx, next)
+	if next.Maker == broker.MakeByRecipe {
+		next.Origin = originOf(server)
+	}
 	needs, err := h.planNeeds(ctx, server, next)
 	if err != nil {
 		return nil, fault(err)
@@ -242,7 +245,7 @@ func (h *Handler) plannable(ctx context.Context, current, next broker.RotationPl
 		return err
 	case !store.Paths.Allows(next.Reference):
 		return bad("the reference lies outside the paths of its store")
-	case store.Kind == "sealed" && next.Server == "":
+	case store.Kind == "sealed" && next.Server == "" && next.Provider == "":
 		return bad("a sealed value is sealed for a server: the plan needs a card")
 	}
 	for p, err := range h.planList(ctx).after("") {
@@ -267,7 +270,7 @@ func (h *Handler) askable(ctx context.Context, p broker.RotationPlan) error {
 	}
 	whole := p.Reference.WithoutKey()
 	names := slices.ContainsFunc(b.Fields, func(f broker.Field) bool { return f.Reference.WithoutKey() == whole })
-	if b.Source != broker.Static || !names && p.Maker != broker.MakeClientSecret {
+	if b.Source != broker.Static || !names {
 		return told{fmt.Errorf("%w rotation plan", broker.ErrInvalid), "the card does not use the reference"}
 	}
 	return nil

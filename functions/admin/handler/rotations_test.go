@@ -60,6 +60,10 @@ func TestARecipeSendsTheCredentialWhereItsServerIs(t *testing.T) {
 	f.call(t, "admin", "PUT", "/rotation-plans/hidden", hidden, "If-None-Match", "*").want(t, 422, "invalid")
 	f.call(t, "admin", "PUT", "/rotation-plans/other?dry_run=true", elsewhere, "If-None-Match", "*").want(t, 200, "")
 	f.call(t, "owner", "PUT", "/rotation-plans/other", planBody, "If-None-Match", "*").want(t, 200, "")
+	p, err := f.tables.RotationPlan(t.Context(), "prod", "other")
+	if origin, bad := broker.OriginDigest("https://notes.example.com"); err != nil || bad != nil || p.Origin != origin {
+		t.Errorf("the plan does not say for which origin it was put: %+v, %v, %v", p, err, bad)
+	}
 }
 
 // TestAPlanThatCouldNotRotateIsRefused, though it looks as if it could.

@@ -18,7 +18,7 @@ func fullPlan(environment, name string) broker.RotationPlan {
 			Issue: broker.RecipeCall{Method: "POST", URL: "https://api.example.com/keys", Headers: map[string]string{"Authorization": "Bearer {token}"}, Body: `{"name":"é"}`},
 			Value: "/key/value", Keep: "/key/id",
 			Retire: broker.RecipeCall{Method: "DELETE", URL: "https://api.example.com/keys/{old}"}},
-		Every: 24 * time.Hour, Grace: time.Hour + 1, Server: "github", Binding: "dev"}
+		Every: 24 * time.Hour, Grace: time.Hour + 1, Server: "github", Binding: "dev", Origin: "origin-1"}
 }
 
 var planKind = kind{
@@ -108,6 +108,9 @@ func testPlanRefused(b *bench) {
 		"a recipe and another maker":  func(p *broker.RotationPlan) { p.Maker = broker.MakeInStore },
 		"a provider too many":         func(p *broker.RotationPlan) { p.Provider = "idp" },
 		"a client without provider":   func(p *broker.RotationPlan) { p.Maker, p.Recipe = broker.MakeClientSecret, broker.Recipe{} },
+		"a client with a card": func(p *broker.RotationPlan) {
+			p.Maker, p.Recipe, p.Provider = broker.MakeClientSecret, broker.Recipe{}, "idp"
+		},
 		"a value that can be guessed": random(15, ""),
 		"a value that is huge":        random(513, ""),
 		"an alphabet of one":          random(32, "a"),

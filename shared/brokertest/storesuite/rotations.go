@@ -32,7 +32,7 @@ func testRuns(t *testing.T, backend Factory) {
 func (b *bench) run(subject, id string) broker.Rotation {
 	at := b.clock.Now()
 	return broker.Rotation{Environment: b.environment, Subject: subject, ID: id, Plan: "github", By: alice, Step: broker.RotationOrdered,
-		Begun: at.Add(-time.Nanosecond), Moved: at, Holder: "holder-1", HeldUntil: at.Add(time.Minute), Next: at.Add(time.Hour), Tries: 2,
+		Begun: at.Add(-time.Nanosecond), Moved: at, Holder: "holder-1", HeldUntil: at.Add(time.Minute), Next: at.Add(time.Hour), Until: at.Add(time.Hour), Tries: 2,
 		From: "v-1", To: "v-2", Kept: []byte("\x00sealed\xff"), Reason: broker.ProviderUnavail,
 		Fields: []broker.Field{{Name: "token", Reference: reference("aws-sm:prod/github#token")}},
 		Before: []broker.Field{{Name: "token", Reference: reference("vault:secret/github#a/b")}}}
