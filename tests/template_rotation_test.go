@@ -21,7 +21,7 @@ func TestTemplateRightsOfTheRotation(t *testing.T) {
 			"ReadRevocations":   {"dynamodb:BatchGetItem"},
 			"ReadMarkers":       {"dynamodb:Query"},
 			"FindDueGrants":     {"dynamodb:Query"},
-			"KeepRotations":     {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"},
+			"KeepRotations":     {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"},
 			"RepointCards":      {"dynamodb:PutItem"},
 			"RefreshGrants":     {"dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
 			"ReadRegistrations": {"dynamodb:GetItem"},
