@@ -43,6 +43,14 @@ func (d *Document) IssuerOf(nameOrURL string) (string, error) {
 	return d.Issuers[i].Issuer, nil
 }
 
+// CheckGroup says whether a principal of some issuer can have the group.
+func (d *Document) CheckGroup(name string) error {
+	if !d.gives(name) {
+		return fmt.Errorf("%w group: no issuer gives it; a group is a name from an issuer's table, or <issuer name>:<group id>", broker.ErrInvalid)
+	}
+	return nil
+}
+
 // ClientID is the principal id of a client of this issuer that calls for
 // itself. It can never be that of a person: no claim begins with a control
 // character.

@@ -29,6 +29,7 @@ import (
 type People interface {
 	PrincipalOf(issuer string, claims []string) (string, error)
 	IssuerOf(nameOrURL string) (string, error)
+	CheckGroup(name string) error
 }
 
 // Handler answers Lambda. It is safe for concurrent use.
@@ -109,10 +110,15 @@ func (h *Handler) lift(ctx context.Context, l revoke.Lifting) revoke.Answer {
 // stop carries an order out.
 func (h *Handler) stop(ctx context.Context, o revoke.Order) (_ revoke.Acknowledgement, err error) {
 	o.Reason = shown(o.Reason)
-	if o.Kind == broker.IssuerMarker {
-		if o.Subject, err = h.people.IssuerOf(o.Subject); err != nil {
-			return revoke.Acknowledgement{}, err
-		}
+	switch o.Kind {
+	case broker.IssuerMarker:
+		o.Subject, err = h.people.IssuerOf(o.Subject)
+	case broker.GroupMarker: // that nobody can have would be stopped without any effect
+		err = h.people.CheckGroup(o.Subject)
+	default: // in one spelling, or none
+	}
+	if err != nil {
+		return revoke.Acknowledgement{}, err
 	}
 	return h.revoker.Revoke(ctx, o)
 }

@@ -202,6 +202,7 @@ type broken struct{}
 
 func (broken) PrincipalOf(string, []string) (string, error) { panic("made-up-secret") }
 func (broken) IssuerOf(string) (string, error)              { panic("made-up-secret") }
+func (broken) CheckGroup(string) error                      { panic("made-up-secret") }
 
 func TestAPanicSaysNothing(t *testing.T) {
 	f := newFixture()
@@ -210,5 +211,21 @@ func TestAPanicSaysNothing(t *testing.T) {
 	o.Kind = broker.IssuerMarker
 	if _, err := f.client().Revoke(t.Context(), o); err == nil || strings.Contains(err.Error()+f.log.String(), "made-up-secret") {
 		t.Errorf("%v, %s", err, f.log)
+	}
+}
+
+// TestAGroupThatNobodyCanHaveIsNotAcknowledged: its issuer's own word for it is
+// none where the table has a name, and names are compared byte by byte.
+func TestAGroupThatNobodyCanHaveIsNotAcknowledged(t *testing.T) {
+	f := newFixture()
+	for group, fine := range map[string]bool{"team-a": true, "corp:00g2": true, "corp:00g1": false, "00g1": false, "Team-A": false, "team-b": false, "other:00g2": false} {
+		a, err := f.client().Revoke(t.Context(), revoke.Order{Kind: broker.GroupMarker, Subject: group, By: "p-admin", Reason: "dissolved"})
+		if (err == nil) != fine || !fine && !errors.Is(err, broker.ErrInvalid) || f.marker(t, broker.GroupMarker, group).Revoked != fine {
+			t.Errorf("%s: %+v, %v", group, a, err)
+		}
+		event := request(t, "evt-"+group, map[string]any{"environment": "prod", "kind": "group", "subject": group, "reason": "dissolved"})
+		if _, err := f.Handle(t.Context(), event); (err == nil) != fine {
+			t.Errorf("%s by event: %v", group, err)
+		}
 	}
 }
