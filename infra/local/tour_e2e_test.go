@@ -37,11 +37,16 @@ var shown = [][]string{
 		"HTTP/1.1 200 OK", `"kind":"binding","subject":"notes/bob-notes"`, `"reason":"the tour"`,
 		"HTTP/1.1 200 OK", `"revoked":false`, "HTTP/1.1 200 OK", "[masked:bob-notes]",
 	},
+	{
+		"HTTP/1.1 403 Forbidden", "not allowed, or no such server", `"step":"retired"`,
+		"HTTP/1.1 200 OK", "text/markdown", "pushed to a public repository", "no use since", ": retired.", "| notes | bob-notes |",
+		"HTTP/1.1 200 OK", `"revoked":false`, "HTTP/1.1 200 OK", "[masked:bob-notes]",
+	},
 	{"HTTP/1.1 202", `"tools":[`, "HTTP/1.1 200 OK", "text/event-stream", "HTTP/1.1 204", "HTTP/1.1 200 OK", "[masked:alice-notes]"},
 }
 
 var (
-	stepHead = regexp.MustCompile(`(?m)^\*\*\d\. `)
+	stepHead = regexp.MustCompile(`(?m)^\*\*\d+\. `)
 	fence    = regexp.MustCompile("(?ms)^```(?:sh)?\n(.*?)^```$")
 )
 
@@ -148,7 +153,8 @@ func testTour(t *testing.T, printed string) {
 		{"account=alice", "account=nobody"}, {"Bindery-Binding", "Bindery-Bindin"},
 		{"alice-reporter delete_everything", "alice-reporter whoami"}, {"$RECEIPT", "$RECEIP"},
 		{"ask admin", "ask alice"}, {`"to":50`, `"to":6`}, {"aws-sm:local/alice-notes", "aws-sm:local/bob-notes"},
-		{`"name":"whoami"`, `"name":"whoam"`}, {"notes/bob-notes", "notes/reporter-notes"}, {"Mcp-Session-Id", "Mcp-Session"},
+		{`"name":"whoami"`, `"name":"whoam"`}, {"notes/bob-notes", "notes/reporter-notes"},
+		{"local/bob-notes", "local/alice-notes"}, {"Mcp-Session-Id", "Mcp-Session"},
 	} {
 		broken := append([][]string(nil), all...)
 		broken[i] = nil
