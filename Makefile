@@ -25,7 +25,7 @@ help: ## list the targets
 run: ## the whole broker on this machine: one governed call shown, then it keeps serving (PORT=8080)
 	@$(call PROGRAM,local)
 
-demo: ## the same call, checked on every side, without staying up
+demo: ## the same call and a whole pilot, checked on every side, without staying up
 	@$(call PROGRAM,local) -once
 
 test: ## every test, on real parts: DynamoDB Local, moto, OpenID provider, MCP servers
