@@ -178,7 +178,9 @@ func (o *operation) promote() error {
 // Restore implements broker.StagingStore. Where the staged version is not
 // current (it never was, or somebody has put another) AWSCURRENT stays where it
 // is. Secrets Manager keeps a version that was current for a moment as
-// AWSPREVIOUS, so it is masked.
+// AWSPREVIOUS, so it is masked. A version of its own rotation stays announced:
+// the function that makes it may have given it to the upstream already, and only
+// who finds it there can go on.
 func (s *Stager) Restore(ctx context.Context, w broker.Want, id string) error {
 	o, err := s.open(ctx, w.Reference, id)
 	if err != nil {
@@ -194,7 +196,7 @@ func (s *Stager) Restore(ctx context.Context, w broker.Want, id string) error {
 			return err
 		}
 	}
-	if o.is(o.version, stagePending) {
+	if before != "" && o.is(o.version, stagePending) {
 		if err := o.drop(stagePending, o.version); err != nil {
 			return err
 		}
