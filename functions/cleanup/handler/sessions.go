@@ -101,6 +101,11 @@ func (r *run) revoked(ctx context.Context, s *liveSession, a broker.Ask) (bool, 
 	keys := []broker.MarkerKey{{Kind: broker.ServerMarker, ID: s.Server}}
 	for _, f := range a.Binding.Fields {
 		keys = append(keys, broker.MarkerKey{Kind: broker.StoreMarker, ID: f.Reference.Scheme()})
+		for _, v := range a.Stores { // and the store of what Bindery signs in with
+			if v.Name == f.Reference.Scheme() && !v.Auth.Credential.IsZero() {
+				keys = append(keys, broker.MarkerKey{Kind: broker.StoreMarker, ID: v.Auth.Credential.Scheme()})
+			}
+		}
 	}
 	for some := range slices.Chunk(append(keys, broker.RestsOn(a)...), broker.MaxMarkers) {
 		found, err := r.Markers.Markers(ctx, r.Environment, some)

@@ -44,6 +44,19 @@ func TestASessionThatNoCredentialMayEnd(t *testing.T) {
 			w.must(w.tables.AddSession(t.Context(), *s))
 		},
 		faultRevoked: func(w *world, _ *broker.LiveSession) { w.revoke(broker.StoreMarker, "aws-sm") },
+		faultRevoked + " sign-in": func(w *world, _ *broker.LiveSession) { // of the store whose token lies in a revoked one
+			login, err := broker.ParseReference("sealed:vault")
+			w.must(err)
+			vault := broker.Store{Environment: "prod", Name: "vault", Kind: "aws-sm", Address: "https://vault.example.com", Paths: broker.Scope{"prod/*"},
+				Auth: broker.StoreAuth{Method: broker.AuthToken, Credential: login}, State: broker.Active}
+			w.must(w.tables.PutStore(t.Context(), vault))
+			card, err := w.tables.Binding(t.Context(), broker.Route{Environment: "prod", Server: "github"}, "dev")
+			w.must(err)
+			card.Fields[0].Reference, err = broker.ParseReference("vault:prod/github#token")
+			w.must(err)
+			w.must(w.tables.PutBinding(t.Context(), card))
+			w.revoke(broker.StoreMarker, "sealed")
+		},
 	} {
 		w := newWorld(t)
 		s := w.session(1, "github")
