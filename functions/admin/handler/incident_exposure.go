@@ -30,8 +30,6 @@ type IncidentExposure struct {
 
 // incidentExposure reads the two indices, at most so many rows of each.
 func (h *Handler) incidentExposure(ctx context.Context, r broker.Reference, most int) (IncidentExposure, error) {
-	ctx, cancel := context.WithTimeout(ctx, pageTime)
-	defer cancel()
 	e := IncidentExposure{Bindings: []ExposedBinding{}, People: []SeenPerson{}, Unknown: []string{otherSpellings}}
 	var err error
 	if e.SignsIn, err = h.signsIn(ctx, r); err != nil {
@@ -41,7 +39,7 @@ func (h *Handler) incidentExposure(ctx context.Context, r broker.Reference, most
 		return e, err
 	}
 	of := subject{kind: broker.SeenReference, id: r.String(), reference: r}
-	if e.Bindings, e.MoreBindings, err = gather(most, func(after string, limit int) ([]ExposedBinding, string, error) {
+	if e.Bindings, e.MoreBindings, err = gather(ctx, most, func(ctx context.Context, after string, limit int) ([]ExposedBinding, string, error) {
 		return h.exposed(ctx, of, after, limit)
 	}); err != nil {
 		return e, err
@@ -52,7 +50,7 @@ func (h *Handler) incidentExposure(ctx context.Context, r broker.Reference, most
 	if e.Hidden = !h.desk.Sees(callerOf(ctx), need(policy.ReadAudit, admin.Object{Kind: auditKind, Name: of.about()})); e.Hidden {
 		return e, nil
 	}
-	seen, more, err := gather(most, func(after string, limit int) ([]broker.Seen, string, error) {
+	seen, more, err := gather(ctx, most, func(ctx context.Context, after string, limit int) ([]broker.Seen, string, error) {
 		return h.evidence.SeenOf(ctx, h.environment, of.kind, of.id, after, limit)
 	})
 	if err != nil {
@@ -67,17 +65,27 @@ func (h *Handler) incidentExposure(ctx context.Context, r broker.Reference, most
 	return e, err
 }
 
-// gather reads pages until there are so many rows, or no more.
-func gather[T any](most int, read func(after string, limit int) ([]T, string, error)) (rows []T, more bool, err error) {
+// gatherTime is what one list of an incident may take: two of them, and what else
+// is done, have to be within a request's time.
+const gatherTime = pageTime / 2
+
+// gather reads pages until there are so many rows, or no more, or no more time:
+// whoever opens an incident hears what was found, and that it is cut.
+func gather[T any](ctx context.Context, most int, read func(ctx context.Context, after string, limit int) ([]T, string, error)) (rows []T, more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, gatherTime)
+	defer cancel()
 	rows = []T{}
 	after := ""
 	for {
-		page, next, err := read(after, min(broker.MaxPage, most-len(rows)))
-		if err != nil {
+		page, next, err := read(ctx, after, min(broker.MaxPage, most-len(rows)))
+		switch {
+		case err != nil && over(ctx, after != ""):
+			return rows, true, nil
+		case err != nil:
 			return rows, false, err
 		}
 		rows = append(rows, page...)
-		if next == "" || len(rows) >= most {
+		if next == "" || len(rows) >= most || over(ctx, true) {
 			return rows, next != "", nil
 		}
 		after = next
@@ -91,6 +99,8 @@ func nextSteps(v IncidentView) []string {
 		steps = append(steps, "Nothing has been stopped yet: open the incident without dry_run.")
 	}
 	switch {
+	case v.Rotation != nil && v.NoRotation != "":
+		steps = append(steps, v.NoRotation)
 	case v.Rotation == nil && v.NoRotation != onlyDry:
 		steps = append(steps, "Make a new value and put it into the store, then end the old one at the upstream: Bindery stopped its own use of it, and nobody else's.")
 	case v.Rotation == nil || v.Rotation.Step == string(broker.RotationOver):

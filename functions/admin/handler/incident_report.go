@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -72,8 +73,9 @@ func (v IncidentView) reportWork(line func(string, ...any)) {
 		line("- Rotation %s: %s (%s).", v.Rotation.ID, v.Rotation.Step, plainText(v.Rotation.Reason))
 	case v.Rotation != nil:
 		line("- Rotation %s: %s.", v.Rotation.ID, v.Rotation.Step)
-	default:
-		line("- No rotation: %s", plainText(v.NoRotation))
+	}
+	if v.NoRotation != "" {
+		line("- No rotation of what leaked: %s", plainText(v.NoRotation))
 	}
 }
 
@@ -115,13 +117,14 @@ func plainText(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		switch {
-		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x2028 || r == 0x2029:
+		case unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp): // also what hides or turns text around
 			b.WriteByte(' ')
 		case r == '<':
 			b.WriteString("&lt;")
 		case r == '&':
 			b.WriteString("&amp;")
-		case strings.ContainsRune("\\`*_{}[]()#+!|~>:@", r):
+		case r == '.' && strings.HasSuffix(strings.ToLower(b.String()), "www"), // a link without saying so
+			strings.ContainsRune("\\`*_{}[]()#+!|~>:@", r):
 			b.WriteByte('\\')
 			b.WriteRune(r)
 		default:

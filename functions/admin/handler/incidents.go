@@ -35,7 +35,7 @@ type IncidentView struct {
 	Stopped    *time.Time       `json:"stopped,omitempty" doc:"From here on no decision lets the secret be used"`
 	Revocation *RevocationView  `json:"revocation,omitempty" doc:"How far the stop has come beyond Bindery's own calls; absent for a moment after the incident was opened"`
 	Rotation   *RotationView    `json:"rotation,omitempty"`
-	NoRotation string           `json:"no_rotation,omitempty" doc:"Why none was ordered"`
+	NoRotation string           `json:"no_rotation,omitempty" doc:"Why none was ordered; with a rotation, why that one does not replace what leaked"`
 	Exposure   IncidentExposure `json:"exposure"`
 	Next       []string         `json:"next_steps" doc:"What is left for people to do"`
 }
@@ -64,8 +64,7 @@ func incidentObject(r broker.Reference) admin.Object {
 // openIncident stops first and looks afterwards: whoever reads a report reads it
 // while nobody uses the secret any more.
 func (h *Handler) openIncident(ctx context.Context, in *struct {
-	DryRun bool   `query:"dry_run" doc:"Say who could and did, and what would be done; stop nothing"`
-	Key    string `header:"Idempotency-Key" doc:"The same request with the same key is made once" maxLength:"256"`
+	DryRun bool `query:"dry_run" doc:"Say who could and did, and what would be done; stop nothing"`
 	Body   IncidentBody
 }) (*struct{ Body IncidentView }, error) {
 	reference, wrong := broker.ParseReference(in.Body.Reference)
@@ -215,6 +214,7 @@ func (h *Handler) planOf(ctx context.Context, r broker.Reference) (broker.Rotati
 const (
 	noPlan     = "No active plan rotates this secret."
 	notOrdered = "It could not be ordered at that moment: POST /rotations orders it."
+	notThisOne = "The rotation that is under way leaves the value that calls use now: when it has ended, order another: POST /rotations."
 	onlyDry    = "Nothing was ordered: this is a dry run, and a plan is there."
 )
 
@@ -233,16 +233,37 @@ func (h *Handler) rotateLeaked(ctx context.Context, r broker.Reference, by strin
 	case err != nil && !isMissing(err):
 		return "", notOrdered
 	case err == nil && !latest.Step.Ended():
-		return latest.ID, ""
+		return latest.ID, h.replaces(ctx, latest)
 	}
 	next := rotate.OfPlan(plan, latest, by, h.receipt(), h.now().UTC())
 	if h.runs.BeginRotation(ctx, next) != nil {
 		return "", notOrdered
 	}
 	if err := h.wake(ctx); err != nil {
-		h.log.Warn("the rotation function was not woken: its schedule goes on", "cause", err.Error())
+		h.log.Warn("the rotation function was not woken: its schedule goes on", "cause", failureOf(err))
 	}
 	return next.ID, ""
+}
+
+// replaces says why a run that is under way does not replace what leaked, where
+// it does not: its own new value is in use, or it is being taken back. Which of
+// its two values leaked nobody knows, so the one before has no more grace.
+func (h *Handler) replaces(ctx context.Context, r broker.Rotation) string {
+	switch r.Step {
+	case broker.RotationInUse:
+		if cut, can := rotate.CutGrace(r, h.now().UTC()); can {
+			if err := h.runs.PutRotation(ctx, cut); err != nil {
+				h.log.Warn("the value before goes on for its grace", "rotation", r.ID, "cause", failureOf(err))
+			} else if err := h.wake(ctx); err != nil {
+				h.log.Warn("the rotation function was not woken: its schedule goes on", "cause", failureOf(err))
+			}
+		}
+		return notThisOne
+	case broker.RotationUndoing:
+		return notThisOne
+	default: // calls use the value that leaked, and the run is about to replace it
+		return ""
+	}
 }
 
 // plannedRotation says what a dry run would come to.

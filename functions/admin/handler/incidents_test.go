@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"bindery/shared/broker"
@@ -136,6 +137,60 @@ func TestWhatIsLeftToDoFollowsTheRotation(t *testing.T) {
 	}
 }
 
+// TestALeakIsNotMetByARotationThatLeavesTheLeakedValue: one whose new value is in
+// use already, and one that is being taken back. The value before loses its grace.
+func TestALeakIsNotMetByARotationThatLeavesTheLeakedValue(t *testing.T) {
+	for _, step := range []broker.RotationStep{broker.RotationInUse, broker.RotationUndoing} {
+		f := planned(t)
+		f.call(t, "owner", "POST", "/rotations", rotationBody).want(t, 202, "")
+		r, err := f.tables.Rotation(t.Context(), "prod", "reference/aws-sm:prod/notes")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Step, r.Next = step, time.Now().Add(time.Hour).UTC()
+		if r.Until = r.Next; step == broker.RotationUndoing {
+			r.Until = time.Time{}
+		}
+		if err := f.tables.PutRotation(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		opened := leaks(f, t, "root", "").want(t, 201, "")
+		if opened.body["no_rotation"] != notThisOne || !strings.Contains(opened.Body.String(), notThisOne+`"]`) && !strings.Contains(opened.Body.String(), notThisOne+`",`) {
+			t.Errorf("%s: answered %s", step, opened.Body)
+		}
+		now, err := f.tables.Rotation(t.Context(), "prod", "reference/aws-sm:prod/notes")
+		if err != nil || step == broker.RotationInUse && now.Until.After(time.Now()) || now.ID != r.ID {
+			t.Errorf("%s: the value before goes on until %s, %v", step, now.Until, err)
+		}
+	}
+}
+
+// TestAnExposureTooLargeForItsTimeIsCut, and not refused: whoever opened the
+// incident must hear that the secret is stopped. Pages may be empty for ever.
+func TestAnExposureTooLargeForItsTimeIsCut(t *testing.T) {
+	for name, late := range map[string]error{"a read that fails when the time is over": context.DeadlineExceeded, "a read that does not": nil} {
+		synctest.Test(t, func(t *testing.T) {
+			pages := 0
+			rows, more, err := gather(t.Context(), 10, func(ctx context.Context, after string, _ int) ([]int, string, error) {
+				time.Sleep(time.Second)
+				if pages++; ctx.Err() != nil && late != nil {
+					return nil, "", late
+				}
+				if pages == 1 {
+					return []int{1}, after + ".", nil
+				}
+				return nil, after + ".", nil
+			})
+			if err != nil || !more || len(rows) != 1 {
+				t.Errorf("%s: %v, more %t, %v", name, rows, more, err)
+			}
+		})
+	}
+	if _, _, err := gather(t.Context(), 10, func(context.Context, string, int) ([]int, string, error) { return nil, "", broker.ErrUnavailable }); err == nil {
+		t.Error("a table that cannot be read gives a list")
+	}
+}
+
 func TestWhoMayOpenAnIncident(t *testing.T) {
 	f := newFixture(t)
 	f.seed(t)
@@ -152,6 +207,21 @@ func TestWhoMayOpenAnIncident(t *testing.T) {
 	}
 	f.call(t, "admin", "GET", "/incidents", nil).want(t, 403, "forbidden")
 	f.call(t, "root", "POST", "/incidents", `{"reference":"no reference","reason":"pushed"}`).want(t, 422, "invalid")
+}
+
+// TestAReportMakesNoLinksAndHidesNothing of what others wrote.
+func TestAReportMakesNoLinksAndHidesNothing(t *testing.T) {
+	for text, want := range map[string]string{
+		"see WWW.evil.example":     "see WWW\\.evil.example",
+		"https://evil.example":     "https\\://evil.example",
+		"a\u202eb\u200bc\u2066d":   "a b c d",
+		"one\r\n# two":             "one  \\# two",
+		"a@evil.example | <b>&lt;": "a\\@evil.example \\| &lt;b\\>&amp;lt;",
+	} {
+		if got := plainText(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
 }
 
 // deaf is a revocation function that does not answer.
