@@ -30,6 +30,7 @@ func TestTemplateRightsOfTheRotation(t *testing.T) {
 			"DescribeSecrets":   {"secretsmanager:DescribeSecret"},
 			"DecryptSecrets":    {"kms:Decrypt"},
 			"StageSecrets":      {"secretsmanager:PutSecretValue", "secretsmanager:RotateSecret", "secretsmanager:UpdateSecretVersionStage"},
+			"RotateByFunction":  {"lambda:InvokeFunction"},
 			"EncryptSecrets":    {"kms:GenerateDataKey"},
 			"SignAsClient":      {"kms:GetPublicKey", "kms:Sign"},
 			"NameFailures":      {"sqs:SendMessage"},
@@ -77,6 +78,8 @@ func TestTemplateBoundsTheRotationFunction(t *testing.T) {
 	for _, sid := range []string{"ReadSecrets", "DecryptSecrets"} {
 		same(t, sid, rotation[sid], rights(t, "ProxyRole")[sid])
 	}
+	same(t, "what rotates in the store", rotation["RotateByFunction"]["Resource"], any(object{"Ref": "SecretRotationFunctions"}))
+	same(t, "unless told", readTemplate(t).get(t, "Parameters", "SecretRotationFunctions")["Default"], any(""))
 	same(t, "what it stages", rotation["StageSecrets"]["Resource"], rotation["ReadSecrets"]["Resource"])
 	for _, part := range []string{"Resource", "Condition"} {
 		same(t, "what it encrypts", rotation["EncryptSecrets"][part], rotation["DecryptSecrets"][part])
