@@ -36,6 +36,23 @@ func Members(material secret.Value, keys []string) (map[string]secret.Value, err
 	return wanted, nil
 }
 
+// WithMember gives material with the member of a key replaced, which it must have:
+// for the empty key the value alone. It fails as Members does; a value that JSON
+// cannot carry unchanged is ErrSecretMalformed.
+func WithMember(material secret.Value, key string, value secret.Value) (secret.Value, error) {
+	if key == "" {
+		return value, nil
+	}
+	if _, err := Members(material, []string{key}); err != nil {
+		return secret.Value{}, err
+	}
+	changed, err := material.WithMember(key, value)
+	if err != nil {
+		return secret.Value{}, fmt.Errorf("%w: %w", ErrSecretMalformed, err)
+	}
+	return changed, nil
+}
+
 // Earlier gives those of the wanted members that an earlier version of a
 // secret has, for masking. What it does not have as a non-empty string could
 // never be released under the same key, so it is left out without an error.

@@ -230,22 +230,10 @@ func (r *run) unknown(parts ...string) {
 }
 
 func (s *Scanner) liveStores(ctx context.Context) (live []broker.Store, err error) {
-	for p := (broker.Page{Limit: broker.MaxPage}); ; {
-		rows, err := s.Catalogue.Stores(ctx, s.Environment, p)
-		if err != nil {
-			return nil, err
-		}
-		for _, v := range rows {
-			if v.State == broker.Active {
-				live = append(live, v)
-			}
-			p.After = v.Name
-		}
-		if len(rows) < p.Limit {
-			slices.SortFunc(live, func(a, b broker.Store) int { return strings.Compare(a.Name, b.Name) })
-			return live, nil
-		}
-	}
+	all, err := broker.AllStores(ctx, s.Catalogue, s.Environment)
+	live = slices.DeleteFunc(all, func(v broker.Store) bool { return v.State != broker.Active })
+	slices.SortFunc(live, func(a, b broker.Store) int { return strings.Compare(a.Name, b.Name) })
+	return live, err
 }
 
 // sweep closes what this round did not find, unless it could not look.

@@ -64,39 +64,26 @@ func (e *Engine) Manage(ctx context.Context, m Managed) error {
 // left to Bindery in turn; and an upstream's old keys are ended by what a run
 // keeps, which there is none of.
 func (e *Engine) planOf(ctx context.Context, m Managed) (broker.RotationPlan, error) {
+	all, err := broker.AllStores(ctx, e.Cards, e.Environment)
+	if err != nil {
+		return broker.RotationPlan{}, err
+	}
 	stores := map[string]bool{}
-	for page := (broker.Page{Limit: broker.MaxPage}); ; {
-		some, err := e.Cards.Stores(ctx, e.Environment, page)
-		if err != nil {
-			return broker.RotationPlan{}, err
-		}
-		for _, s := range some {
-			stores[s.Name] = s.Kind == m.Store && s.State == broker.Active
-		}
-		if len(some) < page.Limit {
-			break
-		}
-		page.After = some[len(some)-1].Name
+	for _, s := range all {
+		stores[s.Name] = s.Kind == m.Store && s.State == broker.Active
 	}
-	for page := (broker.Page{Limit: broker.MaxPage}); ; {
-		plans, err := e.Plans.RotationPlans(ctx, e.Environment, page)
-		if err != nil {
+	for p, err := range e.plans(ctx) {
+		switch {
+		case err != nil:
 			return broker.RotationPlan{}, err
+		case p.State != broker.Active || !stores[p.Reference.Scheme()] || !m.Is(p.Reference.Path()):
+			continue
+		case p.Maker != broker.MakeRandom && (p.Maker != broker.MakeByRecipe || p.Recipe.Retire.Method != ""):
+			return broker.RotationPlan{}, fmt.Errorf("%w plan: Secrets Manager cannot run it", broker.ErrInvalid)
 		}
-		for _, p := range plans {
-			if p.State != broker.Active || !stores[p.Reference.Scheme()] || !m.Is(p.Reference.Path()) {
-				continue
-			}
-			if p.Maker != broker.MakeRandom && (p.Maker != broker.MakeByRecipe || p.Recipe.Retire.Method != "") {
-				return broker.RotationPlan{}, fmt.Errorf("%w plan: Secrets Manager cannot run it", broker.ErrInvalid)
-			}
-			return p, nil
-		}
-		if len(plans) < page.Limit {
-			return broker.RotationPlan{}, fmt.Errorf("%w: no plan rotates this secret", broker.ErrNotFound)
-		}
-		page.After = plans[len(plans)-1].Name
+		return p, nil
 	}
+	return broker.RotationPlan{}, fmt.Errorf("%w: no plan rotates this secret", broker.ErrNotFound)
 }
 
 // waiting requires that the version has its value.

@@ -17,6 +17,7 @@ package rotate
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 
 	"bindery/shared/broker"
@@ -138,25 +139,27 @@ func (e *Engine) Run(ctx context.Context) (Report, error) {
 
 // begin begins the runs of plans whose time has come.
 func (e *Engine) begin(ctx context.Context) (begun int, err error) {
-	for page := (broker.Page{Limit: broker.MaxPage}); ; {
-		plans, err := e.Plans.RotationPlans(ctx, e.Environment, page)
+	for p, err := range e.plans(ctx) {
 		if err != nil {
 			return begun, err
 		}
-		for _, p := range plans {
-			began, err := e.beginPlan(ctx, p)
-			if err != nil {
-				return begun, err
-			}
-			if began {
-				begun++
-			}
+		began, err := e.beginPlan(ctx, p)
+		if err != nil {
+			return begun, err
 		}
-		if len(plans) < page.Limit {
-			return begun, nil
+		if began {
+			begun++
 		}
-		page.After = plans[len(plans)-1].Name
 	}
+	return begun, nil
+}
+
+// plans gives the plans of the environment, whatever their state.
+func (e *Engine) plans(ctx context.Context) iter.Seq2[broker.RotationPlan, error] {
+	read := func(p broker.Page) ([]broker.RotationPlan, error) {
+		return e.Plans.RotationPlans(ctx, e.Environment, p)
+	}
+	return broker.Rows("", read, func(p broker.RotationPlan) string { return p.Name })
 }
 
 // beginPlan begins a run unless somebody else did. Which run is the one before

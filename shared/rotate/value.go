@@ -25,16 +25,9 @@ type place struct {
 // place finds the store. origin is the one that the value was staged for, or
 // empty.
 func (v *value) place(ctx context.Context, w *work, origin string) (place, error) {
-	var stores []broker.Store
-	for page := (broker.Page{Limit: broker.MaxPage}); ; {
-		some, err := w.Cards.Stores(ctx, w.Environment, page)
-		if err != nil {
-			return place{}, err
-		}
-		if stores = append(stores, some...); len(some) < page.Limit {
-			break
-		}
-		page.After = some[len(some)-1].Name
+	stores, err := broker.AllStores(ctx, w.Cards, w.Environment)
+	if err != nil {
+		return place{}, err
 	}
 	whole := v.plan.Reference.WithoutKey()
 	i := slices.IndexFunc(stores, func(s broker.Store) bool { return s.Name == whole.Scheme() && s.State == broker.Active })
@@ -65,6 +58,9 @@ type target struct {
 func (v *value) target(ctx context.Context, w *work) (target, error) {
 	if v.plan.State != broker.Active {
 		return target{}, &broker.Refusal{Reason: broker.RotationCancelled}
+	}
+	if err := w.halted(ctx, v.plan.Reference); err != nil {
+		return target{}, err
 	}
 	t := target{making: w.making(v.plan)}
 	origin, err := v.origin(ctx, w, &t)

@@ -57,7 +57,7 @@ func (p Parts) beside(ctx context.Context, at broker.Provider, m broker.Making, 
 	if err != nil {
 		return nil, err
 	}
-	stores, err := p.allStores(ctx, m.Plan.Environment)
+	stores, err := broker.AllStores(ctx, p.DB, m.Plan.Environment)
 	if err != nil {
 		return nil, err
 	}
@@ -77,18 +77,6 @@ func (p Parts) beside(ctx context.Context, at broker.Provider, m broker.Making, 
 		found[member] = got.Fields["member"]
 	}
 	return found, nil
-}
-
-func (p Parts) allStores(ctx context.Context, environment string) (all []broker.Store, err error) {
-	for page := (broker.Page{Limit: broker.MaxPage}); ; page.After = all[len(all)-1].Name {
-		some, err := p.DB.Stores(ctx, environment, page)
-		if err != nil {
-			return nil, err
-		}
-		if all = append(all, some...); len(some) < page.Limit {
-			return all, nil
-		}
-	}
 }
 
 // stagers are the stores in which a value can be prepared, by kind.

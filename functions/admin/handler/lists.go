@@ -13,28 +13,9 @@ type list[R any] struct {
 	name func(R) string
 }
 
-// after gives the rows after a name, in the order of their names. It reads page
-// by page, and no further than it is asked.
+// after gives the rows after a name, in the list's order, read as they are asked for.
 func (l list[R]) after(name string) iter.Seq2[R, error] {
-	return func(yield func(R, error) bool) {
-		for page := (broker.Page{After: name, Limit: broker.MaxPage}); ; {
-			rows, err := l.read(page)
-			if err != nil {
-				var none R
-				yield(none, err)
-				return
-			}
-			for _, r := range rows {
-				if !yield(r, nil) {
-					return
-				}
-			}
-			if len(rows) < page.Limit {
-				return
-			}
-			page.After = l.name(rows[len(rows)-1])
-		}
-	}
+	return broker.Rows(name, l.read, l.name)
 }
 
 // all reads every row of a list.

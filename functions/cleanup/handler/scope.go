@@ -101,20 +101,16 @@ func (r *run) using(ctx context.Context) (scope, error) {
 // signingIn names the stores that are read with a secret as Bindery's own
 // credential: all that is read there rests on it.
 func (r *run) signingIn(ctx context.Context, with broker.Reference) (stores []string, err error) {
-	for after := ""; ; {
-		page, err := r.Catalogue.Stores(ctx, r.Environment, broker.Page{After: after, Limit: broker.MaxPage})
-		if err != nil {
-			return nil, fmt.Errorf("read the stores: %w", err)
-		}
-		for _, s := range page {
-			if after = s.Name; !s.Auth.Credential.IsZero() && with.Covers(s.Auth.Credential) {
-				stores = append(stores, s.Name)
-			}
-		}
-		if len(page) < broker.MaxPage {
-			return stores, nil
+	all, err := broker.AllStores(ctx, r.Catalogue, r.Environment)
+	if err != nil {
+		return nil, fmt.Errorf("read the stores: %w", err)
+	}
+	for _, s := range all {
+		if !s.Auth.Credential.IsZero() && with.Covers(s.Auth.Credential) {
+			stores = append(stores, s.Name)
 		}
 	}
+	return stores, nil
 }
 
 // endValue deletes the sealed value that a revoked reference names.

@@ -87,7 +87,7 @@ func (s *Stager) Stage(ctx context.Context, w broker.Want, key, id string, value
 	if was.id != current {
 		return "", "", fmt.Errorf("%w: the secret changed meanwhile", broker.ErrConflict)
 	}
-	material, err := replaced(was.material, key, value)
+	material, err := broker.WithMember(was.material, key, value)
 	if err != nil {
 		return "", "", err
 	}
@@ -95,21 +95,6 @@ func (s *Stager) Stage(ctx context.Context, w broker.Want, key, id string, value
 		return "", "", err
 	}
 	return current, o.version, o.put(material)
-}
-
-// replaced is the whole secret with one member changed, which it has to have.
-func replaced(was secret.Value, key string, value secret.Value) (secret.Value, error) {
-	if key == "" {
-		return value, nil
-	}
-	if _, err := broker.Members(was, []string{key}); err != nil {
-		return secret.Value{}, err
-	}
-	material, err := was.WithMember(key, value)
-	if err != nil {
-		return secret.Value{}, fmt.Errorf("%w: %w", broker.ErrSecretMalformed, err)
-	}
-	return material, nil
 }
 
 // Staged implements broker.StagingStore. What has been taken back is still there

@@ -67,14 +67,7 @@ func (s *Stager) replaced(ctx context.Context, w broker.Want, row broker.SealedR
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("open the sealed value: %w", err)
 	}
-	if _, err := broker.Members(was, []string{key}); err != nil {
-		return secret.Value{}, err
-	}
-	material, err := was.WithMember(key, value)
-	if err != nil {
-		return secret.Value{}, fmt.Errorf("%w: %w", broker.ErrSecretMalformed, err)
-	}
-	return material, nil
+	return broker.WithMember(was, key, value)
 }
 
 // again holds a repetition to the value that was staged before.
