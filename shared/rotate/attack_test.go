@@ -115,3 +115,16 @@ func TestAClientThatWasRenewedIsNotForgotten(t *testing.T) {
 		t.Fatal("what the provider gave is lost")
 	}
 }
+
+// TestAStopOfEverythingStopsPlansWithoutCard, too: nobody may use what they make.
+func TestAStopOfEverythingStopsPlansWithoutCard(t *testing.T) {
+	for kind, id := range map[broker.MarkerKind]string{broker.StoreMarker: "aws-sm", broker.EnvironmentMarker: environment, broker.EverythingMarker: environment} {
+		w := newWorld(t)
+		w.alter(func(p *broker.RotationPlan) { *p = bare(*p) })
+		hasRevoked(kind, id)(w)
+		made := len(w.accepted)
+		if r := w.live(ofToken, ""); r.Step != broker.RotationUndone || len(w.accepted) != made || w.shelf.current != "made-up-first" {
+			t.Errorf("%s is revoked, and the rotation is %s; the upstream takes %v", kind, r.Step, w.accepted)
+		}
+	}
+}

@@ -77,6 +77,20 @@ func (w *work) stopped(ctx context.Context, references ...broker.Reference) (boo
 	return slices.ContainsFunc(markers, func(m broker.Marker) bool { return m.Revoked }), err
 }
 
+// halted fails where nothing of the reference's store, or nothing at all, may be
+// used: also by a plan that has no card to say so.
+func (w *work) halted(ctx context.Context, r broker.Reference) error {
+	markers, err := w.Markers.Markers(ctx, w.Environment, []broker.MarkerKey{{Kind: broker.StoreMarker, ID: r.Scheme()},
+		{Kind: broker.EnvironmentMarker, ID: w.Environment}, {Kind: broker.EverythingMarker, ID: w.Environment}})
+	if err != nil {
+		return err
+	}
+	if reason := revoked(markers, broker.Binding{Fields: []broker.Field{{Reference: r}}}); reason != "" {
+		return &broker.Refusal{Reason: reason}
+	}
+	return nil
+}
+
 // bump counts a change of the reference, so that nobody goes on with a value that
 // they keep.
 func (w *work) bump(ctx context.Context, r broker.Reference) error {
