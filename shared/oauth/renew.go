@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strings"
 	"time"
 
 	"bindery/shared/broker"
@@ -82,12 +84,11 @@ func (s *SecretMaker) management(ctx context.Context, p broker.Provider, m broke
 	return Registration{URL: members[managedAt].Reveal(), Token: members[managedWith]}, nil
 }
 
+// refusedBy says whether another attempt may come to something else. One after an
+// unknown outcome does: it reads what the registration has before it changes that.
 func refusedBy(err error) error {
 	kind := broker.ErrProviderRefused
-	switch {
-	case errors.Is(err, ErrOutcomeUnknown):
-		kind = broker.ErrOutcomeUnknown
-	case errors.Is(err, ErrTransient):
+	if errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, ErrTransient) {
 		kind = broker.ErrUnavailable
 	}
 	return fmt.Errorf("%w: %w", kind, err)
@@ -143,7 +144,8 @@ func newSecret(doing, text string, at Registration) (secret.Value, Registration,
 }
 
 // manage makes one request about the registration, and gives with what the next
-// one is to be made: a provider may change its address and token with any answer.
+// one is to be made: a provider may change its token, and its address within its
+// origin, with any answer.
 func (r *Requester) manage(ctx context.Context, doing, method string, at Registration, body []byte) (object, Registration, error) {
 	if !r.isEndpoint(at.URL) || at.Token.IsZero() || !visible(at.Token.Reveal()) {
 		return object{}, at, fault(doing, ErrInvalid, "the registration's own address or token")
@@ -170,7 +172,7 @@ func (r *Requester) manage(ctx context.Context, doing, method string, at Registr
 	o, ok := parse(got.body)
 	address, fine := o.text(managedAt)
 	token, whole := o.text(managedWith)
-	if err != nil || !ok || !got.json || !fine || !whole || len(token) > maxToken || !printable(token) || address != "" && !r.isEndpoint(address) {
+	if err != nil || !ok || !got.json || !fine || !whole || len(token) > maxToken || !printable(token) || address != "" && (!r.isEndpoint(address) || !sameOrigin(address, at.URL)) {
 		return object{}, at, fault(doing, ErrOutcomeUnknown, "the answer is not one JSON object about the registration")
 	}
 	if address != "" {
@@ -180,4 +182,12 @@ func (r *Requester) manage(ctx context.Context, doing, method string, at Registr
 		at.Token = secret.New(token)
 	}
 	return o, at, nil
+}
+
+// sameOrigin reports whether two addresses, both endpoints, are of one server. The
+// token of a registration goes nowhere else, and opened networks are for no other.
+func sameOrigin(a, b string) bool {
+	x, bad := url.Parse(a)
+	y, worse := url.Parse(b)
+	return bad == nil && worse == nil && x.Scheme == y.Scheme && strings.EqualFold(x.Host, y.Host)
 }

@@ -99,7 +99,8 @@ func TestARegistrationsNewTokenIsKept(t *testing.T) {
 	}
 }
 
-// TestASecretWhoseAnswerWasLostIsFoundAgain: it is not changed a second time.
+// TestASecretWhoseAnswerWasLostIsFoundAgain: it is not changed a second time. Its
+// provider has ended the one before, so nothing may keep the next attempt waiting.
 func TestASecretWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
 	m := newManaged(t)
 	m.answer = func(_ http.ResponseWriter, r *http.Request) bool {
@@ -108,7 +109,7 @@ func TestASecretWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
 		}
 		return false
 	}
-	if _, err := m.maker("made-up-secret-0").Make(t.Context(), broker.Making{}); !errors.Is(err, broker.ErrOutcomeUnknown) {
+	if _, err := m.maker("made-up-secret-0").Make(t.Context(), broker.Making{}); !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrOutcomeUnknown) {
 		t.Fatal(err)
 	}
 	m.answer = nil
@@ -127,16 +128,22 @@ func TestHostileAnswersAboutARegistration(t *testing.T) {
 		"reading: no JSON":     {"GET", func(w http.ResponseWriter) { _, _ = io.WriteString(w, "canary") }, broker.ErrUnavailable},
 		"reading: it fails":    {"GET", func(w http.ResponseWriter) { w.WriteHeader(503) }, broker.ErrUnavailable},
 		"reading: it refuses":  {"GET", func(w http.ResponseWriter) { w.WriteHeader(403) }, broker.ErrProviderRefused},
-		"changing: it fails":   {"PUT", func(w http.ResponseWriter) { w.WriteHeader(500) }, broker.ErrOutcomeUnknown},
+		"changing: it fails":   {"PUT", func(w http.ResponseWriter) { w.WriteHeader(500) }, broker.ErrUnavailable},
 		"changing: it refuses": {"PUT", func(w http.ResponseWriter) { w.WriteHeader(400) }, broker.ErrProviderRefused},
 		"changing: another's address": {"PUT", func(w http.ResponseWriter) {
 			_, _ = io.WriteString(w, `{"client_secret":"x","registration_client_uri":"ftp://canary"}`)
-		}, broker.ErrOutcomeUnknown},
+		}, broker.ErrUnavailable},
+		"changing: to another origin": {"PUT", func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, `{"client_secret":"x","registration_client_uri":"https://canary.internal.example/registration"}`)
+		}, broker.ErrUnavailable},
+		"reading: to another origin": {"GET", func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, `{"client_secret":"x","registration_client_uri":"https://canary.internal.example/registration"}`)
+		}, broker.ErrUnavailable},
 		"changing: a repeated name": {"PUT", func(w http.ResponseWriter) {
 			_, _ = io.WriteString(w, `{"client_secret":"canary","client_secret":"b"}`)
-		}, broker.ErrOutcomeUnknown},
-		"changing: a secret of lines": {"PUT", func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"client_secret":"canary\r\nx"}`) }, broker.ErrOutcomeUnknown},
-		"changing: endless":           {"PUT", func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"a":"`+strings.Repeat("canary", 20<<10)) }, broker.ErrOutcomeUnknown},
+		}, broker.ErrUnavailable},
+		"changing: a secret of lines": {"PUT", func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"client_secret":"canary\r\nx"}`) }, broker.ErrUnavailable},
+		"changing: endless":           {"PUT", func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"a":"`+strings.Repeat("canary", 20<<10)) }, broker.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newManaged(t)
