@@ -27,13 +27,17 @@ type card struct {
 }
 
 // usesOf says of each card how it is used. It reads one row for each card and
-// one for each of its secrets. A card is answered without the index too.
+// one for each of its secrets, and whether what it rests on is revoked. A card is answered without the index too.
 func (h *Handler) usesOf(ctx context.Context, cards []card) []CardUse {
 	ctx, cancel := context.WithTimeout(ctx, useTime)
 	defer cancel()
 	usages, rotations, err := h.useRows(ctx, cards)
 	if err != nil {
 		h.log.Warn("audit index not read", "receipt", callerOf(ctx).Receipt, "cause", err.Error())
+	}
+	revoked, unmarked := h.revokedAmong(ctx, cards)
+	if unmarked != nil {
+		h.log.Warn("revocations of cards not read", "receipt", callerOf(ctx).Receipt, "cause", unmarked.Error())
 	}
 	now := h.now()
 	found := make([]CardUse, len(cards))
@@ -50,7 +54,9 @@ func (h *Handler) usesOf(ctx context.Context, cards []card) []CardUse {
 		switch stopped := stoppedBy(c, now); {
 		case stopped != "":
 			u.Health = stopped
-		case err != nil:
+		case slices.ContainsFunc(restsOn(c), func(k broker.MarkerKey) bool { return revoked[k] }):
+			u.Health = "stopped"
+		case err != nil || unmarked != nil:
 			u.Health = "unknown"
 		default:
 			u.Health = healthOf(usage)
@@ -88,6 +94,39 @@ func (h *Handler) useRows(ctx context.Context, cards []card) (usages map[string]
 		}
 	}
 	return usages, rotations, nil
+}
+
+// restsOn lists what stops every call of a card when it is revoked.
+func restsOn(c card) []broker.MarkerKey {
+	keys := []broker.MarkerKey{{Kind: broker.ServerMarker, ID: c.binding.Server}, {Kind: broker.BindingMarker, ID: c.binding.Server + "/" + c.binding.Name}}
+	for _, f := range c.binding.Fields {
+		keys = append(keys, broker.MarkerKey{Kind: broker.StoreMarker, ID: f.Reference.Scheme()},
+			broker.MarkerKey{Kind: broker.ReferenceMarker, ID: f.Reference.WithoutKey().String()})
+	}
+	return keys
+}
+
+// revokedAmong reads which of the things that some cards rest on are revoked.
+func (h *Handler) revokedAmong(ctx context.Context, cards []card) (map[broker.MarkerKey]bool, error) {
+	var keys []broker.MarkerKey
+	asked, revoked := map[broker.MarkerKey]bool{}, map[broker.MarkerKey]bool{}
+	for _, c := range cards {
+		for _, k := range restsOn(c) {
+			if !asked[k] {
+				asked[k], keys = true, append(keys, k)
+			}
+		}
+	}
+	for some := range slices.Chunk(keys, broker.MaxMarkers) {
+		found, err := h.marked.Markers(ctx, h.environment, some)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range found {
+			revoked[broker.MarkerKey{Kind: m.Kind, ID: m.ID}] = m.Revoked
+		}
+	}
+	return revoked, nil
 }
 
 // stoppedBy is why a card refuses every call by itself, or nothing.

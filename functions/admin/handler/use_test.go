@@ -81,6 +81,29 @@ func TestACardIsAnsweredWithoutTheIndex(t *testing.T) {
 	}
 }
 
+// TestACardThatRestsOnWhatIsRevokedIsStopped, and no longer when that is lifted;
+// where it cannot be told, the card is not called good.
+func TestACardThatRestsOnWhatIsRevokedIsStopped(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	f.happened(t, called{principal: "p-aliceaaaaaaaaaaaaaaaaaaaaa", server: "notes", binding: "dev-notes", reference: "aws-sm:prod/notes", version: "v1", at: time.Now()})
+	for kind, subject := range map[string]string{"binding": "notes/dev-notes", "server": "notes", "store": "aws-sm", "reference": "aws-sm:prod/notes"} {
+		id := f.stop(t, "admin", kind, subject).want(t, 200, "").body["revocation"].(string)
+		if got := f.use(t, "admin")["health"]; got != "stopped" {
+			t.Errorf("its %s is revoked, and it is %v", kind, got)
+		}
+		f.call(t, "root", "POST", "/revocations/"+id+"/lift", liftBody).want(t, 200, "")
+		if got := f.use(t, "admin")["health"]; got != "good" {
+			t.Errorf("its %s is lifted, and it is %v", kind, got)
+		}
+	}
+	f.tables.Inject(memory.ReadMarkers, memory.Fault{}, memory.Refuse())
+	list := f.call(t, "admin", "GET", "/servers/notes/bindings?limit=1", nil).want(t, 200, "")
+	if got := list.body["items"].([]any)[0].(map[string]any)["use"].(map[string]any)["health"]; got != "unknown" {
+		t.Errorf("without the markers it is %v", got)
+	}
+}
+
 // TestHealth: what a card refuses by itself comes before how its calls went.
 func TestHealth(t *testing.T) {
 	now := time.Now()
