@@ -1,8 +1,6 @@
 package tests
 
 import (
-	"encoding/json"
-	"os"
 	"testing"
 )
 
@@ -90,17 +88,7 @@ func TestTemplateCleanupLosesNothing(t *testing.T) {
 	} {
 		same(t, property, schedule[property], want)
 	}
-	sample, err := os.ReadFile("../events/cleanup/continue.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sent, tested any
-	for text, into := range map[string]*any{schedule.text("Input"): &sent, string(sample): &tested} {
-		if err := json.Unmarshal([]byte(text), into); err != nil {
-			t.Fatal(err)
-		}
-	}
-	same(t, "event", sent, tested)
+	sameAsSample(t, schedule, "cleanup/continue")
 	same(t, "what the schedule may invoke", rights(t, "CleanupScheduleRole")["Invoke"]["Resource"], any(object{"Fn::GetAtt": []any{"CleanupFunction", "Arn"}}))
 	same(t, "at most at once", template.resource(t, "CleanupFunction").get(t, "Properties")["ReservedConcurrentExecutions"], any(10))
 }

@@ -122,9 +122,5 @@ func TestTemplateSearchesForDriftEachHour(t *testing.T) {
 	for _, property := range []string{"RoleArn", "RetryPolicy", "DeadLetterConfig"} {
 		same(t, property, drift[property], refresh[property])
 	}
-	sample, err := os.ReadFile("../events/rotation/drift.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, "event", drift.text("Input"), strings.TrimSpace(string(sample)))
+	sameAsSample(t, drift, "rotation/drift")
 }

@@ -1,8 +1,6 @@
 package tests
 
 import (
-	"encoding/json"
-	"os"
 	"testing"
 )
 
@@ -113,17 +111,7 @@ func TestTemplateSchedulesTheRefresh(t *testing.T) {
 	} {
 		same(t, property, schedule[property], want)
 	}
-	sample, err := os.ReadFile("../events/rotation/refresh.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sent, tested any
-	for text, into := range map[string]*any{schedule.text("Input"): &sent, string(sample): &tested} {
-		if err := json.Unmarshal([]byte(text), into); err != nil {
-			t.Fatal(err)
-		}
-	}
-	same(t, "event", sent, tested)
+	sameAsSample(t, schedule, "rotation/refresh")
 	same(t, "after a fault", template.resource(t, "RotationFunction").get(t, "Properties", "EventInvokeConfig"), object{
 		"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 3600, "DestinationConfig": object{"OnFailure": object{"Type": "SQS", "Destination": queue}}})
 	same(t, "at most at once", template.resource(t, "RotationFunction").get(t, "Properties")["ReservedConcurrentExecutions"], any(10))
@@ -145,17 +133,7 @@ func TestTemplateSchedulesRotations(t *testing.T) {
 	} {
 		same(t, property, schedule[property], want)
 	}
-	sample, err := os.ReadFile("../events/rotation/rotate.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sent, tested any
-	for text, into := range map[string]*any{schedule.text("Input"): &sent, string(sample): &tested} {
-		if err := json.Unmarshal([]byte(text), into); err != nil {
-			t.Fatal(err)
-		}
-	}
-	same(t, "event", sent, tested)
+	sameAsSample(t, schedule, "rotation/rotate")
 }
 
 // TestTemplateLetsSecretsManagerRotate: of this account alone.

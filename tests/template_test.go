@@ -234,4 +234,21 @@ func same(t *testing.T, what string, got, want any) {
 	}
 }
 
+// sameAsSample holds what a schedule sends to the sample that the handler is
+// tested with.
+func sameAsSample(t *testing.T, schedule object, name string) {
+	t.Helper()
+	sample, err := os.ReadFile("../events/" + name + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent, tested any
+	for text, into := range map[string]*any{schedule.text("Input"): &sent, string(sample): &tested} {
+		if err := json.Unmarshal([]byte(text), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, "event", sent, tested)
+}
+
 func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }
