@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -173,14 +174,14 @@ func (h *Handler) viewIncident(ctx context.Context, i broker.Incident, most int)
 	if v.Exposure, err = h.incidentExposure(ctx, i.Reference, most); err != nil {
 		return v, err
 	}
-	if i.Revocation != "" {
-		r, err := h.cases.Revocation(ctx, h.environment, i.Revocation)
+	if stop := cmp.Or(i.Revocation, i.ID); stop != "" { // a request that died after it had stopped the secret did not say so
+		r, err := h.cases.Revocation(ctx, h.environment, stop)
 		if err != nil && !isMissing(err) {
 			return v, err
 		}
 		if err == nil {
 			view := viewRevocation(r)
-			v.Revocation = &view
+			v.Revocation, v.Stopped = &view, instant(cmp.Or(i.Stopped, r.At))
 		}
 	}
 	if i.Rotation != "" {

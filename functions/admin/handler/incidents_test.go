@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bindery/shared/broker"
+	"bindery/shared/memory"
 	"bindery/shared/revoke"
 )
 
@@ -245,6 +246,19 @@ func TestAnIncidentThatStopsNothingSaysSo(t *testing.T) {
 	rows, err := f.tables.Incidents(t.Context(), "prod", broker.Page{Limit: 9})
 	if err != nil || len(rows) != 2 || (rows[0].Revocation == "") == (rows[1].Revocation == "") || !stoppedNow(f, t) { // of one millisecond: in any order
 		t.Errorf("incidents %+v, %v", rows, err)
+	}
+}
+
+// TestAnIncidentThatDiedAfterItsStopTellsOfIt: nobody may read that the secret is
+// still in use when it is not.
+func TestAnIncidentThatDiedAfterItsStopTellsOfIt(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	f.tables.Inject(memory.PutIncident, memory.Fault{}, memory.Refuse())
+	leaks(f, t, "root", "").want(t, 503, "unavailable")
+	got := f.call(t, "auditor", "GET", "/incidents/"+f.newestIncident(t), nil).want(t, 200, "")
+	if !stoppedNow(f, t) || got.body["stopped"] == nil || got.body["revocation"] == nil {
+		t.Errorf("answered %s", got.Body)
 	}
 }
 
