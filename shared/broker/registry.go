@@ -12,11 +12,14 @@ import (
 
 // Registry is how the catalogue is changed: nothing is stored that a call
 // could not honour. It resolves a binding's references when the card is made,
-// to see that they exist and can be masked, and keeps nothing of them.
+// to see that they exist and can be masked, and keeps nothing of them. It reads
+// none that is revoked.
 type Registry struct {
 	Writer  CatalogueWriter
 	Reader  Catalogue
 	Sources map[SourceKind]Source
+	// Markers say what is revoked. A Registry without them resolves nothing.
+	Markers MarkerReader
 	// Providers has the provider that a card names. A Registry without it makes
 	// no card whose source asks one.
 	Providers interface {
@@ -159,6 +162,9 @@ func (r *Registry) binds(ctx context.Context, b *Binding) (Snapshot, error) {
 		return s, fmt.Errorf("server %s has another origin: %w", route, ErrConflict)
 	}
 	b.Origin = origin
+	if b.State == Active { // to stop a card takes nothing that is open
+		s.Stores = s.OpenStores()
+	}
 	if err := usable(b, s.Server.Attach, s.Stores); err != nil {
 		return s, err
 	}
@@ -170,7 +176,18 @@ func (r *Registry) binds(ctx context.Context, b *Binding) (Snapshot, error) {
 
 // resolve sees that the references of a card exist and fit their places.
 func (r *Registry) resolve(ctx context.Context, b *Binding, s *Snapshot) error {
-	credential, err := r.Sources[b.Source].Obtain(ctx, Ask{Binding: *b, Stores: s.Stores, Server: *s.Server})
+	a := Ask{Binding: *b, Stores: s.OpenStores(), Server: *s.Server}
+	err := usable(b, s.Server.Attach, a.Stores)
+	if err == nil {
+		err = Withheld(ctx, r.Markers, &a)
+	}
+	if b.State != Active && err != nil && ReasonOf(err) != CatalogueUnread {
+		return nil //nolint:nilerr // what is revoked is not read, and a card that nobody uses may name it
+	}
+	if err != nil {
+		return err
+	}
+	credential, err := r.Sources[b.Source].Obtain(ctx, a)
 	if err != nil {
 		return fmt.Errorf("resolve the references of the binding: %w", err)
 	}

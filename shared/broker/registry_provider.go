@@ -48,6 +48,9 @@ func (r *Registry) clientSecret(ctx context.Context, p *Provider, stores []Store
 	if err != nil {
 		return err
 	}
+	if err := ClientWithheld(ctx, r.Markers, p, stores); err != nil {
+		return err
+	}
 	_, err = r.Sources[Static].Obtain(ctx, Ask{Stores: stores, Binding: Binding{
 		Environment: p.Environment, Origin: origin, Fields: []Field{field}}})
 	if err != nil {

@@ -24,7 +24,7 @@ func (w *writer) PutBinding(_ context.Context, b broker.Binding) error { w.bindi
 
 func registry(w *world) (*broker.Registry, *writer) {
 	store := &writer{}
-	return &broker.Registry{Writer: store, Reader: w, Sources: map[broker.SourceKind]broker.Source{broker.Static: w},
+	return &broker.Registry{Writer: store, Reader: w, Markers: w, Sources: map[broker.SourceKind]broker.Source{broker.Static: w},
 		CheckServer: func(broker.Server) error { return nil }, TryAttach: func(broker.Server, map[string]secret.Value) error { return w.attachErr }}, store
 }
 
@@ -130,6 +130,33 @@ func TestOriginIsSchemeHostAndPort(t *testing.T) {
 	for _, other := range []string{"http://api.example.com/mcp", "https://api.example.com:8443/mcp", "https://api.example.org/mcp"} {
 		if origin(t, other) == same {
 			t.Errorf("%s has the same origin", other)
+		}
+	}
+}
+
+// TestWhatIsRevokedIsNotReadToMakeACard, and a card that rests on it can be
+// stopped all the same.
+func TestWhatIsRevokedIsNotReadToMakeACard(t *testing.T) {
+	for name, m := range map[string]broker.Marker{
+		"reference_revoked":    revokedReference,
+		"store_not_registered": {Environment: "prod", Kind: broker.StoreMarker, ID: "aws-sm", Epoch: 1, Revoked: true},
+	} {
+		w := newWorld()
+		r, store := registry(w)
+		w.markers, w.snapshot.Markers = []broker.Marker{m}, []broker.Marker{m}
+		read := false
+		w.obtain = func() (broker.Credential, error) {
+			read = true
+			return broker.Credential{}, nil
+		}
+		b := card(t, "a", group("dev"))
+		b.State = broker.Active
+		if err := r.Bind(t.Context(), b); err == nil || !strings.Contains(err.Error(), name) || store.binding != nil || read {
+			t.Errorf("%s: read %t, stored %v, %v", name, read, store.binding != nil, err)
+		}
+		b.State = broker.Suspended
+		if err := r.Bind(t.Context(), b); err != nil || store.binding == nil || read {
+			t.Errorf("%s: a card that is stopped: read %t, %v", name, read, err)
 		}
 	}
 }

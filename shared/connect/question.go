@@ -58,6 +58,8 @@ func (r *Reads) Question(ctx context.Context, environment string, t Ticket, now 
 		}
 	} else if q.Provider, err = r.Providers.Provider(ctx, environment, t.Provider); err != nil || q.Provider.State != broker.Active {
 		return Question{}, staleOr(err)
+	} else if err := broker.ClientWithheld(ctx, r.Markers, &q.Provider, q.Stores); err != nil { // it would be sent to the provider
+		return Question{}, staleUnlessUnread(err)
 	}
 	view, err := r.Grants.Grant(ctx, t.Key(environment))
 	if err != nil && !errors.Is(err, broker.ErrNotFound) {
@@ -71,7 +73,13 @@ func (r *Reads) Question(ctx context.Context, environment string, t Ticket, now 
 // here was revoked, and a new consent does not lift that.
 func (r *Reads) withheld(ctx context.Context, t Ticket, b broker.Binding) error {
 	err := broker.Withheld(ctx, r.Markers, &broker.Ask{Binding: b, Principal: broker.Principal{ID: t.Principal}})
-	if broker.ReasonOf(err) == broker.GrantRevoked {
+	return staleUnlessUnread(err)
+}
+
+// staleUnlessUnread is ErrStale for what is revoked.
+func staleUnlessUnread(err error) error {
+	switch broker.ReasonOf(err) {
+	case broker.GrantRevoked, broker.ReferenceRevoked, broker.StoreUnregistered:
 		return ErrStale
 	}
 	return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -52,7 +51,7 @@ func (s *Issued) Obtain(ctx context.Context, a broker.Ask) (broker.Credential, e
 	}
 	request, err := s.request(&a, &provider)
 	if err == nil {
-		err = ClientWithheld(ctx, s.parts.Markers, &provider, a.Stores) // a token from memory was issued for that secret, too
+		err = broker.ClientWithheld(ctx, s.parts.Markers, &provider, a.Stores) // a token from memory was issued for that secret, too
 	}
 	if err != nil {
 		return broker.Credential{}, err
@@ -69,21 +68,6 @@ func (s *Issued) Obtain(ctx context.Context, a broker.Ask) (broker.Credential, e
 		return broker.Credential{}, err
 	}
 	return c, nil
-}
-
-// ClientWithheld fails with a *Refusal where the secret with which Bindery is a
-// provider's client is revoked, or its store is not open, or that could not be
-// read.
-func ClientWithheld(ctx context.Context, r broker.MarkerReader, p *broker.Provider, stores []broker.Store) error {
-	of := p.ClientSecret
-	if of.IsZero() {
-		return nil
-	}
-	if !slices.ContainsFunc(stores, func(s broker.Store) bool { return s.Name == of.Scheme() && s.State == broker.Active }) {
-		return &broker.Refusal{Reason: broker.StoreUnregistered}
-	}
-	return broker.Withheld(ctx, r, &broker.Ask{Stores: stores,
-		Binding: broker.Binding{Environment: p.Environment, Source: broker.Static, Fields: []broker.Field{{Name: "secret", Reference: of}}}})
 }
 
 // request is the token call that a cache without the token makes.

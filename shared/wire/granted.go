@@ -50,7 +50,7 @@ type asker struct {
 // with which Bindery is its client is revoked. To revoke tokens there, it may
 // still be used.
 func (t asker) find(ctx context.Context, a credential.TokenAsk) (oauth.Party, error) {
-	switch err := credential.ClientWithheld(ctx, t.markers, &a.Provider, a.Stores); broker.ReasonOf(err) {
+	switch err := broker.ClientWithheld(ctx, t.markers, &a.Provider, a.Stores); broker.ReasonOf(err) {
 	case "":
 	case broker.ReferenceRevoked, broker.StoreUnregistered:
 		return oauth.Party{}, &credential.TokenFault{Kind: credential.Refused, Err: err}

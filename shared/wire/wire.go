@@ -91,7 +91,7 @@ func (p Parts) Verifier(c config.Config, document *identity.Document, log *slog.
 
 // Registry changes the catalogue through these adapters.
 func (p Parts) Registry(c config.Config) *broker.Registry {
-	return &broker.Registry{Writer: p.DB, Reader: p.DB, Sources: p.Sources, Providers: p.DB,
+	return &broker.Registry{Writer: p.DB, Reader: p.DB, Markers: p.DB, Sources: p.Sources, Providers: p.DB,
 		CheckServer: CheckServer(c), CheckStore: CheckStore(c), CheckProvider: CheckProvider(c), TryAttach: credential.Try}
 }
 

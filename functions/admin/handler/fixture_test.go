@@ -142,7 +142,7 @@ func newFixture(t testing.TB) *fixture {
 		environment: "prod", production: true, hosts: []string{"mcp.example.com"}, verifier: tokens{}, roles: rolesOf, principalOf: issuers().PrincipalOf,
 		desk:   &admin.Desk{Environment: "prod", Issuers: "digest", Gate: rules(t), Markers: f.tables, Journal: broker.NewJournal(f, rand.Text), Now: time.Now, Status: statusOf},
 		reader: f.tables, attempts: f.tables, assignments: f.tables, sets: f.tables, providers: f.tables, grants: f.tables, evidence: f.tables, uses: f.tables, values: &sealedValues{map[string]int64{}}, now: time.Now, log: slog.New(slog.NewJSONHandler(f.log, nil)),
-		registry: &broker.Registry{Writer: f.tables, Reader: f.tables, Sources: map[broker.SourceKind]broker.Source{broker.Static: static},
+		registry: &broker.Registry{Writer: f.tables, Reader: f.tables, Markers: f.tables, Sources: map[broker.SourceKind]broker.Source{broker.Static: static},
 			CheckServer: credential.CheckServer, CheckStore: func(broker.Store) error { return nil }, TryAttach: credential.Try,
 			Providers: f.tables, CheckProvider: wire.CheckProvider(config.Config{})},
 	}

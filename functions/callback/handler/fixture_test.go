@@ -172,7 +172,7 @@ func (f *fixture) linkFor(server, subject, agent string, why broker.ConsentWhy) 
 	f.t.Helper()
 	card, err := f.tables.Binding(f.t.Context(), broker.Route{Environment: "prod", Server: server}, "own")
 	f.must(err)
-	who := broker.Principal{ID: f.principal(subject), Kind: broker.User, Issuer: f.corp.URL(), Subject: subject, Agent: agent}
+	who := broker.Principal{ID: f.principal(subject), Kind: broker.User, Issuer: f.corp.URL(), Subject: subject, Agent: agent, Groups: []string{"corp:staff"}}
 	d := &broker.Decision{Call: broker.Call{Principal: who}, Binding: card}
 	link, err := f.under.Issue(f.t.Context(), &broker.ConsentNeeded{Why: why, Grant: broker.GrantKey{Environment: "prod",
 		Principal: who.ID, Server: server, Origin: card.Origin}, Provider: card.Provider, Scopes: card.Scopes}, d)

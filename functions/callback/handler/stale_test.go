@@ -53,6 +53,8 @@ func TestWhatChangedBetweenLinkAndAnswer(t *testing.T) {
 			f.must(f.tables.PutBinding(t.Context(), card))
 		},
 		"the person":      func(f *fixture) { f.revoke(broker.PrincipalMarker, f.principal("alice")) },
+		"the issuer":      func(f *fixture) { f.revoke(broker.IssuerMarker, f.corp.URL()) },
+		"the group":       func(f *fixture) { f.revoke(broker.GroupMarker, "corp:staff") },
 		"the grant":       func(f *fixture) { f.revoke(broker.GrantMarker, f.principal("alice")+"/acme") },
 		"the server":      func(f *fixture) { f.revoke(broker.ServerMarker, "acme") },
 		"the binding":     func(f *fixture) { f.revoke(broker.BindingMarker, "acme/own") },
@@ -101,4 +103,22 @@ func TestAGrantThatEndedMeanwhileIsNotRevived(t *testing.T) {
 	if view, _ := f.grant("acme", "alice"); view.Grant.State != broker.Revoked {
 		t.Errorf("the grant is %s", view.Grant.State)
 	}
+}
+
+// TestARevokedClientSecretAsksForNoConsent: it would have to be sent to the
+// provider.
+func TestARevokedClientSecretAsksForNoConsent(t *testing.T) {
+	f := newFixture(t)
+	p, err := f.tables.Provider(t.Context(), "prod", "acme")
+	f.must(err)
+	p.ClientAuth = broker.ClientSecretPost
+	p.ClientSecret, err = broker.ParseReference("aws-sm:prod/acme#secret")
+	f.must(err)
+	f.must(f.tables.PutProvider(t.Context(), p))
+	f.must(f.tables.PutStore(t.Context(), broker.Store{Environment: "prod", Name: "aws-sm", Kind: "aws-sm", Paths: broker.Scope{"prod/*"}, State: broker.Active}))
+	b, link := f.browser(), f.link("acme", "alice")
+	b.logIn(link, "alice").want(200, "")
+	f.revoke(broker.ReferenceMarker, "aws-sm:prod/acme")
+	b.get(link).want(409, "stale")
+	f.nothingStored()
 }

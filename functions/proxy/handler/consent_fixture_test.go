@@ -106,7 +106,7 @@ func (c *consenting) own(tb testing.TB, server string, source broker.SourceKind)
 	if source == broker.AuthorizationCode {
 		card.Provider, card.Scopes = "acme", []string{"files.read"}
 	}
-	r := &broker.Registry{Writer: c.tables, Reader: c.tables, Sources: c.sources, Providers: c.tables, CheckServer: credential.CheckServer, TryAttach: credential.Try}
+	r := &broker.Registry{Writer: c.tables, Reader: c.tables, Markers: c.tables, Sources: c.sources, Providers: c.tables, CheckServer: credential.CheckServer, TryAttach: credential.Try}
 	for _, err := range []error{
 		c.tables.PutProvider(ctx, broker.Provider{Environment: "prod", Name: "acme", State: broker.Active, Issuer: "https://acme.example.com",
 			Registration: broker.Preregistered, ClientAuth: broker.ClientNone, ClientID: "bindery"}),

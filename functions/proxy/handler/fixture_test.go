@@ -119,7 +119,7 @@ func document(tb testing.TB, issuer string) []byte {
 
 func (f *fixture) seed(tb testing.TB) {
 	tb.Helper()
-	r := &broker.Registry{Writer: f.tables, Reader: f.tables, Sources: f.sources, CheckServer: credential.CheckServer, TryAttach: credential.Try}
+	r := &broker.Registry{Writer: f.tables, Reader: f.tables, Markers: f.tables, Sources: f.sources, CheckServer: credential.CheckServer, TryAttach: credential.Try}
 	reference, err := broker.ParseReference("aws-sm:prod/github#token")
 	if err != nil {
 		tb.Fatal(err)

@@ -57,7 +57,7 @@ func BenchmarkLoopback(b *testing.B) {
 // pointTo moves the fixture's server to a real address and binds it again.
 func (f *fixture) pointTo(b testing.TB, address string) {
 	b.Helper()
-	r := &broker.Registry{Writer: f.tables, Reader: f.tables, CheckServer: credential.CheckServer, TryAttach: credential.Try}
+	r := &broker.Registry{Writer: f.tables, Reader: f.tables, Markers: f.tables, CheckServer: credential.CheckServer, TryAttach: credential.Try}
 	snapshot, err := f.tables.Snapshot(b.Context(), broker.Lookup{Route: broker.Route{Environment: "prod", Server: "github"}})
 	if err != nil {
 		b.Fatal(err)

@@ -184,7 +184,7 @@ func TestOneSessionOneBinding(t *testing.T) {
 	u := &sessionful{id: "upstream-session-1"}
 	f := newFixture(t, u, true)
 	id := f.begin(t)
-	r := &broker.Registry{Writer: f.tables, Reader: f.tables, CheckServer: credential.CheckServer, TryAttach: credential.Try, Sources: f.sources}
+	r := &broker.Registry{Writer: f.tables, Reader: f.tables, Markers: f.tables, CheckServer: credential.CheckServer, TryAttach: credential.Try, Sources: f.sources}
 	reference, _ := broker.ParseReference("aws-sm:prod/github#token")
 	if err := r.Bind(t.Context(), broker.Binding{Environment: "prod", Server: "github", Name: "everybody", State: broker.Active, Actor: broker.Actor{Anyone: true},
 		Allow: broker.Allow{Prompts: []string{"*"}}, Mode: broker.ServiceAccount, Source: broker.Static, Owner: "platform",

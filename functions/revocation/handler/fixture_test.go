@@ -33,7 +33,7 @@ func newFixture() *fixture {
 	}}
 	now := func() time.Time { return noon }
 	f.Handler = &Handler{now: now, log: slog.New(slog.NewJSONHandler(f.log, plain)),
-		people:  &identity.Document{Issuers: []identity.Issuer{{Name: "corp", Issuer: "https://login.example.com",
+		people: &identity.Document{Issuers: []identity.Issuer{{Name: "corp", Issuer: "https://login.example.com",
 			Claims: identity.Claims{Groups: "groups"}, Groups: map[string]string{"00g1": "team-a"}}}},
 		revoker: &revoke.Revoker{Environment: "prod", Markers: f.tables, Reader: f.tables, Cases: f.tables, Journal: broker.NewJournal(f.tables, rand.Text), Now: now}}
 	return f
