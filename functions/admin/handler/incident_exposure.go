@@ -98,6 +98,9 @@ func nextSteps(v IncidentView) []string {
 	if v.Stopped == nil {
 		steps = append(steps, "Nothing has been stopped yet: open the incident without dry_run.")
 	}
+	if v.NoRotation == noPlan && len(v.Exposure.Bindings)+len(v.Exposure.SignsIn)+len(v.Exposure.Clients) == 0 {
+		steps = append(steps, "Look at the spelling: no card, store, provider or plan uses a secret of this name now, and only what is spelled so is stopped.")
+	}
 	switch {
 	case v.Rotation != nil && v.NoRotation != "":
 		steps = append(steps, v.NoRotation)
