@@ -44,7 +44,11 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 			if err != nil {
 				return secret.Value{}, fmt.Errorf("read the store: %w", err)
 			}
-			return p.ClientSecret(ctx, c.Environment, of.Issuer, reference, []broker.Store{store})
+			stores := []broker.Store{store}
+			if err := broker.ClientWithheld(ctx, p.DB, &broker.Provider{Environment: c.Environment, ClientSecret: reference}, stores); err != nil {
+				return secret.Value{}, fmt.Errorf("the login's secret: %w", err)
+			}
+			return p.ClientSecret(ctx, c.Environment, of.Issuer, reference, stores)
 		},
 		desk: &admin.Desk{Environment: c.Environment, Issuers: document.Digest(), Gate: own{}, Markers: p.DB,
 			Journal: broker.NewJournal(p.DB, rand.Text), Now: time.Now, Status: statusOf},
