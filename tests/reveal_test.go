@@ -21,6 +21,7 @@ var mayReveal = map[string]string{
 	"shared/stores/awssm":           "puts a staged version into Secrets Manager",
 	"shared/oauth":                  "sends a provider what it issued: codes, tokens, client secrets; and the PKCE verifier",
 	"shared/maker":                  "sends an upstream the key that issues or ends another",
+	"shared/brokertest/plainseal":   "stands in for KMS in tests; ships nowhere",
 	"infra/conformance/oauthclient": "hands the official SDK the token of the suite's provider; ships nowhere",
 	"functions/callback/handler":    "sets a browser's cookie, and puts what is derived from it into a form and a login",
 	"shared/connect":                "derives from a browser's cookie what a login needs",

@@ -1,7 +1,6 @@
 package credential
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"bindery/shared/broker"
+	"bindery/shared/brokertest/plainseal"
 	"bindery/shared/memory"
 	"bindery/shared/secret"
 )
@@ -20,8 +20,9 @@ var epoch = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
 const grantServerURL = "https://files.example.com/mcp"
 
-// plainSealer seals by writing the context in front.
+// plainSealer counts, and fails when it is told to.
 type plainSealer struct {
+	plainseal.Sealer
 	mu     sync.Mutex
 	faults int // so many calls fail first
 	opens  int
@@ -35,14 +36,14 @@ func (s *plainSealer) failing() bool {
 	return s.faults >= 0
 }
 
-func (s *plainSealer) Seal(_ context.Context, c broker.SealContext, v secret.Value) ([]byte, error) {
+func (s *plainSealer) Seal(ctx context.Context, c broker.SealContext, v secret.Value) ([]byte, error) {
 	if s.failing() {
 		return nil, broker.ErrUnavailable
 	}
-	return fmt.Appendf(nil, "%+v|%s", c, v.Reveal()), nil
+	return s.Sealer.Seal(ctx, c, v)
 }
 
-func (s *plainSealer) Open(_ context.Context, c broker.SealContext, sealed []byte) (secret.Value, error) {
+func (s *plainSealer) Open(ctx context.Context, c broker.SealContext, sealed []byte) (secret.Value, error) {
 	s.mu.Lock()
 	s.opens++
 	s.mu.Unlock()
@@ -52,11 +53,7 @@ func (s *plainSealer) Open(_ context.Context, c broker.SealContext, sealed []byt
 	if s.failing() {
 		return secret.Value{}, broker.ErrUnavailable
 	}
-	text, ok := bytes.CutPrefix(sealed, fmt.Appendf(nil, "%+v|", c))
-	if !ok {
-		return secret.Value{}, broker.ErrKeyUnavailable
-	}
-	return secret.New(string(text)), nil
+	return s.Sealer.Open(ctx, c, sealed)
 }
 
 // rotating is a provider that replaces the refresh token at each use, and takes

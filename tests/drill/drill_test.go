@@ -23,6 +23,7 @@ import (
 
 	"bindery/functions/cleanup/handler"
 	"bindery/shared/broker"
+	"bindery/shared/brokertest/plainseal"
 	"bindery/shared/credential"
 	"bindery/shared/egress"
 	"bindery/shared/memory"
@@ -116,7 +117,7 @@ func newDrill(tb testing.TB, backend func(now func() time.Time) tables, grants i
 
 func (d *drill) consent(g broker.Grant, n int) {
 	set := credential.TokenSet{Access: secret.New(fmt.Sprintf("made-up-access-token-%06d", n)), Refresh: secret.New(fmt.Sprintf("made-up-refresh-token-%06d", n)), Expires: g.Expires}
-	t, err := credential.SealTokens(d.Context(), plainSealer{}, g.GrantKey, set, g.Scopes)
+	t, err := credential.SealTokens(d.Context(), plainseal.Sealer{}, g.GrantKey, set, g.Scopes)
 	if err == nil {
 		g.Sealed = t.Sealed
 		err = d.db.BeginGrant(d.Context(), g, broker.Consent{At: g.Consented})
@@ -152,13 +153,13 @@ func (d *drill) fresh() string { return ulid.MustNew(ulid.Timestamp(d.now()), ra
 
 func (d *drill) cleanup() *handler.Handler {
 	client := egress.New(egress.Policy{Loopback: true}).HTTP()
-	known := &oauth.Known{Registered: d.db, Sealer: plainSealer{}, HTTP: func([]netip.Prefix) *http.Client { return client }, Now: d.now, Loopback: true,
+	known := &oauth.Known{Registered: d.db, Sealer: plainseal.Sealer{}, HTTP: func([]netip.Prefix) *http.Client { return client }, Now: d.now, Loopback: true,
 		Secret: func(context.Context, broker.Provider, []broker.Store) (secret.Value, error) {
 			return secret.Value{}, errors.New("there is none")
 		}}
 	return &handler.Handler{Parts: handler.Parts{Environment: "prod", Cases: d.db, Markers: d.db, Catalogue: d.db, Uses: d.db, Sessions: d.db, Grants: d.db, Scanner: d.db,
-		Values: sealed.New(d.db, plainSealer{}, d.now), Sources: map[broker.SourceKind]broker.Source{}, Sealer: plainSealer{},
-		Wrapped: session.New(d.db, plainSealer{}, "prod", d.now), Providers: &handler.Parties{Now: d.now, Find: handler.FindParty(known)},
+		Values: sealed.New(d.db, plainseal.Sealer{}, d.now), Sources: map[broker.SourceKind]broker.Source{}, Sealer: plainseal.Sealer{},
+		Wrapped: session.New(d.db, plainseal.Sealer{}, "prod", d.now), Providers: &handler.Parties{Now: d.now, Find: handler.FindParty(known)},
 		Journal: broker.NewJournal(d.db, rand.Text), Now: d.now, Fresh: d.fresh, Log: slog.New(slog.NewJSONHandler(&d.log, nil))}}
 }
 
@@ -226,19 +227,4 @@ func measure(b *testing.B, where string, backend func(now func() time.Time) tabl
 		fmt.Printf("drill: %d grants revoked, %d tokens at the provider, tables %s: %s (%.0f grants a second)\n",
 			grants, 2*grants, where, took.Round(100*time.Millisecond), float64(grants)/took.Seconds())
 	}
-}
-
-// plainSealer seals by writing the context in front: KMS is not what is measured.
-type plainSealer struct{}
-
-func (plainSealer) Seal(_ context.Context, c broker.SealContext, v secret.Value) ([]byte, error) {
-	return fmt.Appendf(nil, "%+v|%s", c, v.Reveal()), nil
-}
-
-func (plainSealer) Open(_ context.Context, c broker.SealContext, text []byte) (secret.Value, error) {
-	plain, ok := bytes.CutPrefix(text, fmt.Appendf(nil, "%+v|", c))
-	if !ok {
-		return secret.Value{}, broker.ErrKeyUnavailable
-	}
-	return secret.New(string(plain)), nil
 }

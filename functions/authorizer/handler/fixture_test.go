@@ -1,19 +1,17 @@
 package handler
 
 import (
-	"context"
 	"encoding/json"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
-	"bindery/shared/broker"
 	"bindery/shared/brokertest/idp"
+	"bindery/shared/brokertest/plainseal"
 	"bindery/shared/egress"
 	"bindery/shared/identity"
 	"bindery/shared/memory"
-	"bindery/shared/secret"
 )
 
 const (
@@ -45,7 +43,7 @@ func newFixture(tb testing.TB) *fixture {
 		tb.Fatal(err)
 	}
 	verifier, err := identity.New(identity.Config{Document: document, Environment: "prod", PublicURL: publicURL,
-		HTTP: egress.New(egress.Policy{Loopback: true}).HTTP(), KeySets: memory.New(time.Now), Sealer: plainSealer{}, Now: time.Now})
+		HTTP: egress.New(egress.Policy{Loopback: true}).HTTP(), KeySets: memory.New(time.Now), Sealer: plainseal.Sealer{}, Now: time.Now})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -68,14 +66,4 @@ func asks(path string, authorization ...string) request {
 		e.MultiValueHeaders = map[string][]string{"authorization": authorization}
 	}
 	return e
-}
-
-type plainSealer struct{}
-
-func (plainSealer) Seal(_ context.Context, _ broker.SealContext, v secret.Value) ([]byte, error) {
-	return []byte(v.Reveal()), nil
-}
-
-func (plainSealer) Open(_ context.Context, _ broker.SealContext, sealed []byte) (secret.Value, error) {
-	return secret.New(string(sealed)), nil
 }

@@ -1,9 +1,7 @@
 package handler
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -15,21 +13,6 @@ import (
 	"bindery/shared/oauth"
 	"bindery/shared/secret"
 )
-
-// plainSealer seals by writing the context in front.
-type plainSealer struct{}
-
-func (plainSealer) Seal(_ context.Context, c broker.SealContext, v secret.Value) ([]byte, error) {
-	return fmt.Appendf(nil, "%+v|%s", c, v.Reveal()), nil
-}
-
-func (plainSealer) Open(_ context.Context, c broker.SealContext, text []byte) (secret.Value, error) {
-	plain, ok := bytes.CutPrefix(text, fmt.Appendf(nil, "%+v|", c))
-	if !ok {
-		return secret.Value{}, broker.ErrKeyUnavailable
-	}
-	return secret.New(string(plain)), nil
-}
 
 // store is a secret store.
 type store struct{}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"bindery/shared/broker"
+	"bindery/shared/brokertest/plainseal"
 	"bindery/shared/credential"
 	"bindery/shared/mask"
 	"bindery/shared/memory"
@@ -62,7 +63,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{T: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), log: &strings.Builder{}}
 	w.tables = memory.New(w.time)
 	w.upstream, w.provider = &upstream{w: w, status: http.StatusNoContent}, &provider{w: w, revoked: map[string]int{}}
-	w.sessions = session.New(w.tables, plainSealer{}, "prod", w.time)
+	w.sessions = session.New(w.tables, plainseal.Sealer{}, "prod", w.time)
 	w.revoker = &revoke.Revoker{Environment: "prod", Markers: w.tables, Reader: w.tables, Cases: w.tables, Journal: w.journal(), Now: w.time}
 	for _, err := range []error{
 		w.tables.PutEnvironment(t.Context(), broker.Environment{Name: "prod", State: broker.Active}),
@@ -125,13 +126,13 @@ func (w *world) journal() *broker.Journal { return broker.NewJournal(mortal{w.ta
 // handler is a new process.
 func (w *world) handler() *Handler {
 	db := mortal{w.tables, w}
-	values := sealed.New(w.tables, plainSealer{}, w.time)
+	values := sealed.New(w.tables, plainseal.Sealer{}, w.time)
 	static := credential.NewStatic(map[string]broker.SecretStore{"aws-sm": store{}, "sealed": values}, mask.Check)
-	w.grants = credential.NewGrants(credential.GrantParts{Grants: w.tables, Providers: w.tables, Catalogue: w.tables, Markers: w.tables, Sealer: plainSealer{},
+	w.grants = credential.NewGrants(credential.GrantParts{Grants: w.tables, Providers: w.tables, Catalogue: w.tables, Markers: w.tables, Sealer: plainseal.Sealer{},
 		Tokens: refresher{}, Events: quiet{}, Check: mask.Check, Now: w.time, Holder: rand.Text, Pause: func(context.Context, time.Duration) error { return errors.New("nobody waits") }})
 	return &Handler{Parts{
 		Environment: "prod", Cases: db, Markers: db, Catalogue: w.tables, Uses: w.tables, Sessions: db, Grants: db, Scanner: db, Values: values,
-		Sources: map[broker.SourceKind]broker.Source{broker.Static: static, broker.AuthorizationCode: w.grants}, Sealer: plainSealer{},
+		Sources: map[broker.SourceKind]broker.Source{broker.Static: static, broker.AuthorizationCode: w.grants}, Sealer: plainseal.Sealer{},
 		Wrapped: w.sessions, Upstreams: w.upstream, Journal: w.journal(), Now: w.time, Fresh: w.receipt, Log: slog.New(slog.NewJSONHandler(w.log, nil)),
 		Providers: &Parties{Now: w.time, Find: func(context.Context, broker.Provider, []broker.Store) (Party, error) {
 			return w.provider, w.provider.unfound
@@ -182,7 +183,7 @@ func (w *world) tokens(k broker.GrantKey, name string) broker.Tokens {
 	w.Helper()
 	set := credential.TokenSet{Access: secret.New(canary + "-access-" + name), Refresh: secret.New(canary + "-refresh-" + name), Expires: w.time().Add(30 * time.Minute).UTC()}
 	w.provider.issued(set)
-	t, err := credential.SealTokens(w.Context(), plainSealer{}, k, set, []string{"read"})
+	t, err := credential.SealTokens(w.Context(), plainseal.Sealer{}, k, set, []string{"read"})
 	w.must(err)
 	return t
 }
