@@ -46,7 +46,7 @@ lifecycle: ## all kinds of revocation, rotations each second, while everybody ca
 	@GO=$(GO) infra/lifecycle.sh $(ROUNDS) $(SECONDS)
 
 drill: ## everything is revoked, the provider's side too, in memory and on DynamoDB Local (GRANTS=10000)
-	@BINDERY_DRILL_GRANTS=$(GRANTS) $(GO) test -tags e2e -run '^$$' -bench Drill -benchtime 1x -timeout 4h ./tests/drill | grep -v '^goos\|^goarch\|^pkg\|^cpu'
+	@out=$$(BINDERY_DRILL_GRANTS=$(GRANTS) $(GO) test -tags e2e -run '^$$' -bench Drill -benchtime 1x -timeout 4h ./tests/drill) || { echo "$$out"; exit 1; }; echo "$$out" | grep '^drill: '
 
 check: ## formatting, linters, vulnerabilities, secrets in the tree, the template
 	@infra/check.sh
