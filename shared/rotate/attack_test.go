@@ -116,6 +116,18 @@ func TestAClientThatWasRenewedIsNotForgotten(t *testing.T) {
 	}
 }
 
+// TestAStoresOwnRotationThatCannotBeTakenBackHoldsUpNoOther: somebody has to look,
+// and can order another at once.
+func TestAStoresOwnRotationThatCannotBeTakenBackHoldsUpNoOther(t *testing.T) {
+	w := newWorld(t)
+	w.alter(func(p *broker.RotationPlan) { *p = bare(*p); p.Maker, p.Provider = broker.MakeInStore, "" })
+	w.faults["stage"], w.faults["restore"] = broker.ErrStoreDenied, broker.ErrConflict
+	w.run()
+	if r := w.latest(ofToken); r.Step != broker.RotationAbandoned || r.Reason != broker.StoreDenied {
+		t.Fatalf("%s (%s)", r.Step, r.Reason)
+	}
+}
+
 // TestAStopOfEverythingStopsPlansWithoutCard, too: nobody may use what they make.
 func TestAStopOfEverythingStopsPlansWithoutCard(t *testing.T) {
 	for kind, id := range map[broker.MarkerKind]string{broker.StoreMarker: "aws-sm", broker.EnvironmentMarker: environment, broker.EverythingMarker: environment} {

@@ -19,6 +19,9 @@ func (v *value) undo(ctx context.Context, w *work) error {
 		return err
 	}
 	if err := at.store.Restore(ctx, at.want, w.run.ID); err != nil {
+		if v.plan.Maker == broker.MakeInStore && errors.Is(err, broker.ErrConflict) { // its value is in use: so it stays
+			return fmt.Errorf("%w: %w", errForGood, err)
+		}
 		return err
 	}
 	if err := w.bump(ctx, v.plan.Reference); err != nil {
