@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"strconv"
 	"strings"
 
 	"bindery/shared/broker"
@@ -14,8 +15,9 @@ type RevocationChange struct {
 }
 
 // DecodeRevocationChange reads a new image of the revocations table. Of a wide
-// marker's copies only the one at which writers meet counts; the entries of open
-// cases say what their cases say.
+// marker's copies only the last one that is written counts: with an earlier one
+// some decisions do not see it yet, and whoever wrote that may have died. The
+// entries of open cases say what their cases say.
 func DecodeRevocationChange(a attributes) (RevocationChange, error) {
 	at := keyOf(a)
 	kind, _, _ := strings.Cut(at.pk, "/")
@@ -27,12 +29,17 @@ func DecodeRevocationChange(a attributes) (RevocationChange, error) {
 			return RevocationChange{}, err
 		}
 		return RevocationChange{Case: &r}, nil
-	case kind == "marker", kind == "markers" && (!copied || shard == "0"):
-		m, err := decodeMarker(a)
-		if err != nil {
-			return RevocationChange{}, err
-		}
-		return RevocationChange{Marker: &m}, nil
+	case kind == "marker", kind == "markers" && !copied:
+		return changeOf(decodeMarker(a))
+	case kind == "markers" && shard == strconv.Itoa(shards-1):
+		return changeOf(decode(a, markerRow.value, func(m broker.Marker) key { return wideMarkerKey(m.Environment, m.Key(), shards-1) }))
 	}
 	return RevocationChange{}, nil
+}
+
+func changeOf(m broker.Marker, err error) (RevocationChange, error) {
+	if err != nil {
+		return RevocationChange{}, err
+	}
+	return RevocationChange{Marker: &m}, nil
 }

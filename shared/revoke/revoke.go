@@ -81,9 +81,9 @@ func (r *Revoker) Revoke(ctx context.Context, o Order) (Acknowledgement, error) 
 	return r.acknowledge(ctx, m, m.Revocation != o.ID), nil
 }
 
-// repeat answers for an order that has a case. The case is no sign that the marker
-// stands in all its copies: cleanup makes one as soon as it sees the first. What
-// was let go since is not stopped again, and said to be so.
+// repeat answers for an order that has a case. That somebody made one is no sign
+// that the marker stands in all its copies; that it can be written is. What was
+// let go since is not stopped again, and said to be so.
 func (r *Revoker) repeat(ctx context.Context, done broker.Revocation) (Acknowledgement, error) {
 	_, err := r.change(ctx, broker.MarkerKey{Kind: done.Kind, ID: done.Subject}, func(now broker.Marker) (broker.Marker, error) {
 		if !now.Revoked {

@@ -101,8 +101,8 @@ func TestAMarkerIsWrittenAgain(t *testing.T) {
 	}
 }
 
-// TestACaseIsNoSignThatAllCopiesWereMade: cleanup stored it, by the first copy,
-// after the writer had died. The order comes again, under its own id.
+// TestACaseIsNoSignThatAllCopiesWereMade: somebody else stored it after the writer
+// had died. The order comes again, under its own id.
 func TestACaseIsNoSignThatAllCopiesWereMade(t *testing.T) {
 	f := newFixture(t)
 	f.must(f.Revoke(t.Context(), order(1)))
