@@ -185,11 +185,14 @@ func (v *revocations) round(s subject) {
 	}
 	v.lift(id)
 	v.works(s.server)
+	what := string(s.kind)
 	if s.stops {
 		v.revoked, v.admitted, v.longest, v.streams = v.revoked+1, v.admitted+admitted, max(v.longest, longest), v.streams+len(streams)
+	} else {
+		what = "somebody else's " + what + ", to see that calls are counted"
 	}
 	progress("%s: %d calls worked before, %d were refused afterwards, %d admitted; %.1f s to the end of %d streams",
-		s.kind, before, refused, admitted, longest.Seconds(), len(streams))
+		what, before, refused, admitted, longest.Seconds(), len(streams))
 }
 
 // admittedAfter counts what the upstream let in since, and whose decision had
