@@ -182,7 +182,7 @@ func (r *Registry) resolve(ctx context.Context, b *Binding, s *Snapshot) error {
 		err = Withheld(ctx, r.Markers, &a)
 	}
 	if b.State != Active && err != nil && ReasonOf(err) != CatalogueUnread {
-		return nil //nolint:nilerr // what is revoked is not read, and a card that nobody uses may name it
+		return nil // what is revoked is not read, and a card that nobody uses may name it
 	}
 	if err != nil {
 		return err

@@ -78,8 +78,7 @@ func (r *Reads) withheld(ctx context.Context, t Ticket, b broker.Binding) error 
 
 // staleUnlessUnread is ErrStale for what is revoked.
 func staleUnlessUnread(err error) error {
-	switch broker.ReasonOf(err) {
-	case broker.GrantRevoked, broker.ReferenceRevoked, broker.StoreUnregistered:
+	if slices.Contains([]broker.Reason{broker.GrantRevoked, broker.ReferenceRevoked, broker.StoreUnregistered}, broker.ReasonOf(err)) {
 		return ErrStale
 	}
 	return err
