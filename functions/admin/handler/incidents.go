@@ -240,9 +240,7 @@ func (h *Handler) rotateLeaked(ctx context.Context, r broker.Reference, by strin
 	if h.runs.BeginRotation(ctx, next) != nil {
 		return "", notOrdered
 	}
-	if err := h.wake(ctx); err != nil {
-		h.log.Warn("the rotation function was not woken: its schedule goes on", "cause", failureOf(err))
-	}
+	h.wakeRotation(ctx)
 	return next.ID, ""
 }
 
@@ -255,8 +253,8 @@ func (h *Handler) replaces(ctx context.Context, r broker.Rotation) string {
 		if cut, can := rotate.CutGrace(r, h.now().UTC()); can {
 			if err := h.runs.PutRotation(ctx, cut); err != nil {
 				h.log.Warn("the value before goes on for its grace", "rotation", r.ID, "cause", failureOf(err))
-			} else if err := h.wake(ctx); err != nil {
-				h.log.Warn("the rotation function was not woken: its schedule goes on", "cause", failureOf(err))
+			} else {
+				h.wakeRotation(ctx)
 			}
 		}
 		return notThisOne

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -60,4 +61,12 @@ func viewPlan(p broker.RotationPlan) RotationPlanView {
 		}
 	}
 	return RotationPlanView{Name: p.Name, Environment: p.Environment, Version: p.Version, RotationPlanBody: b}
+}
+
+// wakeRotation has the rotation function go on at once. If it cannot be woken, its
+// schedule finds what is to be done.
+func (h *Handler) wakeRotation(ctx context.Context) {
+	if err := h.wake(ctx); err != nil {
+		h.log.Warn("the rotation function was not woken: its schedule goes on", "cause", failureOf(err))
+	}
 }

@@ -74,9 +74,7 @@ func (h *Handler) startRotation(ctx context.Context, in *startRotationInput) (*s
 		if err := h.runs.BeginRotation(ctx, run); err != nil {
 			return err
 		}
-		if err := h.wake(ctx); err != nil { // the schedule finds it
-			h.log.Warn("the rotation function was not woken", "cause", failureOf(err))
-		}
+		h.wakeRotation(ctx)
 		return nil
 	}})
 	if err != nil {
