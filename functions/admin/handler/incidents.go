@@ -97,10 +97,10 @@ type incidentRecord struct {
 
 // respond writes the incident down, stops the secret, and orders a new one. If it
 // dies in between, asking again goes on: what is stopped stays so, and a rotation
-// that is under way is the one.
+// that is under way is the one. A table that cannot be written holds up no stop.
 func (h *Handler) respond(ctx context.Context, i *broker.Incident) error {
 	if err := h.saveIncident(ctx, i); err != nil {
-		return err
+		h.log.Error("an incident was not written down before its secret is stopped", "receipt", i.ID, "cause", failureOf(err))
 	}
 	stopped, err := h.revoker.Revoke(ctx, revoke.Order{ID: i.ID, Kind: broker.ReferenceMarker, Subject: i.Reference.String(), By: i.By, Reason: i.Reason})
 	if err != nil {

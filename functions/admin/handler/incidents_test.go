@@ -274,3 +274,15 @@ func (f *fixture) newestIncident(t testing.TB) string {
 	}
 	return found[len(found)-1].ID
 }
+
+// TestATableThatCannotBeWrittenHoldsUpNoStop: the answer says that not all was
+// done, and the secret is stopped all the same.
+func TestATableThatCannotBeWrittenHoldsUpNoStop(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	f.tables.Inject(memory.PutIncident, memory.Refuse(), memory.Refuse())
+	leaks(f, t, "root", "").want(t, 503, "unavailable")
+	if !stoppedNow(f, t) {
+		t.Error("the secret may still be used")
+	}
+}
