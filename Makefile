@@ -51,11 +51,12 @@ drill: ## everything is revoked, the provider's side too, in memory and on Dynam
 check: ## formatting, linters, vulnerabilities, secrets in the tree, the template
 	@infra/check.sh
 
-bench: ## benchmarks of the hot path (BENCH=pattern COUNT=3), cold start and size
+bench: ## benchmarks of the hot path (BENCH=pattern COUNT=3), cold start and size; of everything also what lifecycle measures
 	@mkdir -p $(BUILD)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./shared/... ./functions/... | tee $(BUILD)/bench.txt
 	@if command -v javac mvn >/dev/null; then $(GO) test -tags e2e -run '^$$' -bench '$(BENCH)' ./shared/dynamo | tee -a $(BUILD)/bench.txt; else echo "left out: decisions on DynamoDB Local (a Java 17 JDK and Maven are missing)"; fi
 	@$(GO) tool benchstat $(if $(BASE),$(BASE)) $(BUILD)/bench.txt
+	@if [ '$(BENCH)' = . ] && command -v javac mvn >/dev/null; then $(MAKE) --no-print-directory lifecycle SECONDS=10; fi
 
 bench-audit: ## the audit index on DynamoDB Local: filling it (once, into .local), what auditors ask, an incident (RECORDS=100000)
 	@mkdir -p .local/audit-$(RECORDS)
