@@ -3,7 +3,6 @@ package drift
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"bindery/shared/broker"
@@ -82,29 +81,11 @@ func (s *Scanner) concerned(ctx context.Context, store string, c Change) (groups
 // changed counts a change of a reference, which every process reads with the
 // next call, and tells it.
 func (s *Scanner) changed(ctx context.Context, g Group, c Change) error {
-	if err := s.count(ctx, g.Reference, c); err != nil {
+	m := broker.Marker{Environment: s.Environment, Kind: broker.ChangeMarker, ID: g.Reference.String(), At: s.Now().UTC(), By: c.Kind + " " + c.What}
+	if err := broker.CountChange(ctx, s.Markers, s.Markers, m); err != nil {
 		return err
 	}
 	f := broker.Fact{Receipt: c.Receipt(g.Reference), Kind: broker.ReferenceChanged, Environment: s.Environment,
 		Object: referenceSubject(g.Reference), References: []broker.Reference{g.Reference}, Detail: Changed{c.What, c.Event}}
 	return once(s.Journal.Tell(ctx, f, s.Now()))
-}
-
-func (s *Scanner) count(ctx context.Context, r broker.Reference, c Change) error {
-	key := broker.MarkerKey{Kind: broker.ChangeMarker, ID: r.String()}
-	for range changes {
-		found, err := s.Markers.Markers(ctx, s.Environment, []broker.MarkerKey{key})
-		if err != nil {
-			return err
-		}
-		m := broker.Marker{Environment: s.Environment, Kind: key.Kind, ID: key.ID, At: s.Now().UTC(), By: c.Kind + " " + c.What}
-		for _, before := range found {
-			m.Epoch = before.Epoch
-		}
-		m.Epoch++
-		if err = s.Markers.PutMarker(ctx, m); !errors.Is(err, broker.ErrConflict) {
-			return err
-		}
-	}
-	return fmt.Errorf("%w: the count of changes keeps changing", broker.ErrUnavailable)
 }

@@ -2,7 +2,6 @@ package rotate
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"bindery/shared/broker"
@@ -94,22 +93,8 @@ func (w *work) halted(ctx context.Context, r broker.Reference) error {
 // bump counts a change of the reference, so that nobody goes on with a value that
 // they keep.
 func (w *work) bump(ctx context.Context, r broker.Reference) error {
-	key := broker.MarkerKey{Kind: broker.ChangeMarker, ID: r.WithoutKey().String()}
-	var err error
-	for range stored {
-		var found []broker.Marker
-		if found, err = w.Markers.Markers(ctx, w.Environment, []broker.MarkerKey{key}); err != nil {
-			return err
-		}
-		m := broker.Marker{Environment: w.Environment, Kind: key.Kind, ID: key.ID, Epoch: 1, At: w.Now().UTC(), By: w.run.By, Reason: "rotation " + w.run.ID}
-		if len(found) > 0 {
-			m.Epoch = found[0].Epoch + 1
-		}
-		if err = w.Markers.PutMarker(ctx, m); err == nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("count the change of the reference: %w: %w", broker.ErrUnavailable, err)
+	m := broker.Marker{Environment: w.Environment, Kind: broker.ChangeMarker, ID: r.WithoutKey().String(), At: w.Now().UTC(), By: w.run.By, Reason: "rotation " + w.run.ID}
+	return persist(ctx, func() error { return broker.CountChange(ctx, w.Markers, w.Markers, m) })
 }
 
 // obtain reads the fields of a card.
