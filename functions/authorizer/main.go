@@ -2,30 +2,21 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"os"
 
 	"github.com/aws/aws-lambda-go/lambda"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"bindery/functions/authorizer/handler"
 	"bindery/shared/config"
 	"bindery/shared/start"
 )
 
-func main() { start.Main(run) }
+func main() { start.Main(os.Getenv, config.LoadAuthorizer, run) }
 
-func run(logger *slog.Logger) error {
-	settings, err := config.LoadAuthorizer(os.Getenv)
-	if err != nil {
-		return err
-	}
-	aws, err := awsconfig.LoadDefaultConfig(context.Background())
-	if err != nil {
-		return err
-	}
-	h, err := handler.New(settings, aws, logger)
+func run(c config.Config, a aws.Config, log *slog.Logger) error {
+	h, err := handler.New(c, a, log)
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,10 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"os"
 
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"bindery/functions/callback/handler"
 	"bindery/shared/config"
@@ -14,21 +13,13 @@ import (
 	"bindery/shared/start"
 )
 
-func main() { start.Main(run) }
+func main() { start.Main(os.Getenv, config.Load, run) }
 
-func run(logger *slog.Logger) error {
-	settings, err := config.Load(os.Getenv)
+func run(c config.Config, a aws.Config, log *slog.Logger) error {
+	h, err := handler.New(c, a, log)
 	if err != nil {
 		return err
 	}
-	aws, err := awsconfig.LoadDefaultConfig(context.Background())
-	if err != nil {
-		return err
-	}
-	h, err := handler.New(settings, aws, logger)
-	if err != nil {
-		return err
-	}
-	lambdahttp.Start(h, lambdahttp.Buffered, logger)
+	lambdahttp.Start(h, lambdahttp.Buffered, log)
 	return nil
 }

@@ -2,29 +2,20 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"os"
 
 	"github.com/aws/aws-lambda-go/lambda"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"bindery/functions/cleanup/handler"
 	"bindery/shared/config"
 	"bindery/shared/start"
 )
 
-func main() { start.Main(run) }
+func main() { start.Main(os.Getenv, config.LoadCleanup, run) }
 
-func run(logger *slog.Logger) error {
-	settings, err := config.LoadCleanup(os.Getenv)
-	if err != nil {
-		return err
-	}
-	aws, err := awsconfig.LoadDefaultConfig(context.Background())
-	if err != nil {
-		return err
-	}
-	lambda.Start(handler.New(settings, aws, logger).Handle)
+func run(c config.Config, a aws.Config, log *slog.Logger) error {
+	lambda.Start(handler.New(c, a, log).Handle)
 	return nil
 }

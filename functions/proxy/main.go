@@ -2,12 +2,11 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"os"
 	"runtime/debug"
 
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"bindery/functions/proxy/handler"
 	"bindery/shared/config"
@@ -15,28 +14,20 @@ import (
 	"bindery/shared/start"
 )
 
-func main() { start.Main(run) }
+func main() { start.Main(os.Getenv, config.Load, run) }
 
-func run(logger *slog.Logger) error {
-	settings, err := config.Load(os.Getenv)
-	if err != nil {
-		return err
+func run(c config.Config, a aws.Config, log *slog.Logger) error {
+	if c.Memory > 0 {
+		debug.SetMemoryLimit(c.Memory * 9 / 10) // collect harder before Lambda ends the process
 	}
-	if settings.Memory > 0 {
-		debug.SetMemoryLimit(settings.Memory * 9 / 10) // collect harder before Lambda ends the process
-	}
-	aws, err := awsconfig.LoadDefaultConfig(context.Background())
-	if err != nil {
-		return err
-	}
-	h, err := handler.New(settings, aws, logger)
+	h, err := handler.New(c, a, log)
 	if err != nil {
 		return err
 	}
 	mode := lambdahttp.Buffered
-	if settings.Stream {
+	if c.Stream {
 		mode = lambdahttp.Stream
 	}
-	lambdahttp.Start(h, mode, logger)
+	lambdahttp.Start(h, mode, log)
 	return nil
 }

@@ -1,30 +1,22 @@
-// Command rotation is the function that refreshes people's grants ahead of time.
+// Command rotation is the function that works on a schedule: it rotates secrets,
+// refreshes grants ahead of time, searches for drift and heeds what stores tell.
 package main
 
 import (
-	"context"
 	"log/slog"
 	"os"
 
 	"github.com/aws/aws-lambda-go/lambda"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"bindery/functions/rotation/handler"
 	"bindery/shared/config"
 	"bindery/shared/start"
 )
 
-func main() { start.Main(run) }
+func main() { start.Main(os.Getenv, config.LoadRotation, run) }
 
-func run(logger *slog.Logger) error {
-	settings, err := config.LoadRotation(os.Getenv)
-	if err != nil {
-		return err
-	}
-	aws, err := awsconfig.LoadDefaultConfig(context.Background())
-	if err != nil {
-		return err
-	}
-	lambda.Start(handler.New(settings, aws, logger).Handle)
+func run(c config.Config, a aws.Config, log *slog.Logger) error {
+	lambda.Start(handler.New(c, a, log).Handle)
 	return nil
 }

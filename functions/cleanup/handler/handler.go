@@ -20,13 +20,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"bindery/shared/broker"
 	"bindery/shared/session"
+	"bindery/shared/start"
 )
 
 // Parts are what the handler is made of. All are required.
@@ -93,7 +93,6 @@ const (
 
 var (
 	errEvent = errors.New("the event is neither records of a stream nor the schedule's")
-	errPanic = errors.New("the function failed")
 )
 
 // Report is what a run of the schedule did.
@@ -104,12 +103,7 @@ type Report struct {
 
 // Handle takes {"Records": [...]}, as a stream brings it, or {"task": "continue"}.
 func (h *Handler) Handle(ctx context.Context, event json.RawMessage) (answer any, err error) {
-	defer func() {
-		if v := recover(); v != nil { // the runtime would print the value, which may hold anything
-			h.Log.Error("handler panicked", "type", fmt.Sprintf("%T", v))
-			answer, err = nil, errPanic
-		}
-	}()
+	defer start.Guard(h.Log, &err)
 	if end, bounded := ctx.Deadline(); bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, end.Add(-reserve))

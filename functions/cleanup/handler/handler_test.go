@@ -16,6 +16,7 @@ import (
 	"bindery/shared/memory"
 	"bindery/shared/revoke"
 	"bindery/shared/session"
+	"bindery/shared/start"
 )
 
 func TestEventsThatAreNone(t *testing.T) {
@@ -37,7 +38,7 @@ func TestAPanicSaysNothing(t *testing.T) {
 	w := newWorld(t)
 	h := w.handler()
 	h.Cases = broken{}
-	if _, err := h.Handle(t.Context(), json.RawMessage(`{"task":"continue"}`)); !errors.Is(err, errPanic) || strings.Contains(w.log.String(), "made-up-secret") {
+	if _, err := h.Handle(t.Context(), json.RawMessage(`{"task":"continue"}`)); !errors.Is(err, start.ErrPanic) || strings.Contains(w.log.String(), "made-up-secret") {
 		t.Errorf("%v, %s", err, w.log)
 	}
 }

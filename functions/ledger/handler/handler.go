@@ -14,12 +14,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"bindery/shared/broker"
 	"bindery/shared/dynamo"
+	"bindery/shared/start"
 )
 
 // Scanner reads the audit table, some rows at a time.
@@ -37,17 +37,11 @@ type Handler struct {
 
 var (
 	errEvent = errors.New("the event is neither records of a stream nor a rebuild")
-	errPanic = errors.New("the function failed")
 )
 
 // Handle takes {"Records": [...]}, as a stream brings it, or {"rebuild": {...}}.
 func (h *Handler) Handle(ctx context.Context, event json.RawMessage) (answer any, err error) {
-	defer func() {
-		if v := recover(); v != nil { // the runtime would print the value, which may hold anything
-			h.log.Error("handler panicked", "type", fmt.Sprintf("%T", v))
-			answer, err = nil, errPanic
-		}
-	}()
+	defer start.Guard(h.log, &err)
 	var kind map[string]json.RawMessage
 	if json.Unmarshal(event, &kind) != nil || len(kind) != 1 {
 		return nil, errEvent

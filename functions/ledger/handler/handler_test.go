@@ -16,6 +16,7 @@ import (
 	"bindery/shared/broker"
 	"bindery/shared/dynamo"
 	"bindery/shared/memory"
+	"bindery/shared/start"
 )
 
 // inserted is the event of some records, each with its place in the stream.
@@ -117,7 +118,7 @@ func TestAPanicSaysNothing(t *testing.T) {
 	f := newFixture()
 	f.table.asked = func() { panic("planted-7f3a") }
 	_, err := f.ask(t, `{"rebuild":{"segment":0,"segments":1}}`)
-	if !errors.Is(err, errPanic) || strings.Contains(f.log.String(), "planted") {
+	if !errors.Is(err, start.ErrPanic) || strings.Contains(f.log.String(), "planted") {
 		t.Errorf("%v, logged %s", err, f.log)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	lambda "github.com/aws/aws-lambda-go/events"
@@ -20,6 +19,7 @@ import (
 	"bindery/shared/broker"
 	"bindery/shared/dynamo"
 	"bindery/shared/events"
+	"bindery/shared/start"
 )
 
 // Bus takes events. Send hands over up to MaxTogether, which together are no
@@ -48,7 +48,6 @@ type Handler struct {
 
 var (
 	errEvent = errors.New("the event is not records of a stream")
-	errPanic = errors.New("the function failed")
 )
 
 // placed is an event and where its record stands in the stream.
@@ -60,12 +59,7 @@ type placed struct {
 // Handle takes {"Records": [...]}, as a stream brings it, and names the first
 // record that has to come again, with all after it.
 func (h *Handler) Handle(ctx context.Context, event json.RawMessage) (answer lambda.DynamoDBEventResponse, err error) {
-	defer func() {
-		if v := recover(); v != nil { // the runtime would print the value, which may hold anything
-			h.log.Error("handler panicked", "type", fmt.Sprintf("%T", v))
-			answer, err = lambda.DynamoDBEventResponse{}, errPanic
-		}
-	}()
+	defer start.Guard(h.log, &err)
 	var batch struct{ Records []json.RawMessage }
 	if json.Unmarshal(event, &batch) != nil || batch.Records == nil {
 		return lambda.DynamoDBEventResponse{}, errEvent

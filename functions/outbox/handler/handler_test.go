@@ -13,6 +13,7 @@ import (
 
 	"bindery/shared/broker"
 	"bindery/shared/events"
+	"bindery/shared/start"
 )
 
 // again is the sequence from which the stream has to come again, or nothing.
@@ -187,7 +188,7 @@ func (broken) Send(context.Context, []events.Event) ([]error, error) { panic("ma
 func TestAPanicSaysNothing(t *testing.T) {
 	h, log := newHandler(broken{})
 	answer, err := h.Handle(t.Context(), inserted(t, fact(1, "")))
-	if !errors.Is(err, errPanic) || strings.Contains(log.String(), "made-up-secret") || !cmp.Equal(answer, lambda.DynamoDBEventResponse{}) {
+	if !errors.Is(err, start.ErrPanic) || strings.Contains(log.String(), "made-up-secret") || !cmp.Equal(answer, lambda.DynamoDBEventResponse{}) {
 		t.Errorf("%+v, %v, logged %s", answer, err, log)
 	}
 }

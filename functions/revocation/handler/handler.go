@@ -14,7 +14,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -23,6 +22,7 @@ import (
 	"bindery/shared/broker"
 	"bindery/shared/literal"
 	"bindery/shared/revoke"
+	"bindery/shared/start"
 )
 
 // People turns what a trusted issuer says into what markers are about.
@@ -47,19 +47,13 @@ var (
 	errEvent      = errors.New("the event is neither a request nor a revocation request of the event bus")
 	errNever      = errors.New("no event revokes this")
 	errUnrecorded = errors.New("it is revoked, and its case or its record could not be stored")
-	errPanic      = errors.New("the function failed")
 )
 
 // Handle takes {"revoke": {...}} or {"lift": {...}}, which it answers with a
 // revoke.Answer, or an event of the event bus. An event that fails is Lambda's to
 // bring again: the id of its case follows from its own.
 func (h *Handler) Handle(ctx context.Context, event json.RawMessage) (answer revoke.Answer, err error) {
-	defer func() {
-		if v := recover(); v != nil { // the runtime would print the value, which may hold anything
-			h.log.Error("handler panicked", "type", fmt.Sprintf("%T", v))
-			answer, err = revoke.Answer{}, errPanic
-		}
-	}()
+	defer start.Guard(h.log, &err)
 	var kind map[string]json.RawMessage
 	if len(event) > maxEvent || json.Unmarshal(event, &kind) != nil {
 		return h.refused(errEvent)

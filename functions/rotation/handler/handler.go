@@ -12,10 +12,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
+	"bindery/shared/start"
 	"bindery/shared/stores/awssm"
 )
 
@@ -57,17 +57,11 @@ const reserve = 30 * time.Second
 
 var (
 	errEvent = errors.New("the event is none that this function takes")
-	errPanic = errors.New("the function failed")
 )
 
 // Handle does what the event asks for.
 func (h *Handler) Handle(ctx context.Context, event json.RawMessage) (answer any, err error) {
-	defer func() {
-		if v := recover(); v != nil { // the runtime would print the value, which may hold anything
-			h.log.Error("handler panicked", "type", fmt.Sprintf("%T", v))
-			answer, err = nil, errPanic
-		}
-	}()
+	defer start.Guard(h.log, &err)
 	if end, bounded := ctx.Deadline(); bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, end.Add(-reserve))

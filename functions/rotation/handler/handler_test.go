@@ -13,6 +13,7 @@ import (
 
 	"bindery/shared/broker"
 	"bindery/shared/credential"
+	"bindery/shared/start"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -109,7 +110,7 @@ func (broken) RefreshDue(context.Context, string, time.Time, int) (credential.Pr
 
 func TestAPanicSaysNothing(t *testing.T) {
 	h, log := newHandler(broken{})
-	if _, err := h.Handle(t.Context(), json.RawMessage(refresh)); !errors.Is(err, errPanic) || strings.Contains(log.String(), "made-up-secret") {
+	if _, err := h.Handle(t.Context(), json.RawMessage(refresh)); !errors.Is(err, start.ErrPanic) || strings.Contains(log.String(), "made-up-secret") {
 		t.Errorf("%v, %s", err, log)
 	}
 }
