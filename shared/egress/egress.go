@@ -90,6 +90,12 @@ func build(p Policy, names *net.Resolver) *Client {
 // its text is not. Prefer Do.
 func (c *Client) HTTP() *http.Client { return c.http }
 
+// Doer sends requests as a Client does. Whoever takes one can be tested without a
+// network.
+type Doer interface {
+	Do(r *http.Request) (*http.Response, error)
+}
+
 // Do sends one request. A redirect comes back as the answer it is. Errors are
 // one of the sentinels of this package or the context's, and name no more of
 // the request than its host.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"bindery/shared/broker"
+	"bindery/shared/egress"
 )
 
 // Modern is the revision that is asked for first, latestLegacy the one that a
@@ -28,9 +29,7 @@ const (
 var legacy = []string{latestLegacy, "2025-06-18", "2025-03-26"}
 
 // Client sends requests under the rules of egress.
-type Client interface {
-	Do(r *http.Request) (*http.Response, error)
-}
+type Client = egress.Doer
 
 // Probe is one journey to one upstream.
 type Probe struct {

@@ -19,7 +19,7 @@ func NewUpstreams(c config.Config, size int) Upstreams {
 }
 
 // For checks the server's URL and gives the client for its networks.
-func (u Upstreams) For(server *broker.Server) (*egress.Client, error) {
+func (u Upstreams) For(server *broker.Server) (egress.Doer, error) {
 	policy := u.policy
 	policy.Networks = server.Networks
 	if _, err := egress.ParseURL(server.URL, policy); err != nil {

@@ -13,7 +13,6 @@ import (
 	"bindery/shared/config"
 	"bindery/shared/identity"
 	"bindery/shared/policy"
-	"bindery/shared/probe"
 	"bindery/shared/wire"
 )
 
@@ -47,21 +46,10 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	h.notices, h.inspector = p.DB, p.Static
 	h.sessions = p.DB
 	h.revoker, h.cases, h.issuerOf = wire.Revoker(c, a), p.DB, document.IssuerOf
-	h.holders, h.upstreams = p.Static, upstreams{wire.NewUpstreams(c, upstreamPools)}
+	h.holders, h.upstreams = p.Static, wire.NewUpstreams(c, upstreamPools)
 	h.build()
 	return h, nil
 }
 
 // upstreamPools is how many distinct sets of opened networks are kept warm.
 const upstreamPools = 16
-
-// upstreams gives the clients of the deployment as what a probe sends with.
-type upstreams struct{ wire.Upstreams }
-
-func (u upstreams) For(s *broker.Server) (probe.Client, error) {
-	client, err := u.Upstreams.For(s)
-	if err != nil {
-		return nil, err
-	}
-	return client, nil
-}

@@ -21,10 +21,10 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"bindery/shared/broker"
+	"bindery/shared/egress"
 	"bindery/shared/session"
 	"bindery/shared/start"
 )
@@ -77,9 +77,7 @@ type Upstreams interface {
 }
 
 // Upstream makes one request.
-type Upstream interface {
-	Do(r *http.Request) (*http.Response, error)
-}
+type Upstream = egress.Doer
 
 // Handler answers Lambda. It is safe for concurrent use.
 type Handler struct{ Parts }

@@ -34,7 +34,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 	return &Handler{Parts{
 		Environment: c.Environment, Cases: p.DB, Markers: p.DB, Catalogue: p.DB, Uses: p.DB, Sessions: p.DB, Grants: p.DB, Scanner: p.DB,
 		Values: p.Sealed, Sources: p.Sources, Sealer: p.Sealer, Wrapped: session.New(p.DB, p.Sealer, c.Environment, time.Now),
-		Upstreams: upstreams{wire.NewUpstreams(c, upstreamPools)},
+		Upstreams: wire.NewUpstreams(c, upstreamPools),
 		Providers: &Parties{Now: time.Now, Find: FindParty(p.Known(c))},
 		Journal:   broker.NewJournal(p.DB, rand.Text), Now: time.Now, Fresh: fresh, Log: log,
 	}}
@@ -42,15 +42,3 @@ func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 
 // fresh makes a receipt.
 func fresh() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() }
-
-// upstreams gives the clients of the deployment as what a session is ended with.
-type upstreams struct{ wire.Upstreams }
-
-// For implements Upstreams.
-func (u upstreams) For(server *broker.Server) (Upstream, error) {
-	client, err := u.Upstreams.For(server)
-	if err != nil {
-		return nil, err // not a nil client in an interface
-	}
-	return client, nil
-}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"bindery/shared/broker"
+	"bindery/shared/egress"
 	"bindery/shared/session"
 )
 
@@ -45,9 +46,7 @@ type LiveSessions interface {
 }
 
 // Upstream makes one request.
-type Upstream interface {
-	Do(r *http.Request) (*http.Response, error)
-}
+type Upstream = egress.Doer
 
 // Handler serves the routes of the proxy. It is safe for concurrent use.
 type Handler struct {

@@ -48,7 +48,7 @@ func TestLeavingCancelsInTheModernEraOnly(t *testing.T) {
 			}))
 			defer upstream.Close()
 			f := newFixture(t, nil, true)
-			f.upstreams = upstreams{wire.NewUpstreams(config.Config{Local: true}, 1)}
+			f.upstreams = wire.NewUpstreams(config.Config{Local: true}, 1)
 			f.pointTo(t, upstream.URL+"/mcp")
 			bindery := httptest.NewServer(f)
 			defer bindery.Close()

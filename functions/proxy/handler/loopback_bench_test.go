@@ -36,7 +36,7 @@ func BenchmarkLoopback(b *testing.B) {
 	defer plain.Close()
 
 	f := newFixture(b, nil, true)
-	f.upstreams = upstreams{wire.NewUpstreams(config.Config{Local: true}, 1)}
+	f.upstreams = wire.NewUpstreams(config.Config{Local: true}, 1)
 	f.pointTo(b, upstream.URL+"/mcp")
 	bindery := httptest.NewServer(f)
 	defer bindery.Close()

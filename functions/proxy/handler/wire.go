@@ -41,7 +41,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 			Now: time.Now, Nonce: rand.Text, Status: statusOf,
 			Quotas: p.DB, Allowances: broker.Allowances(c.Limits), StreamTime: c.StreamTimeout + deadlineMargin}),
 		verifier:  verifier,
-		upstreams: upstreams{wire.NewUpstreams(c, upstreamPools)},
+		upstreams: wire.NewUpstreams(c, upstreamPools),
 		sessions:  session.New(p.DB, p.Sealer, c.Environment, time.Now),
 		live:      p.DB,
 		asking: asking{handles: p.DB, life: connect.TicketLife - time.Minute,
@@ -68,16 +68,4 @@ func maxAnswer(c config.Config) int64 {
 		return c.MaxAnswerBytes
 	}
 	return min(c.MaxAnswerBytes, lambdahttp.MaxBufferedBytes/2) // a masked answer may be longer than it came
-}
-
-// upstreams gives the clients of the deployment as what a call is sent with.
-type upstreams struct{ wire.Upstreams }
-
-// For implements Upstreams.
-func (u upstreams) For(server *broker.Server) (Upstream, error) {
-	client, err := u.Upstreams.For(server)
-	if err != nil {
-		return nil, err // not a nil client in an interface
-	}
-	return client, nil
 }
