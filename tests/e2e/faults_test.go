@@ -251,8 +251,9 @@ func TestASlowStoreIsDecidedAgain(t *testing.T) {
 			a := d.post(alice, "notes")
 			a.want(t, c.status, c.text)
 			d.ended(a, c.reason)
-			if n := d.faults.Count("Query") - queries; n != 10 {
-				t.Errorf("%d queries, want those of two decisions", n)
+			// A busy machine can make the second one late too, never part of one.
+			if n := d.faults.Count("Query") - queries; n < 10 || n%5 != 0 {
+				t.Errorf("%d queries, want those of at least two whole decisions", n)
 			}
 			if c.status != http.StatusOK {
 				u.spared(t)
