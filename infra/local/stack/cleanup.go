@@ -12,7 +12,7 @@ import (
 
 // Cleanup is the cleanup function of the deployment.
 func (d *Deployment) Cleanup(log *slog.Logger) *cleanup.Handler {
-	return cleanup.New(d.Config, d.AWS, log)
+	return cleanup.New(d.Config, d.as("cleanup"), log)
 }
 
 // cleanupPause is how often the schedule of a deployment goes on with what

@@ -25,12 +25,12 @@ import (
 
 // Ledger is the ledger function of the deployment.
 func (d *Deployment) Ledger(log *slog.Logger) *ledger.Handler {
-	return ledger.New(d.Config, d.AWS, log)
+	return ledger.New(d.Config, d.as("ledger"), log)
 }
 
 // Outbox is the outbox function of the deployment.
 func (d *Deployment) Outbox(log *slog.Logger) *outbox.Handler {
-	return outbox.New(d.Config, d.AWS, log)
+	return outbox.New(d.Config, d.as("outbox"), log)
 }
 
 const (

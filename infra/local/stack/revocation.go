@@ -11,7 +11,7 @@ import (
 
 // Revocation is the revocation function of the deployment.
 func (d *Deployment) Revocation(log *slog.Logger) (*revocation.Handler, error) {
-	return revocation.New(d.Config, d.AWS, log)
+	return revocation.New(d.Config, d.as("revocation"), log)
 }
 
 // Admin is the admin function of the deployment. Where it would have Lambda invoke
@@ -21,7 +21,7 @@ func (d *Deployment) Admin(log *slog.Logger) (*admin.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the revocation function: %w", err)
 	}
-	h, err := admin.New(d.Config, d.AWS, log)
+	h, err := admin.New(d.Config, d.as("admin"), log)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 
 // Rotation is the rotation function of the deployment.
 func (d *Deployment) Rotation(log *slog.Logger) *rotation.Handler {
-	return rotation.New(d.Config, d.AWS, log)
+	return rotation.New(d.Config, d.as("rotation"), log)
 }
 
 // rotationTasks are the tasks of the function's schedule, and how often each is

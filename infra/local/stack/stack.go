@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	callback "bindery/functions/callback/handler"
 	"bindery/functions/proxy/handler"
@@ -103,14 +104,23 @@ func (d *Deployment) Administer() {
 	d.Registry = parts.Registry(d.Config)
 }
 
+// as is the configuration of one function. No local endpoint knows roles, so the
+// access key id says which function asks: whoever stands before the endpoint can
+// hold each function to its role.
+func (d *Deployment) as(function string) aws.Config {
+	own := d.AWS.Copy()
+	own.Credentials = credentials.NewStaticCredentialsProvider(function, "local", "")
+	return own
+}
+
 // Handler is the proxy function of the deployment.
 func (d *Deployment) Handler(log *slog.Logger) (*handler.Handler, error) {
-	return handler.New(d.Config, d.AWS, log)
+	return handler.New(d.Config, d.as("proxy"), log)
 }
 
 // Callback is the callback function of the deployment.
 func (d *Deployment) Callback(log *slog.Logger) (*callback.Handler, error) {
-	return callback.New(d.Config, d.AWS, log)
+	return callback.New(d.Config, d.as("callback"), log)
 }
 
 // Front is the proxy, the admin and the callback function at one address, as API
@@ -142,9 +152,11 @@ func (d *Deployment) Front(log *slog.Logger) (http.Handler, error) {
 	}), nil
 }
 
-// PutSecret creates a secret in Secrets Manager.
+// PutSecret creates a secret in Secrets Manager, with the tag that a deployment's
+// roles ask for.
 func (d *Deployment) PutSecret(ctx context.Context, name, value string) error {
-	_, err := d.Secrets.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &name, SecretString: &value})
+	tag := types.Tag{Key: aws.String("bindery-environment"), Value: &d.Config.Environment}
+	_, err := d.Secrets.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &name, SecretString: &value, Tags: []types.Tag{tag}})
 	if err != nil {
 		return fmt.Errorf("create the secret %s: %w", name, err)
 	}
