@@ -123,7 +123,7 @@ secrets() {
 template() {
 	local python
 	python=$($tools/cfn/python) || return
-	"$python" -c 'from cfnlint.runner import main; main()' template.yaml &&
+	"$python" -c 'from cfnlint.runner import main; main()' template.yaml infra/*.yaml &&
 		$go test -count=1 -tags e2e -run '^TestTemplate' ./tests
 }
 

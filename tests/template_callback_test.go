@@ -15,8 +15,8 @@ func TestTemplateBoundsTheCallbackFunction(t *testing.T) {
 		"KeepGrants": "GrantsTable", "TakeHandles": "TransientTable", "AppendAudit": "AuditTable"} {
 		same(t, sid, callback[sid]["Resource"], any(object{"Fn::GetAtt": []any{table, "Arn"}}))
 	}
-	path := object{"Path": object{"Fn::If": []any{"HasSecretsPath", object{"Ref": "SecretsPath"}, object{"Fn::Sub": "${Environment}/"}}}}
-	secrets := object{"Fn::Sub": []any{"arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${Path}clients/*", path}}
+	path := object{"SecretsPath": object{"Fn::If": []any{"HasSecretsPath", object{"Ref": "SecretsPath"}, object{"Fn::Sub": "${Environment}/"}}}}
+	secrets := object{"Fn::Sub": []any{"arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretsPath}clients/*", path}}
 	same(t, "secrets", callback["ReadClientSecrets"]["Resource"], any(secrets))
 	same(t, "their condition", callback["ReadClientSecrets"]["Condition"], rights(t, "ProxyRole")["ReadSecrets"]["Condition"])
 	same(t, "their key", callback["DecryptSecrets"]["Condition"].(object).at("StringLike")["kms:EncryptionContext:SecretARN"], any(secrets))

@@ -91,4 +91,5 @@ func TestTemplateCleanupLosesNothing(t *testing.T) {
 	sameAsSample(t, schedule, "cleanup/continue")
 	same(t, "what the schedule may invoke", rights(t, "CleanupScheduleRole")["Invoke"]["Resource"], any(object{"Fn::GetAtt": []any{"CleanupFunction", "Arn"}}))
 	same(t, "at most at once", template.resource(t, "CleanupFunction").get(t, "Properties")["ReservedConcurrentExecutions"], any(10))
+	same(t, "queue", template.resource(t, "CleanupFailures").get(t, "Properties"), queueOf("cleanup"))
 }

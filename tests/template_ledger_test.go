@@ -32,5 +32,5 @@ func TestTemplateLedgerLosesNothing(t *testing.T) {
 	} {
 		same(t, property, source[property], want)
 	}
-	same(t, "queue", template.resource(t, "LedgerFailures").get(t, "Properties"), object{"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": true})
+	same(t, "queue", template.resource(t, "LedgerFailures").get(t, "Properties"), queueOf("ledger"))
 }

@@ -43,7 +43,7 @@ func TestTemplateOutboxLosesNothing(t *testing.T) {
 	} {
 		same(t, property, source[property], want)
 	}
-	same(t, "queue", template.resource(t, "OutboxFailures").get(t, "Properties"), object{"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": true})
+	same(t, "queue", template.resource(t, "OutboxFailures").get(t, "Properties"), queueOf("outbox"))
 }
 
 // TestTemplateOutboxIsWokenByWhatIsTold and by no call: the filter lets pass each

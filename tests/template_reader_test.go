@@ -15,19 +15,20 @@ import (
 // (!Ref x, !GetAtt x.y) in their long ones.
 type object map[string]any
 
-func readTemplate(t *testing.T) object {
+// readFile reads one file of the template as it stands.
+func readFile(t *testing.T, name string) object {
 	t.Helper()
-	text, err := os.ReadFile("../template.yaml")
+	text, err := os.ReadFile("../" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(text, &document); err != nil {
-		t.Fatalf("template.yaml: %v", err)
+		t.Fatalf("%s: %v", name, err)
 	}
 	value, err := long(document.Content[0])
 	if err != nil {
-		t.Fatalf("template.yaml: %v", err)
+		t.Fatalf("%s: %v", name, err)
 	}
 	return value.(object)
 }

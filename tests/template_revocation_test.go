@@ -79,7 +79,7 @@ func TestTemplateRevocationByEvent(t *testing.T) {
 	same(t, "after a fault", template.resource(t, "RevocationFunction").get(t, "Properties", "EventInvokeConfig"), object{
 		"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 21600, "DestinationConfig": object{"OnFailure": object{"Type": "SQS", "Destination": queue}}})
 	same(t, "kept free for it", template.resource(t, "RevocationFunction").get(t, "Properties")["ReservedConcurrentExecutions"], any(5))
-	same(t, "queue", template.resource(t, "RevocationFailures").get(t, "Properties"), object{"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": true})
+	same(t, "queue", template.resource(t, "RevocationFailures").get(t, "Properties"), queueOf("revocation"))
 	sample, err := os.ReadFile("../events/revocation/offboarding.json")
 	if err != nil {
 		t.Fatal(err)

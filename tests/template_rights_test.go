@@ -225,8 +225,8 @@ func TestTemplateBoundsSecrets(t *testing.T) {
 		"StringEquals":         object{"secretsmanager:ResourceTag/bindery-environment": object{"Ref": "Environment"}},
 		"StringEqualsIfExists": object{"secretsmanager:VersionStage": []any{"AWSCURRENT", "AWSPREVIOUS"}},
 	}))
-	path := object{"Path": object{"Fn::If": []any{"HasSecretsPath", object{"Ref": "SecretsPath"}, object{"Fn::Sub": "${Environment}/"}}}}
-	secrets := object{"Fn::Sub": []any{"arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${Path}*", path}}
+	path := object{"SecretsPath": object{"Fn::If": []any{"HasSecretsPath", object{"Ref": "SecretsPath"}, object{"Fn::Sub": "${Environment}/"}}}}
+	secrets := object{"Fn::Sub": []any{"arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretsPath}*", path}}
 	same(t, "secrets", read["Resource"], any(secrets))
 	same(t, "their key", proxy["DecryptSecrets"]["Condition"], any(object{
 		"StringEquals": object{"kms:ViaService": object{"Fn::Sub": "secretsmanager.${AWS::Region}.${AWS::URLSuffix}"}},

@@ -118,7 +118,7 @@ func TestTemplateSchedulesTheRefresh(t *testing.T) {
 	role := rights(t, "RotationScheduleRole")
 	same(t, "what it may invoke", role["Invoke"]["Resource"], any(object{"Fn::GetAtt": []any{"RotationFunction", "Arn"}}))
 	same(t, "where it names failures", role["NameFailures"]["Resource"], any(queue))
-	same(t, "queue", template.resource(t, "RotationFailures").get(t, "Properties"), object{"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": true})
+	same(t, "queue", template.resource(t, "RotationFailures").get(t, "Properties"), queueOf("rotation"))
 }
 
 // TestTemplateSchedulesRotations by the minute, with the sample that the handler

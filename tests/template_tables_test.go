@@ -58,6 +58,6 @@ func TestTemplateAuditIsAppendOnly(t *testing.T) {
 		"Sid": "AppendOnly", "Effect": "Deny", "Principal": "*",
 		"Action": []any{"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PartiQLDelete", "dynamodb:PartiQLInsert",
 			"dynamodb:PartiQLUpdate", "dynamodb:UpdateItem", "dynamodb:UpdateTimeToLive"},
-		"Resource": object{"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${AWS::StackName}-audit"},
+		"Resource": object{"Fn::GetAtt": []any{"AuditTable", "Arn"}},
 	}})
 }

@@ -172,6 +172,7 @@ func TestTemplateFunctions(t *testing.T) {
 		same(t, "build", function.get(t, "Metadata")["BuildMethod"], any("makefile"))
 		properties := function.get(t, "Properties")
 		for property, want := range map[string]any{
+			"FunctionName":  object{"Fn::Sub": "${AWS::StackName}-" + strings.ToLower(name)},
 			"Runtime":       "provided.al2023",
 			"Handler":       "bootstrap",
 			"Architectures": []any{object{"Ref": "Architecture"}},
@@ -188,7 +189,8 @@ func TestTemplateFunctions(t *testing.T) {
 		same(t, name+" a setting is a version", properties["AutoPublishAliasAllProperties"], any(true))
 	}
 	for _, log := range []string{"ProxyLog", "AuthorizerLog", "AdminLog", "CallbackLog", "LedgerLog", "RotationLog", "OutboxLog", "RevocationLog", "CleanupLog", "AccessLog"} {
-		same(t, log, template.resource(t, log).get(t, "Properties")["RetentionInDays"], any(object{"Ref": "LogRetentionDays"}))
+		same(t, log, template.resource(t, log).get(t, "Properties"), object{"RetentionInDays": object{"Ref": "LogRetentionDays"},
+			"LogGroupName": object{"Fn::Sub": "${AWS::StackName}-" + strings.ToLower(strings.TrimSuffix(log, "Log"))}})
 	}
 }
 
@@ -225,6 +227,11 @@ func TestTemplateParameters(t *testing.T) {
 			t.Errorf("a deployment is started with %s", deployed[1])
 		}
 	}
+}
+
+// queueOf is a queue of what a function could not do: kept as long as SQS keeps anything.
+func queueOf(function string) object {
+	return object{"QueueName": object{"Fn::Sub": "${AWS::StackName}-" + function + "-failures"}, "MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": true}
 }
 
 func same(t *testing.T, what string, got, want any) {
