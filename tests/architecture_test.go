@@ -67,6 +67,8 @@ func ownArrow(from, to string, inTest bool) string {
 		return unless(under(to, "shared") || under(to, "infra") || handler, "infra starts a function by its handler package")
 	case from == "shared/wire":
 		return unless(under(to, "shared"), "wire joins what is under shared")
+	case from == "shared/start":
+		return unless(to == "shared/telemetry", "what every function does first knows the metrics, and no function")
 	case from == "shared/probe":
 		return unless(to == "shared/broker" || to == "shared/egress" || to == "shared/mcp",
 			"a probe is a call of its own: it knows the protocol and the faults of the way there, and nothing else")
@@ -124,6 +126,8 @@ func TestImportArrowsAreRefused(t *testing.T) {
 		{from: "shared/probe", to: "shared/mcp", fine: true},
 		{from: "shared/probe", to: "shared/stores/awssm"},
 		{from: "shared/stores/sealed", to: "shared/stores/awssm"},
+		{from: "shared/start", to: "shared/telemetry", fine: true},
+		{from: "shared/start", to: "shared/config"},
 		{from: "shared/wire", to: "shared/dynamo", fine: true},
 		{from: "shared/wire", to: "functions/proxy/handler"},
 		{from: "shared/dynamo", to: "shared/wire"},

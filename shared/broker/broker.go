@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,6 +41,7 @@ type Broker struct {
 	allowances Allowances
 	streamTime time.Duration
 	spent      spent
+	unrecorded atomic.Int64
 }
 
 // New makes a Broker with a journal of its own.
@@ -259,5 +261,10 @@ func (b *Broker) recordRefusal(ctx context.Context, d *Decision, reason Reason, 
 	record.Reason, record.Suppressed, record.Status = reason, suppressed, status
 	if err := b.store(ctx, SettleTime, record); err != nil {
 		b.budget.GiveBack(d.Call.Principal.ID, suppressed)
+		b.unrecorded.Add(1)
 	}
 }
+
+// Unrecorded is how many refusals could not be recorded since it was asked last.
+// It changes nothing for whoever was refused, and somebody has to hear of it.
+func (b *Broker) Unrecorded() int { return int(b.unrecorded.Swap(0)) }

@@ -109,6 +109,16 @@ func (m marks) standing(b *Binding) State {
 	return b.State
 }
 
+// WideMarkers is how many markers the decision read that every other reads too.
+func (d *Decision) WideMarkers() (n int) {
+	for i := range d.snapshot.Markers {
+		if d.snapshot.Markers[i].Kind.Wide() {
+			n++
+		}
+	}
+	return n
+}
+
 // Withheld fails with a *Refusal where a reference or grant from which a source
 // would give is revoked, or that could not be read. Broker asks this by itself,
 // beside the source; whoever asks a source otherwise asks it first.

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"bindery/shared/mcp"
 	"bindery/shared/secret"
 	"bindery/shared/session"
+	"bindery/shared/telemetry"
 )
 
 // bindingHeader is where a caller names which of its own bindings to use.
@@ -31,6 +33,7 @@ type inbound struct {
 
 // mcp serves one call: admit, decide, obtain, relay, settle.
 func (h *Handler) mcp(w http.ResponseWriter, r *http.Request, route broker.Route) {
+	c := h.begin()
 	principal, err := h.verifier.Verify(r.Context(), r, route)
 	if err != nil {
 		h.challenge(w, route, err)
@@ -42,18 +45,21 @@ func (h *Handler) mcp(w http.ResponseWriter, r *http.Request, route broker.Route
 		Token: tokenOf(r),
 	}
 	w.Header().Set(credential.ReceiptHeader, call.Receipt)
-	in, ok := h.read(w, r, &call)
-	if !ok {
+	in, err := h.read(r, &call)
+	c.stage(telemetry.AdmitTime)
+	if err != nil {
+		c.refuse(w, r, call, err)
 		return
 	}
 	decision, err := h.broker.Decide(r.Context(), call)
+	c.stage(telemetry.DecideTime)
 	if err != nil {
-		h.fail(w, call, in.message, err)
+		c.fail(r.Context(), w, call, in.message, err)
 		return
 	}
 	turnAway := func(reason broker.Reason, err error) {
 		h.broker.Refuse(r.Context(), call, reason, statusOf(err))
-		h.fail(w, call, in.message, err)
+		c.fail(r.Context(), w, call, in.message, err)
 	}
 	if most, _ := h.broker.Sizes(decision); most > 0 && int64(len(in.body)) > most {
 		turnAway(broker.LimitReached, errOverSize)
@@ -66,21 +72,24 @@ func (h *Handler) mcp(w http.ResponseWriter, r *http.Request, route broker.Route
 	}
 	if h.resume(r.Context(), decision, in) {
 		h.broker.Refuse(r.Context(), call, broker.ConsentDeclined, consentDeclined.Status)
+		c.refused(r.Context(), call, consentDeclined, errDeclined)
 		h.declined(w, in.message)
 		return
 	}
+	c.last = h.now() // what a person takes to consent is no stage
 	release, err := h.broker.Obtain(r.Context(), decision)
+	c.stage(telemetry.ObtainTime)
 	var needed *broker.ConsentNeeded
 	switch {
 	case errors.As(err, &needed) && !errors.Is(err, broker.ErrUnrecorded):
-		h.note(call, err)
+		c.refused(r.Context(), call, problemOf(err), err)
 		h.ask(r.Context(), w, decision, in, opened, needed, "")
 		return
 	case err != nil:
-		h.fail(w, call, in.message, err)
+		c.fail(r.Context(), w, call, in.message, err)
 		return
 	}
-	h.relay(w, r, release, in, opened)
+	c.relay(w, r, release, in, opened)
 }
 
 // tokenOf is the token that was verified, for the one source that exchanges it.
@@ -96,17 +105,16 @@ func (h *Handler) challenge(w http.ResponseWriter, route broker.Route, err error
 	if problem.Status == http.StatusUnauthorized || problem.Status == http.StatusForbidden {
 		w.Header().Set("WWW-Authenticate", h.verifier.Challenge(route, err))
 	}
-	h.log.Info("not authenticated", "server", route.Server, "problem", problem.Name, "cause", identity.ReasonOf(err))
+	h.log.Info("not authenticated", "server", route.Server, "problem", problem.Name, "cause", identity.ReasonOf(err), telemetry.Unauthenticated.Is(1))
 	problem.write(w, nil)
 }
 
 // read reads the whole request and judges it as one MCP message, the stream of
 // a session, or its end.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request, call *broker.Call) (*inbound, bool) {
+func (h *Handler) read(r *http.Request, call *broker.Call) (*inbound, error) {
 	in, err := h.judge(r)
 	if err != nil {
-		h.refuse(w, r, call, err)
-		return nil, false
+		return nil, err
 	}
 	message := in.message
 	call.Action, call.Method, call.Target, call.Arguments = message.Action, message.Method, message.Target, message.Arguments
@@ -119,10 +127,9 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, call *broker.Call
 		call.Session = broker.Digest("session", message.Session)
 	}
 	if message.LastEventID != "" && message.Session == "" {
-		h.refuse(w, r, call, errResume)
-		return nil, false
+		return nil, errResume
 	}
-	return in, true
+	return in, nil
 }
 
 // Requests that are turned away by a row of the error table.
@@ -132,6 +139,7 @@ var (
 	errUnwanted  = errors.New("a body where there is none")
 	errResume    = errors.New("an event id without its session")
 	errOverSize  = errors.New("body over the caller's limit")
+	errDeclined  = errors.New("consent was declined")
 )
 
 // judge reads the request. Its errors are *mcp.Error, egress.ErrTooLarge, or
@@ -165,9 +173,9 @@ func (h *Handler) judge(r *http.Request) (in *inbound, err error) {
 }
 
 // refuse records and answers what is no call.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, call *broker.Call, err error) {
+func (c *course) refuse(w http.ResponseWriter, r *http.Request, call broker.Call, err error) {
 	problem := problemOf(err)
-	status, body, served := problem.Status, []byte(nil), h.served()
+	status, body, served := problem.Status, []byte(nil), c.served()
 	var fault *mcp.Error
 	if errors.As(err, &fault) { // where that is a 405, the revision has only POST
 		status, body, served = fault.Status, fault.Body(), http.MethodPost
@@ -175,9 +183,13 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, call *broker.Ca
 	if status == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", served)
 	}
-	h.broker.Refuse(r.Context(), *call, broker.MessageRefused, status)
+	c.broker.Refuse(r.Context(), call, broker.MessageRefused, status)
+	if fault != nil {
+		problem.Name = messageRefused
+	}
+	c.refused(r.Context(), call, problem, errors.New("no message that is served"))
 	if body != nil {
-		writeError(w, "message_refused", status, body)
+		writeError(w, messageRefused, status, body)
 		return
 	}
 	problem.write(w, nil)
@@ -191,12 +203,13 @@ func (h *Handler) served() string {
 	return "POST, DELETE"
 }
 
-// fail answers a call that was refused or could not get its credential.
-func (h *Handler) fail(w http.ResponseWriter, call broker.Call, message *mcp.Message, err error) {
-	h.note(call, err)
-	problemOf(err).write(w, message.ID)
-}
+// messageRefused names, in place of a row of the table, what the protocol itself
+// has an error for.
+const messageRefused = "message_refused"
 
-func (h *Handler) note(call broker.Call, err error) {
-	h.log.Info("call refused", "receipt", call.Receipt, "server", call.Route.Server, "problem", problemOf(err).Name, "cause", err.Error())
+// fail answers a call that was refused or could not get its credential.
+func (c *course) fail(ctx context.Context, w http.ResponseWriter, call broker.Call, message *mcp.Message, err error) {
+	problem := problemOf(err)
+	c.refused(ctx, call, problem, err)
+	problem.write(w, message.ID)
 }

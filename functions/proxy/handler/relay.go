@@ -13,6 +13,7 @@ import (
 	"bindery/shared/mask"
 	"bindery/shared/mcp"
 	"bindery/shared/session"
+	"bindery/shared/telemetry"
 )
 
 // Between the end of the upstream call and the end of the invocation there is
@@ -25,6 +26,7 @@ const (
 // exchange is one relayed call: what is needed to answer it and what came of it.
 type exchange struct {
 	*Handler
+	course    *course
 	w         http.ResponseWriter
 	r         *http.Request
 	in        *inbound
@@ -42,10 +44,10 @@ type exchange struct {
 
 // relay makes the upstream call with the released credential, streams the
 // masked answer, and settles, whatever happens in between.
-func (h *Handler) relay(w http.ResponseWriter, r *http.Request, release *broker.Release, in *inbound, s session.Session) {
-	x := &exchange{Handler: h, w: w, r: r, in: in, message: in.message, release: release, session: s, maxAnswer: h.maxAnswer,
+func (c *course) relay(w http.ResponseWriter, r *http.Request, release *broker.Release, in *inbound, s session.Session) {
+	x := &exchange{Handler: c.Handler, course: c, w: w, r: r, in: in, message: in.message, release: release, session: s, maxAnswer: c.maxAnswer,
 		result: broker.Result{Reason: broker.Internal, Status: http.StatusInternalServerError}}
-	if _, most := h.broker.Sizes(release.Decision); most > 0 {
+	if _, most := c.broker.Sizes(release.Decision); most > 0 {
 		x.maxAnswer = min(x.maxAnswer, most)
 	}
 	defer x.settle(r.Context())
@@ -75,7 +77,7 @@ func (x *exchange) send(ctx context.Context) {
 		x.fail(failure{unreached, broker.UpstreamAddress})
 		return
 	}
-	response, err := client.Do(request)
+	response, err := x.do(client, request)
 	if err != nil {
 		x.fail(failureOf(ctx, err))
 		return
@@ -87,12 +89,13 @@ func (x *exchange) send(ctx context.Context) {
 
 func (x *exchange) settle(ctx context.Context) {
 	d := x.release.Decision
-	if err := x.broker.Settle(ctx, x.release, x.result); err != nil {
+	x.course.last = x.now()
+	err := x.broker.Settle(ctx, x.release, x.result)
+	x.course.stage(telemetry.SettleTime)
+	if err != nil {
 		x.log.Error("outcome not recorded", "receipt", d.Call.Receipt, "cause", err.Error())
 	}
-	x.log.Info("call", "receipt", d.Call.Receipt, "server", d.Call.Route.Server,
-		"status", x.result.Status, "upstream", x.result.Upstream, "reason", x.result.Reason,
-		"ms", x.now().Sub(d.Began).Milliseconds())
+	x.course.settled(ctx, d, x.result, err == nil)
 }
 
 // boundWrites makes writes to the caller fail a moment after the call's time is
