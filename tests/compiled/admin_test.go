@@ -39,7 +39,7 @@ func newOffice(t *testing.T) *office {
 	}
 	t.Cleanup(moto.Stop)
 	o.issuer, o.Deployment = deploy(t, moto.URL)
-	o.function = o.start(t)
+	o.function = o.start(t, "admin")
 	return o
 }
 

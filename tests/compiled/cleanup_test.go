@@ -58,7 +58,7 @@ func TestTheCleanupFunctionEndsWhatIsRevoked(t *testing.T) {
 	must(t, w.Registry.PutStore(t.Context(), broker.Store{Environment: environment, Name: "aws-sm", Kind: "aws-sm", Paths: broker.Scope{environment + "/*"}, State: broker.Active}))
 	w.revocable(t, provider, upstream)
 	id := w.revoke(t, broker.EverythingMarker, environment)
-	function, err := runtimeapi.Start(t.Context(), w.binary, w.settingsOf(func(s config.Setting) bool { return s.For("cleanup") }))
+	function, err := runtimeapi.Start(t.Context(), w.binary, w.as(t, "cleanup", w.settingsOf(func(s config.Setting) bool { return s.For("cleanup") })))
 	must(t, err)
 	t.Cleanup(func() { function.Stop() })
 	event, err := os.ReadFile("../../events/cleanup/continue.json")

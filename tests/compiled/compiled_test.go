@@ -36,7 +36,7 @@ func TestFirstEventLeavesTheFunctionWhileTheUpstreamIsStillWriting(t *testing.T)
 		<-release
 		fmt.Fprintf(rw, "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"echo\":%q}}\n\n", r.Header.Get("Authorization"))
 	}))
-	f := w.start(t)
+	f := w.start(t, "proxy")
 	response, err := f.Invoke(t.Context(), w.event(t, stack.Alice, call))
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestNothingThatComesOutHoldsTheCredential(t *testing.T) {
 		behaviours[turn](rw, r)
 	}))
 	canary = w.canary
-	f := w.start(t)
+	f := w.start(t, "proxy")
 	var answers bytes.Buffer
 	for turn = range behaviours {
 		response, err := f.Invoke(t.Context(), w.event(t, stack.Alice, call))

@@ -49,8 +49,8 @@ func newFront(t *testing.T, authorizer string, upstream http.Handler) *front {
 	f.resource = f.Config.PublicURL + "/mcp/" + environment + "/raw"
 	asked := filepath.Join(f.dir, "authorizer")
 	build(t, "bindery/functions/authorizer", asked)
-	g, err := apigateway.New(expand(t), map[string]string{"Authorizer": authorizer}, f.sandboxes(t, f.binary, f.settings()),
-		f.counted(f.sandboxes(t, asked, f.authorizerSettings())))
+	g, err := apigateway.New(expand(t), map[string]string{"Authorizer": authorizer}, f.sandboxes(t, f.binary, f.as(t, "proxy", f.settings())),
+		f.counted(f.sandboxes(t, asked, f.as(t, "authorizer", f.authorizerSettings()))))
 	if err != nil {
 		t.Fatal(err)
 	}

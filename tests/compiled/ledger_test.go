@@ -34,7 +34,7 @@ func TestTheLedgerFunctionIndexesTheStreamAndTheTable(t *testing.T) {
 			settings = append(settings, s)
 		}
 	}
-	function, err := runtimeapi.Start(t.Context(), w.binary, settings)
+	function, err := runtimeapi.Start(t.Context(), w.binary, w.as(t, "ledger", settings))
 	if err != nil {
 		t.Fatal(err)
 	}

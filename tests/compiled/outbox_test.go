@@ -34,7 +34,7 @@ func TestTheOutboxFunctionTellsTheStream(t *testing.T) {
 		EventPattern: aws.String(`{"source":["bindery"]}`)})
 	must(t, err)
 	settings := append(w.settingsOf(func(s config.Setting) bool { return s.For("outbox") }), config.EventBus+"=security")
-	function, err := runtimeapi.Start(t.Context(), w.binary, settings)
+	function, err := runtimeapi.Start(t.Context(), w.binary, w.as(t, "outbox", settings, "EventBus", "security"))
 	must(t, err)
 	t.Cleanup(func() { function.Stop() })
 	for file, want := range map[string]string{"records": `{"batchItemFailures":[]}`, "records-unreadable": `{"batchItemFailures":[]}`} {

@@ -15,6 +15,7 @@ import (
 	"bindery/infra/local/parts"
 	"bindery/infra/local/stack"
 	"bindery/shared/broker"
+	"bindery/shared/brokertest/enforce"
 	"bindery/shared/brokertest/runtimeapi"
 	"bindery/shared/config"
 	"bindery/shared/revoke"
@@ -26,7 +27,7 @@ func newRevocation(t *testing.T, w *world) *runtimeapi.Function {
 	t.Helper()
 	binary := filepath.Join(w.dir, "revocation")
 	build(t, "bindery/functions/revocation", binary)
-	f, err := runtimeapi.Start(t.Context(), binary, w.settingsOf(func(s config.Setting) bool { return s.For("revocation") }))
+	f, err := runtimeapi.Start(t.Context(), binary, w.as(t, "revocation", w.settingsOf(func(s config.Setting) bool { return s.For("revocation") })))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +94,7 @@ func TestTheAdminFunctionInvokesTheRevocationFunction(t *testing.T) {
 	stops := newRevocation(t, w)
 	lambda := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		request, err := io.ReadAll(r.Body)
-		if err != nil || r.Method != http.MethodPost || r.URL.Path != "/2015-03-31/functions/revocation/invocations" {
+		if err != nil || r.Method != http.MethodPost || r.URL.Path != "/2015-03-31/functions/bindery-compiled-revocation/invocations" {
 			http.Error(rw, "no", http.StatusBadRequest)
 			return
 		}
@@ -108,7 +109,7 @@ func TestTheAdminFunctionInvokesTheRevocationFunction(t *testing.T) {
 	o := &office{world: w}
 	o.binary = filepath.Join(o.dir, "bootstrap")
 	build(t, "bindery/functions/admin", o.binary)
-	function, err := runtimeapi.Start(t.Context(), o.binary, append(o.settings(), "AWS_ENDPOINT_URL_LAMBDA="+lambda.URL))
+	function, err := runtimeapi.Start(t.Context(), o.binary, append(o.as(t, "admin", o.settings()), "AWS_ENDPOINT_URL_LAMBDA="+enforce.New(t, lambda.URL, o.deployed(), nil).URL))
 	must(t, err)
 	o.function = function
 	t.Cleanup(func() { function.Stop() })

@@ -81,7 +81,7 @@ func TestTheRotationFunctionRotatesByPlan(t *testing.T) {
 			Value: "/key/secret", Keep: "/key/id",
 			Retire: broker.RecipeCall{Method: "DELETE", URL: upstream + "/keys/{old}", Headers: map[string]string{"Authorization": "Bearer {token}"}}}}
 	must(t, w.DB.PutRotationPlan(t.Context(), plan))
-	function, err := runtimeapi.Start(t.Context(), w.binary, w.settingsOf(func(s config.Setting) bool { return s.For("rotation") }))
+	function, err := runtimeapi.Start(t.Context(), w.binary, w.as(t, "rotation", w.settingsOf(func(s config.Setting) bool { return s.For("rotation") })))
 	must(t, err)
 	t.Cleanup(func() { function.Stop() })
 	event, err := os.ReadFile("../../events/rotation/rotate.json")

@@ -46,7 +46,7 @@ func TestTheRotationFunctionRefreshesWhatIsDue(t *testing.T) {
 	must(t, w.Registry.PutStore(t.Context(), broker.Store{Environment: environment, Name: "aws-sm", Kind: "aws-sm", Paths: broker.Scope{environment + "/*"}, State: broker.Active}))
 	due := w.grantOf(t, provider, "alice", time.Minute)
 	later := w.grantOf(t, provider, "bob", time.Hour)
-	function, err := runtimeapi.Start(t.Context(), w.binary, w.settingsOf(func(s config.Setting) bool { return s.For("rotation") }))
+	function, err := runtimeapi.Start(t.Context(), w.binary, w.as(t, "rotation", w.settingsOf(func(s config.Setting) bool { return s.For("rotation") })))
 	if err != nil {
 		t.Fatal(err)
 	}

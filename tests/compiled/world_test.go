@@ -124,16 +124,16 @@ func (w *world) settings() []string {
 		config.Environment + "=" + environment, config.PublicURL + "=" + c.PublicURL, config.Issuers + "=" + string(c.Issuers),
 		config.CatalogueTable + "=" + c.Tables.Catalogue, config.RevocationsTable + "=" + c.Tables.Revocations,
 		config.GrantsTable + "=" + c.Tables.Grants, config.TransientTable + "=" + c.Tables.Transient, config.AuditTable + "=" + c.Tables.Audit,
-		config.AuditIndexTable + "=" + c.Tables.AuditIndex, config.Revocation + "=revocation",
+		config.AuditIndexTable + "=" + c.Tables.AuditIndex, config.Revocation + "=bindery-" + environment + "-revocation",
 		config.ValuesKey + "=" + c.ValuesKey, config.Local + "=true", config.CallTimeout + "=20s",
 		"AWS_ENDPOINT_URL=" + *w.AWS.BaseEndpoint, "AWS_REGION=" + stack.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local",
 		"TMPDIR=" + w.dir, "GOTRACEBACK=crash",
 	}
 }
 
-func (w *world) start(t *testing.T) *runtimeapi.Function {
+func (w *world) start(t *testing.T, function string) *runtimeapi.Function {
 	t.Helper()
-	f, err := runtimeapi.Start(t.Context(), w.binary, w.settings())
+	f, err := runtimeapi.Start(t.Context(), w.binary, w.as(t, function, w.settings()))
 	if err != nil {
 		t.Fatal(err)
 	}
