@@ -7,8 +7,9 @@
 // A Client never follows a redirect, never uses a proxy, never decompresses,
 // keeps no cookies, and puts no text that the other side chose into an error.
 // It sets no total time limit: the caller's context is the limit, for the
-// headers and for the body. It does not retry beyond what net/http does on a
-// connection on which nothing was written.
+// headers and for the body. It does not retry beyond what net/http does: on a
+// connection on which nothing was written, and a GET whose connection broke;
+// what must arrive at most once is sent as Once gives it.
 //
 // net/http prints bytes that arrive on an idle connection through the standard
 // logger. A process that uses this package must not send the standard logger

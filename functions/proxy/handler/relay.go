@@ -10,6 +10,7 @@ import (
 
 	"bindery/shared/broker"
 	"bindery/shared/credential"
+	"bindery/shared/egress"
 	"bindery/shared/mask"
 	"bindery/shared/mcp"
 	"bindery/shared/session"
@@ -77,7 +78,7 @@ func (x *exchange) send(ctx context.Context) {
 		x.fail(failure{unreached, broker.UpstreamAddress})
 		return
 	}
-	response, err := x.do(client, request)
+	response, err := x.do(client, egress.Once(request))
 	if err != nil {
 		x.fail(failureOf(ctx, err))
 		return
