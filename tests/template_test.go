@@ -148,7 +148,6 @@ func TestTemplateApiKeepsSecretsOutOfLogs(t *testing.T) {
 		"bytes as they are":      {api["BinaryMediaTypes"], []any{"*~1*"}},
 		"one stage only":         {api["OpenApiVersion"], "3.0.1"},
 		"no second address":      {api["DisableExecuteApiEndpoint"], object{"Fn::If": []any{"HasDomain", true, false}}},
-		"tracing":                {api["TracingEnabled"], true},
 		"well-known at the root": {template.resource(t, "DomainMapping").get(t, "Properties")["BasePath"], nil},
 		"TLS":                    {template.resource(t, "Domain").get(t, "Properties")["SecurityPolicy"], "TLS_1_2"},
 	} {
@@ -176,7 +175,7 @@ func TestTemplateFunctions(t *testing.T) {
 			"Runtime":       "provided.al2023",
 			"Handler":       "bootstrap",
 			"Architectures": []any{object{"Ref": "Architecture"}},
-			"Tracing":       "Active",
+			"Tracing":       object{"Fn::If": []any{"IsTraced", "Active", "PassThrough"}},
 			"LoggingConfig": object{"LogFormat": "JSON", "LogGroup": object{"Ref": name + "Log"}},
 			"Role":          object{"Fn::GetAtt": []any{name + "Role", "Arn"}},
 		} {
