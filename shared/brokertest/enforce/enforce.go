@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -40,17 +41,20 @@ import (
 type Proxy struct {
 	URL string
 
-	account   iam.Account
-	roles     map[string]string // ARN by access key id
-	tally     *Tally
-	onwards   *httputil.ReverseProxy
-	secrets   *secretsmanager.Client
-	keys      *kms.Client
-	keyARNs   sync.Map // by what a request calls the key
-	mu        sync.Mutex
-	denied    []string
-	permitted int
+	account iam.Account
+	senders map[string]sender // by access key id
+	tally   *Tally
+	onwards *httputil.ReverseProxy
+	secrets *secretsmanager.Client
+	keys    *kms.Client
+	keyARNs sync.Map // by what a request calls the key
+	mu      sync.Mutex
+	denied  []string
+	off     bool
 }
+
+// sender is a function.
+type sender struct{ role, arn string }
 
 // Deployment is what is deployed at an endpoint.
 type Deployment struct {
@@ -65,7 +69,7 @@ type Deployment struct {
 // tally, which may be nil.
 func New(t testing.TB, endpoint string, d Deployment, tally *Tally) *Proxy {
 	t.Helper()
-	p := &Proxy{tally: tally, roles: map[string]string{}}
+	p := &Proxy{tally: tally, senders: map[string]sender{}}
 	if err := p.deploy(d); err != nil {
 		t.Fatalf("read the template: %v", err)
 	}
@@ -116,12 +120,24 @@ func (p *Proxy) deploy(d Deployment) error {
 			return err
 		}
 	}
+	p.senders, err = senders(s)
+	return err
+}
+
+func senders(s *template.Stack) (map[string]sender, error) {
+	all := map[string]sender{}
 	for _, function := range s.Resources("AWS::Serverless::Function") {
-		if p.roles[strings.ToLower(strings.TrimSuffix(function, "Function"))], err = s.RoleOf(function); err != nil {
-			return err
+		role, err := s.RoleOf(function)
+		if err != nil {
+			return nil, err
 		}
+		arn, err := s.ARN(function)
+		if err != nil {
+			return nil, err
+		}
+		all[strings.ToLower(strings.TrimSuffix(function, "Function"))] = sender{role, arn}
 	}
-	return nil
+	return all, nil
 }
 
 // moduleRoot is the folder of go.mod, from wherever a test runs.
@@ -146,16 +162,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client is gone
 	}
-	if why := p.decide(r, body); why != "" {
+	if why := p.decide(r, body); why != "" && !p.isOff() {
 		p.mu.Lock()
 		p.denied = append(p.denied, why)
 		p.mu.Unlock()
 		refuse(w, why)
 		return
 	}
-	p.mu.Lock()
-	p.permitted++
-	p.mu.Unlock()
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	p.onwards.ServeHTTP(w, r)
 }
@@ -163,24 +176,26 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // decide says why a request is denied, or nothing. Every part of it has to be
 // allowed.
 func (p *Proxy) decide(r *http.Request, body []byte) string {
-	sender := accessKeyID(r)
-	role, known := p.roles[sender]
+	name := accessKeyID(r)
+	from, known := p.senders[name]
 	if !known {
-		return fmt.Sprintf("%q is no function", sender)
+		return fmt.Sprintf("%q is no function", name)
 	}
 	questions, err := p.read(r, body)
 	if err != nil {
-		return fmt.Sprintf("%s: %v", sender, err)
+		return fmt.Sprintf("%s: %v", name, err)
 	}
 	for _, q := range questions {
-		d, err := p.account.Decide(iam.Request{Principal: role, Action: q.action, Resource: q.resource, Keys: q.keys})
+		keys := map[string][]string{"lambda:sourcefunctionarn": {from.arn}}
+		maps.Copy(keys, q.keys)
+		d, err := p.account.Decide(iam.Request{Principal: from.role, Action: q.action, Resource: q.resource, Keys: keys})
 		if err != nil {
-			return fmt.Sprintf("%s: %v", sender, err)
+			return fmt.Sprintf("%s: %v", name, err)
 		}
 		if d.Verdict != iam.Allowed {
-			return fmt.Sprintf("%s: %s on %s with %v is %s", sender, q.action, q.resource, q.keys, d.Verdict)
+			return fmt.Sprintf("%s: %s on %s with %v is %s", name, q.action, q.resource, q.keys, d.Verdict)
 		}
-		p.tally.add(sender, q.action, d.By)
+		p.tally.add(name, q.action, q.keys[leadingKeys], d.By)
 	}
 	return ""
 }
@@ -208,11 +223,18 @@ func (p *Proxy) Denied() []string {
 	return slices.Clone(p.denied)
 }
 
-// Permitted is how many requests were let through.
-func (p *Proxy) Permitted() int {
+// Off lets everything through from now on: for tests of what is found where a role
+// may more than it should.
+func (p *Proxy) Off() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.permitted
+	p.off = true
+}
+
+func (p *Proxy) isOff() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.off
 }
 
 // Hold fails the test, at its end, for each request that was denied.

@@ -19,6 +19,9 @@ func (s *Stack) Account() (iam.Account, error) {
 		if err := one.addRoles(a.Roles); err != nil {
 			return a, err
 		}
+		if err := one.addManaged(a.Roles); err != nil {
+			return a, err
+		}
 		for kind, property := range map[string]string{"AWS::DynamoDB::Table": "ResourcePolicy", "AWS::KMS::Key": "KeyPolicy"} {
 			if err := one.addPolicies(a.Resources, kind, property); err != nil {
 				return a, err
@@ -59,6 +62,41 @@ func (s *Stack) addRoles(to map[string]iam.Policy) error {
 			whole.Statements = append(whole.Statements, p.Statements...)
 		}
 		to[arn] = whole
+	}
+	return nil
+}
+
+// addManaged adds the policies that several roles of this stack share.
+func (s *Stack) addManaged(to map[string]iam.Policy) error {
+	for _, name := range s.Resources("AWS::IAM::ManagedPolicy") {
+		if deployed, err := s.Has(name); err != nil || !deployed {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		document, err := s.Property(name, "PolicyDocument")
+		if err != nil {
+			return err
+		}
+		shared, err := policy(document, false)
+		if err != nil {
+			return fmt.Errorf("%s: %s: %w", s.file, name, err)
+		}
+		attached, err := s.Property(name, "Roles")
+		if err != nil {
+			return err
+		}
+		roles, _ := attached.([]any)
+		for _, role := range roles {
+			arn := fmt.Sprintf("arn:aws:iam::%s:role/%v", AccountID, role)
+			own, ok := to[arn]
+			if !ok {
+				return fmt.Errorf("%s: %s is for %v, which is no role of the stack", s.file, name, role)
+			}
+			own.Statements = append(own.Statements, shared.Statements...)
+			to[arn] = own
+		}
 	}
 	return nil
 }
