@@ -1,0 +1,245 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bindery/shared/broker"
+	"bindery/shared/dynamo"
+	"bindery/shared/revoke"
+)
+
+// history is what the audit records say: of all revocations, and of what else
+// happened since a time.
+type history struct {
+	environment string
+	since       time.Time
+	first       time.Time         // of the oldest record
+	changes     map[string]change // by the object, as records name it
+	grants      map[string]bool   // by principal and server, either may be empty: any
+	values      map[string]change
+	sealed      bool // the store of all sealed values was revoked
+	latest      map[broker.MarkerKey]broker.Marker
+	seen        map[string]bool // records that were in both tables
+	unreadable  int
+}
+
+// change is what administrators did to an object.
+type change struct {
+	latest  int64 // the version that the last change we know of made
+	unknown int64 // changes since, of which nobody knows what they replaced
+	last    time.Time
+	deleted bool
+}
+
+func newHistory(environment string, since time.Time) *history {
+	return &history{environment: environment, since: since, changes: map[string]change{}, grants: map[string]bool{}, values: map[string]change{},
+		latest: map[broker.MarkerKey]broker.Marker{}, seen: map[string]bool{}}
+}
+
+var _ dynamo.History = (*history)(nil)
+
+// scanned is how many records are read at once.
+const scanned = 500
+
+// history reads all records, also those of the copy while it is refilled from.
+func (r *restoration) history(ctx context.Context, since time.Time) (*history, error) {
+	h := newHistory(r.environment, since)
+	from := []*dynamo.DB{r.live}
+	if slices.Contains(r.tables, "audit") {
+		from = append(from, r.copies)
+	}
+	for _, db := range from {
+		of := dynamo.Segment{Segments: 1}
+		for {
+			page, err := db.ScanRecords(ctx, of, scanned)
+			if err != nil {
+				return nil, fmt.Errorf("read the audit records: %w", err)
+			}
+			h.unreadable += len(page.Unreadable)
+			for _, record := range page.Records {
+				h.add(record)
+			}
+			if page.Next == nil {
+				break
+			}
+			of.After = page.Next
+		}
+	}
+	return h, nil
+}
+
+func (h *history) add(r broker.Record) {
+	kind := broker.FactKind(r.Method)
+	stop := kind == broker.RevocationAcknowledged || kind == broker.RevocationLifted
+	if r.Environment != h.environment {
+		return
+	}
+	if h.first.IsZero() || r.At.Before(h.first) {
+		h.first = r.At
+	}
+	change := r.Action == broker.Administer && r.Phase == broker.Intent // of which some count by their versions, whenever they were
+	if !stop && !change && r.At.Before(h.since) {
+		return
+	}
+	once := r.Receipt + " " + string(r.Phase)
+	if h.seen[once] {
+		return
+	}
+	h.seen[once] = true
+	switch {
+	case r.Action == broker.ActOfItself && stop:
+		h.stop(r)
+	case r.Action == broker.ActOfItself:
+		h.fact(r)
+	case change:
+		h.changed(r)
+	}
+}
+
+// changed counts an intent: whether it was carried out does not matter, for
+// nobody is harmed by looking at a card that did not change.
+func (h *history) changed(r broker.Record) {
+	c, replaced := h.changes[r.Object], replacedBy(r)
+	switch {
+	case replaced >= 0:
+		c.latest = max(c.latest, replaced+1)
+	case !r.At.Before(h.since):
+		c.unknown++
+	}
+	if !r.At.Before(c.last) {
+		c.last, c.deleted = r.At, strings.HasPrefix(r.Method, "delete-")
+	}
+	h.changes[r.Object] = c
+	if r.At.Before(h.since) {
+		return
+	}
+	kind, name, _ := strings.Cut(r.Object, "/")
+	switch kind {
+	case "value":
+		h.value(name, strings.HasPrefix(r.Method, "delete-"))
+	case "grant": // of one's own connections: server/principal
+		server, principal, _ := strings.Cut(name, "/")
+		h.grants[principal+"/"+server] = true
+	}
+}
+
+// replacedBy is the version that a change replaced, which both its sides name, or
+// -1 where the record does not say.
+func replacedBy(r broker.Record) int64 {
+	var row struct{ Version *int64 }
+	if json.Unmarshal([]byte(cmp.Or(r.After, r.Before)), &row) != nil || row.Version == nil {
+		return -1
+	}
+	return *row.Version
+}
+
+func (h *history) fact(r broker.Record) {
+	if rest, ok := strings.CutPrefix(r.Object, "grant/"); ok {
+		h.grants[rest] = true
+	}
+	for _, reference := range append(slices.Clone(r.References), r.Object) {
+		h.used(reference, false)
+	}
+}
+
+// used counts what a fact says of a sealed value.
+func (h *history) used(reference string, revoked bool) {
+	_, rest, found := strings.Cut(reference, "sealed:")
+	if found {
+		id, _, _ := strings.Cut(rest, "#")
+		id, _, _ = strings.Cut(id, "?")
+		h.value(id, revoked)
+	}
+}
+
+func (h *history) value(id string, deleted bool) {
+	v := h.values[id]
+	v.unknown++
+	v.deleted = v.deleted || deleted
+	h.values[id] = v
+}
+
+// stop remembers the latest decision on each marker, and since when what it ended
+// is not to come back.
+func (h *history) stop(r broker.Record) {
+	var s revoke.Stopped
+	if json.Unmarshal([]byte(r.After), &s) != nil || s.Epoch < 1 {
+		h.unreadable++
+		return
+	}
+	m := broker.Marker{Environment: h.environment, Kind: s.Kind, ID: s.Subject, Epoch: s.Epoch, Revoked: broker.FactKind(r.Method) == broker.RevocationAcknowledged,
+		At: r.At, By: s.By, Reason: s.Reason, Revocation: s.Case}
+	if h.latest[m.Key()].Epoch < m.Epoch {
+		h.latest[m.Key()] = m
+	}
+	if r.At.Before(h.since) || !m.Revoked {
+		return
+	}
+	switch s.Kind {
+	case broker.PrincipalMarker:
+		h.grants[s.Subject+"/"] = true
+	case broker.ServerMarker:
+		h.grants["/"+s.Subject] = true
+	case broker.GrantMarker:
+		h.grants[s.Subject] = true
+	case broker.EverythingMarker:
+		h.grants["/"] = true
+	case broker.StoreMarker:
+		h.sealed = h.sealed || s.Subject == "sealed"
+	case broker.ReferenceMarker:
+		h.used(s.Subject, true)
+	default: // ends no grant and no value
+	}
+}
+
+// stops are the markers that stand, as their records say. The environment's own is
+// left to who stopped it for the restoration.
+func (h *history) stops() []broker.Marker { return h.those(true) }
+
+func (h *history) those(revoked bool) (list []broker.Marker) {
+	for _, m := range h.latest {
+		if m.Revoked == revoked && m.Kind != broker.EnvironmentMarker {
+			list = append(list, m)
+		}
+	}
+	slices.SortFunc(list, func(a, b broker.Marker) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Revocation, b.Revocation))
+	})
+	return list
+}
+
+// lifted names what was let go since.
+func (h *history) lifted() (list []string) {
+	for _, m := range h.those(false) {
+		if !m.At.Before(h.since) {
+			list = append(list, string(m.Kind)+"/"+m.ID)
+		}
+	}
+	return list
+}
+
+// Changed implements dynamo.History.
+func (h *history) Changed(object string, version int64) (int64, bool) {
+	c := h.changes[object]
+	return max(version, c.latest) + c.unknown, c.deleted
+}
+
+// GrantMoved implements dynamo.History.
+func (h *history) GrantMoved(principal, server string) bool {
+	return h.grants[principal+"/"+server] || h.grants[principal+"/"] || h.grants["/"+server] || h.grants["/"]
+}
+
+// ValueMoved implements dynamo.History.
+func (h *history) ValueMoved(id string) (int64, bool) {
+	v := h.values[id]
+	if h.sealed {
+		v.unknown++
+	}
+	return v.unknown, v.deleted || h.sealed
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"bindery/shared/broker"
+	"bindery/shared/dynamo"
+	"bindery/shared/revoke"
+)
+
+// restoration is one run.
+type restoration struct {
+	asked
+	client       *dynamodb.Client
+	live, copies *dynamo.DB
+	out          io.Writer
+}
+
+func (r *restoration) say(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
+
+func (r *restoration) do(ctx context.Context) error {
+	if err := r.stopped(ctx); err != nil {
+		return err
+	}
+	copied, err := r.copied(ctx)
+	if err != nil {
+		return err
+	}
+	since := copied
+	if r.since.IsZero() {
+		since = copied.Add(-margin)
+	}
+	r.say("what happened after %s is taken from the audit records", since.UTC().Format(time.RFC3339))
+	if slices.Contains(r.tables, "audit") {
+		if err := r.refill(r.live.RefillAudit(ctx, r.copies, r.environment, r.write))("audit"); err != nil {
+			return err
+		}
+	}
+	h, err := r.history(ctx, since)
+	switch {
+	case err != nil:
+		return err
+	case h.first.IsZero() || h.first.After(copied):
+		return errors.New("the audit records begin after the copies were made, so nobody knows what was stopped in between: refill the audit, too")
+	}
+	if slices.Contains(r.tables, "revocations") {
+		if err := r.refill(r.live.RefillRevocations(ctx, r.copies, r.environment, r.write))("revocations"); err != nil {
+			return err
+		}
+	}
+	if err := r.stopAgain(ctx, h); err != nil {
+		return err
+	}
+	if slices.Contains(r.tables, "catalogue") {
+		if err := r.refill(r.live.RefillCatalogue(ctx, r.copies, r.environment, h, r.write))("catalogue"); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(r.tables, "grants") {
+		if err := r.refill(r.live.RefillGrants(ctx, r.copies, r.environment, h, r.write))("grants"); err != nil {
+			return err
+		}
+	}
+	r.ends(h)
+	return nil
+}
+
+// stopped refuses to write where calls are decided.
+func (r *restoration) stopped(ctx context.Context) error {
+	found, err := r.live.Markers(ctx, r.environment, []broker.MarkerKey{{Kind: broker.EnvironmentMarker, ID: r.environment}, {Kind: broker.EverythingMarker, ID: r.environment}})
+	if err != nil {
+		return fmt.Errorf("read whether the environment is stopped: %w", err)
+	}
+	switch {
+	case slices.ContainsFunc(found, func(m broker.Marker) bool { return m.Revoked }):
+		return nil
+	case r.write:
+		return errors.New("the environment is not stopped: revoke it first (kind environment), so that nothing is decided on tables that are half there")
+	}
+	r.say("the environment is not stopped: -write would refuse")
+	return nil
+}
+
+// margin is how much earlier than its copy a change may have been recorded that is
+// not in it: longer than a request takes.
+const margin = time.Minute
+
+// copied is the time of the oldest copy.
+func (r *restoration) copied(ctx context.Context) (oldest time.Time, err error) {
+	if !r.since.IsZero() {
+		return r.since, nil
+	}
+	for _, name := range r.tables {
+		out, err := r.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: aws.String(r.from + name)})
+		if err != nil {
+			return oldest, fmt.Errorf("look at the copy of the table %s: %w", name, broker.ErrUnavailable)
+		}
+		summary := out.Table.RestoreSummary
+		if summary == nil || summary.RestoreDateTime == nil {
+			return oldest, fmt.Errorf("the copy of the table %s was not restored by DynamoDB: say by -since of when it is", name)
+		}
+		if oldest.IsZero() || summary.RestoreDateTime.Before(oldest) {
+			oldest = *summary.RestoreDateTime
+		}
+	}
+	return oldest, nil
+}
+
+// refill tells what became of a table.
+func (r *restoration) refill(done dynamo.Refilled, err error) func(table string) error {
+	return func(table string) error {
+		if err != nil {
+			return err
+		}
+		r.say("%-12s %d rows in the copy: %d missing%s, %d there, %d left out, %d of another environment or release", table,
+			done.Read, done.Put, map[bool]string{true: " and put"}[r.write], done.There, done.Out, done.Foreign)
+		for _, line := range done.Closed {
+			r.say("  closed     %s", line)
+		}
+		for _, line := range done.LeftOut {
+			r.say("  left out   %s", line)
+		}
+		return nil
+	}
+}
+
+// stopAgain puts back every marker whose record is there, with its case, so that
+// cleanup ends once more what has come back.
+func (r *restoration) stopAgain(ctx context.Context, h *history) error {
+	journal := broker.NewJournal(r.live, rand.Text)
+	for _, m := range h.stops() {
+		missing, err := r.live.RestoreMarker(ctx, m, r.write)
+		if err != nil {
+			return err
+		}
+		if !missing {
+			continue
+		}
+		r.say("  revoked    %s/%s again, by its case %s", m.Kind, m.ID, m.Revocation)
+		if !r.write {
+			continue
+		}
+		c := revoke.CaseOf(m)
+		if err := r.live.AddRevocation(ctx, c); err != nil && !errors.Is(err, broker.ErrConflict) {
+			return fmt.Errorf("add the case: %w", err)
+		}
+		if err := revoke.Tell(ctx, journal, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ends says what is left to people.
+func (r *restoration) ends(h *history) {
+	for _, line := range h.lifted() {
+		r.say("  lifted     %s since; where it is revoked again, lift it again", line)
+	}
+	if h.unreadable > 0 {
+		r.say("%d rows of the audit table are no records: what they said is not known here", h.unreadable)
+	}
+	if !r.write {
+		r.say("nothing was written: -write does it")
+		return
+	}
+	r.say("done. Look at what is closed, have the ledger fill its index anew, and lift the environment's revocation when calls may go on.")
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"bindery/shared/broker"
+	"bindery/shared/revoke"
+)
+
+func at(minute int) time.Time { return time.Date(2026, 3, 1, 12, minute, 0, 0, time.UTC) }
+
+// told is a history of the environment prod since minute 10.
+func told(records ...broker.Record) *history {
+	h := newHistory("prod", at(10))
+	for i, r := range records {
+		if r.Environment == "" {
+			r.Environment = "prod"
+		}
+		if r.Receipt == "" {
+			r.Receipt = revoke.Receipt(r.At, r.Object, string(rune('a'+i)))
+		}
+		h.add(r)
+	}
+	return h
+}
+
+func intent(minute int, method, object, after string) broker.Record {
+	return broker.Record{At: at(minute), Phase: broker.Intent, Action: broker.Administer, Method: method, Object: object, After: after}
+}
+
+func fact(minute int, kind broker.FactKind, object string, detail any) broker.Record {
+	text, _ := json.Marshal(detail)
+	return broker.Record{At: at(minute), Phase: broker.Outcome, Action: broker.ActOfItself, Method: string(kind), Object: object, After: string(text)}
+}
+
+func stopped(minute int, kind broker.MarkerKind, subject string, epoch int64) broker.Record {
+	return fact(minute, broker.RevocationAcknowledged, string(kind)+"/"+subject, revoke.Stopped{Case: "01K", Kind: kind, Subject: subject, Epoch: epoch, By: "p-x", Reason: "r"})
+}
+
+func TestWhatWasChangedIsTakenFromVersionsNotFromClocks(t *testing.T) {
+	h := told(
+		intent(1, "put-binding", "binding/notes/a", `{"version":4}`), // before the copy, by a clock that is late
+		intent(20, "put-binding", "binding/notes/b", `{"version":1}`),
+		intent(21, "delete-binding", "binding/notes/b", ""),
+		broker.Record{At: at(22), Phase: broker.Refused, Action: broker.Administer, Method: "put-binding", Object: "binding/notes/c", After: `{"version":9}`},
+		broker.Record{Environment: "dev", At: at(22), Phase: broker.Intent, Action: broker.Administer, Method: "put-binding", Object: "binding/notes/c", After: `{"version":9}`})
+	for object, want := range map[string]struct {
+		version, latest int64
+		deleted         bool
+	}{"binding/notes/a": {4, 5, false}, "binding/notes/b": {1, 3, true}, "binding/notes/c": {7, 7, false}} {
+		if latest, deleted := h.Changed(object, want.version); latest != want.latest || deleted != want.deleted {
+			t.Errorf("%s came to version %d, deleted %v", object, latest, deleted)
+		}
+	}
+	if latest, _ := h.Changed("binding/notes/a", 5); latest != 5 {
+		t.Error("what is in the copy counts as changed since")
+	}
+}
+
+func TestARecordInBothTablesCountsOnce(t *testing.T) {
+	twice := intent(20, "put-value", "value/notes", "{}")
+	twice.Receipt = revoke.Receipt(twice.At, "one")
+	if times, deleted := told(twice, twice).ValueMoved("notes"); times != 1 || deleted {
+		t.Errorf("counted %d times, deleted %v", times, deleted)
+	}
+}
+
+func TestTheLatestDecisionOnAMarkerCounts(t *testing.T) {
+	lifted := stopped(12, broker.AgentMarker, "corp:bot", 2)
+	lifted.Method = string(broker.RevocationLifted)
+	h := told(stopped(1, broker.PrincipalMarker, "p-alice", 3), stopped(0, broker.PrincipalMarker, "p-alice", 1), lifted,
+		stopped(11, broker.AgentMarker, "corp:bot", 1), stopped(11, broker.EnvironmentMarker, "prod", 1))
+	stops := h.stops()
+	if len(stops) != 1 || stops[0].ID != "p-alice" || stops[0].Epoch != 3 || !stops[0].Revoked || stops[0].Revocation != "01K" {
+		t.Errorf("stopped again: %+v", stops)
+	}
+	if l := h.lifted(); len(l) != 1 || l[0] != "agent/corp:bot" {
+		t.Errorf("lifted: %v", l)
+	}
+}
+
+func TestGrantsAndValuesThatEndedSinceAreKnown(t *testing.T) {
+	h := told(stopped(11, broker.PrincipalMarker, "p-alice", 1), stopped(11, broker.ServerMarker, "drive", 1), stopped(11, broker.ReferenceMarker, "sealed:leaked", 1),
+		intent(11, "end-connection", "grant/notes/p-bob", ""), fact(11, broker.GrantDied, "grant/p-carol/notes", nil),
+		stopped(1, broker.PrincipalMarker, "p-dora", 1))
+	for _, ended := range [][2]string{{"p-alice", "any"}, {"p-dora", "drive"}, {"p-bob", "notes"}, {"p-carol", "notes"}} {
+		if !h.GrantMoved(ended[0], ended[1]) {
+			t.Errorf("the grant of %s at %s would come back", ended[0], ended[1])
+		}
+	}
+	if h.GrantMoved("p-bob", "other") || h.GrantMoved("p-dora", "notes") {
+		t.Error("a grant that nobody touched would not come back")
+	}
+	if times, deleted := h.ValueMoved("leaked"); times != 1 || !deleted {
+		t.Error("a value whose reference was revoked would come back")
+	}
+	if !told(stopped(11, broker.EverythingMarker, "prod", 1)).GrantMoved("p-x", "y") {
+		t.Error("a grant would come back after everything was revoked")
+	}
+	if _, deleted := told(stopped(11, broker.StoreMarker, "sealed", 1)).ValueMoved("x"); !deleted {
+		t.Error("a value would come back after its store was revoked")
+	}
+}
+
+func TestCommandLinesThatCouldDoHarmAreRefused(t *testing.T) {
+	good := []string{"-environment", "prod", "-to", "bindery-prod-", "-from", "copy-bindery-prod-"}
+	if _, err := parse(good); err != nil {
+		t.Fatal(err)
+	}
+	for name, more := range map[string][]string{"a table that starts empty": {"-tables", "transient"}, "the index": {"-tables", "grants,audit-index"},
+		"onto itself": {"-from", "bindery-prod-"}, "no environment": {"-environment", ""}, "a word more": {"now"}, "no time": {"-since", "yesterday"}} {
+		if _, err := parse(append(good[:len(good):len(good)], more...)); err == nil {
+			t.Errorf("%s passes", name)
+		}
+	}
+}
