@@ -119,7 +119,7 @@ type Tokens struct {
 // page begins after the token that the page before ended with. DueGrants lists
 // grants, longest due first, whose access token expires before a time, that can
 // be refreshed, whose consent outlasts that time, and that are neither dead nor
-// cooling then; it may lag.
+// cooling then; it may lag. Rows that do not decode are PassedOver.
 type Grants interface {
 	Grant(ctx context.Context, k GrantKey) (GrantView, error)
 	BeginGrant(ctx context.Context, g Grant, c Consent) error

@@ -104,7 +104,7 @@ type LiveSession struct {
 // LiveSessions keeps them for as long as their ids can be opened. AddSession
 // stores one; again, the same. EndSession forgets one, known or not. SessionsOf
 // gives a person's; ScanSessions goes through all of an environment and may be
-// slow. What has expired is not given. A page begins after the token that the page
+// slow, and rows that do not decode are PassedOver. What has expired is not given. A page begins after the token that the page
 // before ended with, may hold fewer than limit, even none, and not be the last: an
 // empty next is the end.
 type LiveSessions interface {
@@ -116,7 +116,8 @@ type LiveSessions interface {
 
 // GrantScanner goes through all grants of an environment that are not Deleted,
 // with their sealed texts; it may be slow. A page may hold fewer than limit, even
-// none, and not be the last: an empty next is the end.
+// none, and not be the last: an empty next is the end. Rows that do not decode are
+// PassedOver.
 type GrantScanner interface {
 	ScanGrants(ctx context.Context, environment, after string, limit int) (found []Grant, next string, err error)
 }

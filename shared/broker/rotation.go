@@ -118,7 +118,7 @@ type Rotation struct {
 // that it carries of the latest run, or fails with ErrConflict; nothing replaces
 // one that has ended, and the very same again succeeds. Rotation and RotationRun
 // read consistently; DueRotations lists those to go on with, longest due first,
-// and may lag. RotationsOf lists the runs of a subject, newest first, or of all of
+// and may lag; rows that do not decode are PassedOver. RotationsOf lists the runs of a subject, newest first, or of all of
 // them where that is empty; a page begins after the id that the page before ended
 // with. RotationRun and RotationsOf leave out what is kept.
 type Rotations interface {

@@ -1,6 +1,8 @@
 package credential
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -123,4 +125,21 @@ func TestDueListThatCannotBeReadIsAFault(t *testing.T) {
 			t.Errorf("%s: %+v, %v", op, done, err)
 		}
 	}
+}
+
+// holed is a list in which a row does not decode.
+type holed struct{ broker.Grants }
+
+func (h holed) DueGrants(ctx context.Context, environment string, before time.Time, limit int) ([]broker.Grant, error) {
+	due, err := h.Grants.DueGrants(ctx, environment, before, limit)
+	if err == nil {
+		err = &broker.PassedOver{Rows: 1, Err: errors.New("made-up: the row does not decode")}
+	}
+	return due, err
+}
+
+func TestAGrantThatDoesNotDecodeKeepsNoOtherFromBeingRefreshed(t *testing.T) {
+	f := catalogued(t, 10*time.Minute)
+	f.parts.Grants = holed{f.parts.Grants}
+	f.refreshDue(t, Prefetched{Refreshed: 1, Unread: 1})
 }

@@ -13,6 +13,7 @@ import (
 type Prefetched struct {
 	Refreshed int
 	Left      int // somebody else has them, they cool, died, or may not be used at present
+	Unread    int // rows that do not decode
 }
 
 // RefreshDue refreshes, by the same protocol as calls do, up to limit grants
@@ -21,10 +22,10 @@ type Prefetched struct {
 // or person is not alive, or that no binding uses, is left alone.
 func (g *Grants) RefreshDue(ctx context.Context, environment string, before time.Time, limit int) (Prefetched, error) {
 	due, err := g.parts.Grants.DueGrants(ctx, environment, before, limit)
-	if err != nil {
+	done := Prefetched{Unread: broker.Unread(err)}
+	if err != nil && done.Unread == 0 {
 		return Prefetched{}, fmt.Errorf("list the grants that are due: %w", err)
 	}
-	var done Prefetched
 	for i := range due {
 		if err := ctx.Err(); err != nil {
 			return done, err

@@ -184,6 +184,11 @@ func (r *run) useOf(b broker.Binding, u broker.Usage) (Finding, bool) {
 // grants looks at a page of people's consents.
 func (r *run) grants(ctx context.Context) (next, after string, err error) {
 	found, after, err := r.Grants.ScanGrants(ctx, r.Environment, r.row.After, broker.MaxPage)
+	if broker.Unread(err) > 0 {
+		r.unread++
+		r.unknown(string(broker.NoticeDying)) // the consents behind those rows
+		err = nil
+	}
 	if err != nil {
 		return "", "", err
 	}

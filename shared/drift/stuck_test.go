@@ -36,7 +36,7 @@ func (s stuck) Bindings(ctx context.Context, r broker.Route, p broker.Page) ([]b
 }
 
 func (s stuck) ScanGrants(context.Context, string, string, int) ([]broker.Grant, string, error) {
-	return nil, "", errStuck
+	return nil, "", &broker.PassedOver{Rows: 1, Err: errStuck}
 }
 
 // TestARowThatCannotBeRead keeps the search from nothing else, and closes nothing.

@@ -1,6 +1,26 @@
 package dynamo
 
-import "bindery/shared/broker"
+import (
+	"fmt"
+
+	"bindery/shared/broker"
+)
+
+// unread counts the rows of a list that do not decode.
+type unread struct{ broker.PassedOver }
+
+func (u *unread) add(err error) {
+	u.Rows++
+	u.Err = err
+}
+
+// err is nil where all could be read.
+func (u *unread) err(doing string) error {
+	if u.Rows == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, &u.PassedOver)
+}
 
 // What decode needs to know of each row of the catalogue.
 

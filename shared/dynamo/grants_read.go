@@ -136,21 +136,22 @@ func (s *DB) DueGrants(ctx context.Context, environment string, before time.Time
 		return nil, err
 	}
 	var all []broker.Grant
+	var passed unread
 	for shard := range dueShards {
-		some, err := s.dueOf(ctx, doing, duePartition(environment, shard), before, limit)
+		some, err := s.dueOf(ctx, doing, duePartition(environment, shard), before, limit, &passed)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, some...)
 	}
 	slices.SortFunc(all, func(a, b broker.Grant) int { return a.DueAt().Compare(b.DueAt()) })
-	return all[:min(limit, len(all))], nil
+	return all[:min(limit, len(all))], passed.err(doing)
 }
 
 // dueOf gives the due grants of one partition of the index, at least as many as
 // are wanted if there are.
-func (s *DB) dueOf(ctx context.Context, doing, partition string, before time.Time, limit int) ([]broker.Grant, error) {
-	return dueRows(ctx, s, doing, partition, "due_at < :at", before, limit, func(a attributes) (broker.Grant, bool, error) {
+func (s *DB) dueOf(ctx context.Context, doing, partition string, before time.Time, limit int, passed *unread) ([]broker.Grant, error) {
+	return dueRows(ctx, s, doing, partition, "due_at < :at", before, limit, passed, func(a attributes) (broker.Grant, bool, error) {
 		g, err := decodeGrant(a)
 		return g.Grant, g.DueBefore(before), err
 	})
@@ -158,9 +159,10 @@ func (s *DB) dueOf(ctx context.Context, doing, partition string, before time.Tim
 
 // dueRows gives rows that one partition of the index names, at least as many as
 // are wanted if there are. The index lags and has keys only: each row is read
-// consistently, and left out if it is no longer due.
+// consistently, and left out if it is no longer due, or if it does not decode:
+// then it is counted.
 func dueRows[T any](ctx context.Context, s *DB, doing, partition, condition string, at time.Time, limit int,
-	read func(attributes) (row T, due bool, err error),
+	passed *unread, read func(attributes) (row T, due bool, err error),
 ) (found []T, err error) {
 	in := &dynamodb.QueryInput{
 		TableName: aws.String(s.tables.Grants), IndexName: aws.String(dueIndex), Limit: aws.Int32(batchKeys),
@@ -179,10 +181,13 @@ func dueRows[T any](ctx context.Context, s *DB, doing, partition, condition stri
 		}
 		err = s.batch(ctx, doing, map[string][]key{s.tables.Grants: keys}, func(_ key, a attributes) error {
 			row, due, err := read(a)
-			if err == nil && due {
+			switch {
+			case err != nil:
+				passed.add(err)
+			case due:
 				found = append(found, row)
 			}
-			return err
+			return nil
 		})
 		if err != nil {
 			return nil, err

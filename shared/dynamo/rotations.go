@@ -115,7 +115,8 @@ func (s *DB) DueRotations(ctx context.Context, environment string, now time.Time
 	if err := cmp.Or(broker.CheckName("environment", environment), broker.Page{Limit: limit}.Check()); err != nil {
 		return nil, err
 	}
-	due, err := dueRows(ctx, s, doing, dueRotationsPartition(environment), "due_at <= :at", now, limit, func(a attributes) (broker.Rotation, bool, error) {
+	var passed unread
+	due, err := dueRows(ctx, s, doing, dueRotationsPartition(environment), "due_at <= :at", now, limit, &passed, func(a attributes) (broker.Rotation, bool, error) {
 		r, err := decodeRun(latestOf)(a)
 		return r, r.Due(now), err
 	})
@@ -123,7 +124,7 @@ func (s *DB) DueRotations(ctx context.Context, environment string, now time.Time
 		return nil, err
 	}
 	slices.SortFunc(due, func(a, b broker.Rotation) int { return a.Next.Compare(b.Next) })
-	return due[:min(limit, len(due))], nil
+	return due[:min(limit, len(due))], passed.err(doing)
 }
 
 // RotationsOf implements broker.Rotations: ids begin with their time, so the

@@ -27,7 +27,7 @@ func (s *DB) ScanGrants(ctx context.Context, environment, after string, limit in
 }
 
 // scan reads the next rows of a table, at most limit, and gives those that are of
-// a kind. A row of it that does not decode is an error, never an absence.
+// a kind. A row of it that does not decode is counted, never an absence.
 func scan[V any](ctx context.Context, s *DB, doing, table string, of expression.ConditionBuilder, environment, after string, limit int,
 	decode func(attributes) (V, error),
 ) (found []V, next string, err error) {
@@ -47,14 +47,16 @@ func scan[V any](ctx context.Context, s *DB, doing, table string, of expression.
 	if err != nil {
 		return nil, "", fault(doing, err)
 	}
+	var passed unread
 	for _, a := range out.Items {
 		v, err := decode(a)
 		if err != nil {
-			return nil, "", fmt.Errorf("%s: %w", doing, err)
+			passed.add(err)
+			continue
 		}
 		found = append(found, v)
 	}
-	return found, tokenOf(out.LastEvaluatedKey), nil
+	return found, tokenOf(out.LastEvaluatedKey), passed.err(doing)
 }
 
 // tokenOf is the key that a page of a scan ended with, as text: keys have no

@@ -98,6 +98,7 @@ func runAll(t *testing.T, e endpoint) {
 		"pages of grants":    testPagesOfGrants,
 		"undecodable grants": testUndecodableGrants,
 		"index of due":       testIndexOfDue,
+		"rows passed over":   testRowsPassedOver,
 		"faults of grants":   testFaultsOfGrants,
 		"ends between":       testEndsBetween,
 		"before providers":   testRowsBeforeProviders,
@@ -118,7 +119,7 @@ func (e endpoint) stores(t *testing.T, now func() time.Time) storesuite.Stores {
 	s, proxy, _ := e.behind(t, now)
 	return storesuite.Stores{
 		Catalogue: s, Writer: s, Reader: s, Markers: s, Marked: s, Audit: s, Sealed: s, Rows: s, Keys: s, Rolling: s, Quotas: s, Attempts: s,
-		Sets: s, Assigned: s, Uses: s, Names: s, Index: s, Evidence: s, Providers: s, Grants: s, Handles: s, Cases: s, Sessions: s, Scanner: s, Incidents: s, Notices: s, Scans: s, Rotations: s, Plans: s,
+		Sets: s, Assigned: s, Uses: s, Names: s, Index: s, Intents: s, Evidence: s, Providers: s, Grants: s, Handles: s, Cases: s, Sessions: s, Scanner: s, Incidents: s, Notices: s, Scans: s, Rotations: s, Plans: s,
 		LoseAnswers: func(n int) func() int {
 			return proxy.Inject(faultproxy.Rule{Operations: []string{"PutItem", "BatchWriteItem", "UpdateItem", "DeleteItem", "TransactWriteItems"}, Times: n, Effect: faultproxy.DropAnswer()})
 		},

@@ -17,6 +17,7 @@ package rotate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -87,27 +88,32 @@ const (
 // Report is what a run of the schedule did.
 type Report struct {
 	Begun  int  `json:"begun"`
-	Worked int  `json:"worked"` // runs that were gone on with
-	Ended  int  `json:"ended"`  // of them
-	Done   bool `json:"done"`   // false: the time was over first
+	Worked int  `json:"worked"`           // runs that were gone on with
+	Ended  int  `json:"ended"`            // of them
+	Done   bool `json:"done"`             // false: the time was over first
+	Unread int  `json:"unread,omitempty"` // rows of runs that do not decode
 }
 
 // Run begins what is due by its plan and goes on with what is due, until nothing
 // is or the context ends. A run that cannot be worked on is reported, and in
-// nobody else's way.
+// nobody else's way; neither is a plan that cannot be begun, of which the error
+// tells at the end, nor a row that cannot be read.
 func (e *Engine) Run(ctx context.Context) (Report, error) {
 	var report Report
-	begun, err := e.begin(ctx)
+	begun, fault := e.begin(ctx)
 	report.Begun = begun
-	if err != nil && ctx.Err() == nil {
-		return report, err
+	if ctx.Err() != nil {
+		fault = nil
 	}
 	seen := map[string]bool{}
 	for ctx.Err() == nil {
 		due, err := e.Runs.DueRotations(ctx, e.Environment, e.Now(), broker.MaxPage)
+		if rows := broker.Unread(err); rows > 0 {
+			report.Unread, err = max(report.Unread, rows), nil
+		}
 		switch {
 		case err != nil && ctx.Err() == nil:
-			return report, err
+			return report, errors.Join(fault, err)
 		case err != nil: // the time is over: what is left is done by the next run
 			continue
 		}
@@ -134,24 +140,28 @@ func (e *Engine) Run(ctx context.Context) (Report, error) {
 			break
 		}
 	}
-	return report, nil
+	return report, fault
 }
 
-// begin begins the runs of plans whose time has come.
-func (e *Engine) begin(ctx context.Context) (begun int, err error) {
+// begin begins the runs of plans whose time has come. The fault of one keeps no
+// other from its turn.
+func (e *Engine) begin(ctx context.Context) (begun int, fault error) {
 	for p, err := range e.plans(ctx) {
 		if err != nil {
-			return begun, err
+			return begun, errors.Join(fault, err)
 		}
 		began, err := e.beginPlan(ctx, p)
 		if err != nil {
-			return begun, err
+			fault = errors.Join(fault, fmt.Errorf("begin a rotation by the plan %s: %w", p.Name, err))
 		}
 		if began {
 			begun++
 		}
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	return begun, nil
+	return begun, fault
 }
 
 // plans gives the plans of the environment, whatever their state.

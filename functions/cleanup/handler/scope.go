@@ -181,6 +181,11 @@ func each[V any](ctx context.Context, r *run, list func(after string) ([]V, stri
 			return errOver
 		}
 		page, next, err := list(after)
+		if rows := broker.Unread(err); rows > 0 {
+			r.unread(rows)
+			*left += rows
+			err = nil
+		}
 		if err != nil {
 			return fmt.Errorf("list what is concerned: %w", err)
 		}

@@ -215,6 +215,13 @@ func (r *run) try(ctx context.Context, t thing) result {
 	return e
 }
 
+// unread has rows that do not decode be left to do: whether they are concerned
+// nobody knows, so the case stays open until somebody has seen to them.
+func (r *run) unread(rows int) {
+	r.Log.Error("rows that may be concerned do not decode", "case", r.c.ID, "rows", rows)
+	r.note(result{})
+}
+
 // note keeps what is left to do.
 func (r *run) note(e result) {
 	r.busy = r.busy && e.busy

@@ -64,10 +64,10 @@ func TestARunGoesOnWhileThereIsSomethingToDo(t *testing.T) {
 		want    Refreshed
 	}{
 		"nothing is due":                {[]credential.Prefetched{{}}, Refreshed{Done: true}},
-		"one batch":                     {[]credential.Prefetched{{Refreshed: 3, Left: 2}}, Refreshed{3, 2, true}},
-		"several":                       {[]credential.Prefetched{{Refreshed: all}, {Refreshed: all - 5, Left: 5}, {Left: 5}}, Refreshed{2*all - 5, 5, true}},
-		"a batch that nobody can work":  {[]credential.Prefetched{{Left: all}}, Refreshed{0, all, false}},
-		"one that is worked no further": {[]credential.Prefetched{{Refreshed: 1, Left: all - 1}, {Left: all}}, Refreshed{1, all, false}},
+		"one batch":                     {[]credential.Prefetched{{Refreshed: 3, Left: 2}}, Refreshed{3, 2, true, 0}},
+		"several":                       {[]credential.Prefetched{{Refreshed: all}, {Refreshed: all - 5, Left: 5}, {Left: 5}}, Refreshed{2*all - 5, 5, true, 0}},
+		"a batch that nobody can work":  {[]credential.Prefetched{{Left: all}}, Refreshed{0, all, false, 0}},
+		"one that is worked no further": {[]credential.Prefetched{{Refreshed: 1, Left: all - 1}, {Left: all}}, Refreshed{1, all, false, 0}},
 	} {
 		grants := &due{batches: c.batches}
 		h, _ := newHandler(grants)
@@ -78,6 +78,18 @@ func TestARunGoesOnWhileThereIsSomethingToDo(t *testing.T) {
 		if grants.asked[0] != "prod 12:10:00" {
 			t.Errorf("%s: asked for %s", name, grants.asked[0])
 		}
+	}
+}
+
+// TestGrantsThatDoNotDecodeAreTold, and keep no others from being refreshed.
+func TestGrantsThatDoNotDecodeAreTold(t *testing.T) {
+	h, log := newHandler(&due{batches: []credential.Prefetched{{Refreshed: broker.MaxPage, Unread: 2}, {Refreshed: 1, Unread: 2}}})
+	got, err := h.Handle(t.Context(), json.RawMessage(refresh))
+	if want := (Refreshed{broker.MaxPage + 1, 0, true, 2}); err != nil || got != any(want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if !strings.Contains(log.String(), `"level":"ERROR"`) || !strings.Contains(log.String(), `"rows":2`) {
+		t.Errorf("logged %s", log)
 	}
 }
 

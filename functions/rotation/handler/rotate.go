@@ -15,6 +15,9 @@ type Rotations interface {
 // to do it.
 func (h *Handler) rotate(ctx context.Context) (any, error) {
 	report, err := h.rotations.Run(ctx)
+	if report.Unread > 0 {
+		h.log.Error("rows of rotations do not decode: they are not gone on with", "rows", report.Unread)
+	}
 	if err != nil {
 		h.log.Error("rotations could not be gone on with", "begun", report.Begun, "worked", report.Worked, "cause", err.Error())
 		return nil, err

@@ -1,0 +1,56 @@
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bindery/shared/broker"
+)
+
+// holed is tables in which a row of the sessions and one of the grants does not
+// decode.
+type holed struct {
+	broker.LiveSessions
+	broker.GrantScanner
+}
+
+func (h holed) ScanSessions(ctx context.Context, environment, after string, limit int) ([]broker.LiveSession, string, error) {
+	found, next, err := h.LiveSessions.ScanSessions(ctx, environment, after, limit)
+	return found, next, errors.Join(err, &broker.PassedOver{Rows: 1, Err: errors.New("made-up: the row does not decode")})
+}
+
+func (h holed) ScanGrants(ctx context.Context, environment, after string, limit int) ([]broker.Grant, string, error) {
+	found, next, err := h.GrantScanner.ScanGrants(ctx, environment, after, limit)
+	return found, next, errors.Join(err, &broker.PassedOver{Rows: 2, Err: errors.New("made-up: the row does not decode")})
+}
+
+// TestARowThatDoesNotDecodeKeepsNothingElseFromBeingEnded, and the case open until
+// it is seen to.
+func TestARowThatDoesNotDecodeKeepsNothingElseFromBeingEnded(t *testing.T) {
+	w := newWorld(t)
+	w.session(1, "github")
+	w.grant(1, "files")
+	id := w.revoke(broker.EverythingMarker, "prod")
+	h := w.handler()
+	h.Sessions, h.Scanner = holed{h.Sessions, h.Scanner}, holed{h.Sessions, h.Scanner}
+	if _, err := h.Handle(t.Context(), json.RawMessage(`{"task":"continue"}`)); err != nil {
+		t.Fatal(err)
+	}
+	c := w.found(id)
+	if len(w.upstream.asked) != 1 || len(w.provider.honours()) != 0 || c.Sessions.Ended != 1 || c.Grants.Ended != 1 {
+		t.Errorf("not all was ended: %+v, asked %v", c, w.upstream.asked)
+	}
+	if c.Work != broker.WorkOpen || c.NextTry.IsZero() || !slices.Contains(w.facts(id), broker.RevocationIncomplete) ||
+		!strings.Contains(w.log.String(), `"rows":2`) {
+		t.Errorf("nobody is told: %+v\n%s", c, w.log)
+	}
+	w.pass(2 * time.Hour)
+	if c := w.finish(id); c.Work != broker.WorkDone {
+		t.Errorf("repaired, and still %+v", c)
+	}
+}

@@ -1,0 +1,58 @@
+//go:build e2e
+
+package dynamo_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"bindery/shared/broker"
+)
+
+// testRowsPassedOver spoils one row of several. Lists and scans that everything
+// depends on give the others, and say that there was one more.
+func testRowsPassedOver(t *testing.T, e endpoint) {
+	s, _, tables := e.behind(t, at(noon))
+	env, ctx, c := environment(), t.Context(), client(e.url, patient)
+	for _, name := range []string{"a", "bad", "z"} {
+		must(t, s.BeginGrant(ctx, grantAt(env, name), consents(0)))
+		must(t, s.AddSession(ctx, broker.LiveSession{Environment: env, Digest: broker.Digest("session", name), Server: name, Origin: broker.Digest("origin", name),
+			Principal: "p-alice", Binding: "dev", Wrapped: "sealed", Expires: noon.Add(time.Hour)}))
+		must(t, s.BeginRotation(ctx, broker.Rotation{Environment: env, ID: "01C" + strings.ToUpper(name), Subject: "binding/github/" + name,
+			Step: broker.RotationOrdered, Begun: noon, Moved: noon, Next: noon}))
+	}
+	for _, table := range []string{tables.Grants, tables.Transient} {
+		for _, r := range dump(t, c, table, env) {
+			if is(r, "server", "bad") && r["agent"] == nil || is(r, "id", "01CBAD") {
+				bad := maps.Clone(r)
+				bad["schema"] = &types.AttributeValueMemberN{Value: "99"} // of a later release
+				putRaw(t, c, table, bad)
+			}
+		}
+	}
+	for what, list := range map[string]func() (int, error){
+		"due grants": func() (int, error) {
+			all, err := s.DueGrants(ctx, env, noon.Add(2*time.Hour), 10)
+			return len(all), err
+		},
+		"all grants":   func() (int, error) { all, _, err := s.ScanGrants(ctx, env, "", broker.MaxScan); return len(all), err },
+		"all sessions": func() (int, error) { all, _, err := s.ScanSessions(ctx, env, "", broker.MaxScan); return len(all), err },
+		"due rotations": func() (int, error) {
+			all, err := s.DueRotations(ctx, env, noon.Add(time.Hour), 10)
+			return len(all), err
+		},
+	} {
+		if n, err := list(); n != 2 || broker.Unread(err) != 1 {
+			t.Errorf("%s: %d, %v", what, n, err)
+		}
+	}
+}
+
+func is(r row, name, want string) bool {
+	v, ok := r[name].(*types.AttributeValueMemberS)
+	return ok && v.Value == want
+}
