@@ -66,7 +66,7 @@ type table struct {
 func deployed(t *testing.T, base string) *account {
 	t.Helper()
 	parameters := map[string]any{"Environment": "prod", "Issuers": "{}", "DomainName": "mcp.example.com", "CertificateArn": "arn:aws:acm:1",
-		"PublicUrl": base, "ReservedConcurrency": 40, "RevocationSources": "com.example.hr"}
+		"PublicUrl": base, "ReservedConcurrency": 40, "AdminConcurrency": 5, "RevocationSources": "com.example.hr"}
 	root, err := template.Read("../../../template.yaml", stackName, parameters)
 	if err != nil {
 		t.Fatal(err)
@@ -96,16 +96,22 @@ func deployed(t *testing.T, base string) *account {
 	for i, one := range stacks {
 		a.add(t, one, i)
 	}
-	a.describe(parameters, base)
+	declarations, _ := document["Parameters"].(map[string]any)
+	a.describe(declarations, parameters, base)
 	return a
 }
 
 // describe gives the outermost stack its parameters and outputs.
-func (a *account) describe(parameters map[string]any, base string) {
+func (a *account) describe(declarations, parameters map[string]any, base string) {
 	root := a.stacks[stackName]
+	for name, declared := range declarations {
+		value, given := parameters[name]
+		if !given {
+			value = declared.(map[string]any)["Default"]
+		}
+		parameters[name] = value
+	}
 	parameters["AlarmTopicArn"] = topic
-	parameters["Authorizer"], parameters["EventBus"], parameters["LogRetentionDays"] = "request", "default", 90
-	parameters["MaxReadUnits"], parameters["MaxWriteUnits"], parameters["DeletionProtection"] = 8000, 2000, "true"
 	for name, value := range parameters {
 		root.Parameters = append(root.Parameters, cloudformation.Parameter{ParameterKey: &name, ParameterValue: aws.String(fmt.Sprint(value))})
 	}

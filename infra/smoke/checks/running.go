@@ -89,11 +89,10 @@ func (s *Subject) reserved(function string) (int, bool) {
 		return 5, true
 	case "rotation", "cleanup":
 		return 10, true
-	case "proxy":
-		n, err := strconv.Atoi(s.Parameters["ReservedConcurrency"])
-		return n, err == nil
 	}
-	return 0, false
+	parameter := map[string]string{"proxy": "ReservedConcurrency", "admin": "AdminConcurrency", "authorizer": "AuthorizerConcurrency"}[function]
+	n, err := strconv.Atoi(s.Parameters[parameter])
+	return n, err == nil
 }
 
 func concurrency(ctx context.Context, s *Subject) (string, error) {
