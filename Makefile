@@ -3,8 +3,9 @@
 GO      ?= go
 BUILD   := build
 FUNCTIONS := proxy authorizer admin callback ledger rotation outbox revocation cleanup
+ARCHITECTURES := arm64:arm64 amd64:x86_64
 LDFLAGS := -s -w
-LAMBDA  := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -tags lambda.norpc -ldflags="$(LDFLAGS)"
+LAMBDA  := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=false -tags lambda.norpc -ldflags="$(LDFLAGS)"
 BENCH   ?= .
 # A binary of its own, run in place of the shell: signals reach it, and it says how it ended.
 PROGRAM  = test -x .local/bin/$(1) || { echo "  compiling (a minute or two the first time)"; (while sleep 15 >&- 2>&-; do echo "  still compiling"; done) & }; \
@@ -17,7 +18,7 @@ RECORDS ?= 100000
 GRANTS  ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance contract race lifecycle drill check bench bench-audit build build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction build-RevocationFunction build-CleanupFunction clean
+.PHONY: help run demo smoke test conformance contract race lifecycle drill check bench bench-audit build release build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction build-RevocationFunction build-CleanupFunction clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +28,9 @@ run: ## the whole broker on this machine: one governed call shown, then it keeps
 
 demo: ## the same call and a whole pilot, checked on every side, without staying up
 	@$(call PROGRAM,local) -once
+
+smoke: ## looks at a deployed stack with your AWS rights, changes nothing (STACK=name REGION= SERVER= TOKEN_COMMAND= NARROW_TOKEN_COMMAND= RESTORE=true)
+	@$(call PROGRAM,smoke) -stack "$$STACK" -region "$$REGION" -server "$$SERVER" -token-command "$$TOKEN_COMMAND" -narrow-token-command "$$NARROW_TOKEN_COMMAND" -restore "$$RESTORE"
 
 test: ## every test, on real parts: DynamoDB Local, moto, OpenID provider, MCP servers
 	@GO=$(GO) infra/test.sh
@@ -64,9 +68,12 @@ bench-audit: ## the audit index on DynamoDB Local: filling it (once, into .local
 	BINDERY_BENCH_TABLES=$(abspath .local/audit-$(RECORDS)) $(GO) test -tags e2e -run '^$$' -bench Incident -benchtime 20x ./functions/admin/handler
 
 build: ## the functions for AWS Lambda, arm64 and x86-64, into build/
-	@for f in $(FUNCTIONS); do for a in arm64:arm64 amd64:x86_64; do \
+	@for f in $(FUNCTIONS); do for a in $(ARCHITECTURES); do \
 		echo "GOARCH=$${a%:*} $(LAMBDA) ./functions/$$f" && GOARCH=$${a%:*} $(LAMBDA) -o $(BUILD)/$${a#*:}/$$f/bootstrap ./functions/$$f || exit 1; done; done
 	@ls -l $(BUILD)/*/*/bootstrap | awk '{ printf "  %-32s %.1f MB\n", $$9, $$5 / 1e6 }'
+
+release: ## zips of all functions, SBOM, sums, licences, signature (VERSION=1.2.3 SIGN_KEY=path), into build/
+	@$(GO) run ./infra/release -version '$(VERSION)' -key '$(SIGN_KEY)' -functions '$(FUNCTIONS)' -into $(BUILD)
 
 build-ProxyFunction: FUNCTION := proxy
 build-AuthorizerFunction: FUNCTION := authorizer
@@ -78,7 +85,7 @@ build-OutboxFunction: FUNCTION := outbox
 build-RevocationFunction: FUNCTION := revocation
 build-CleanupFunction: FUNCTION := cleanup
 build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction build-RevocationFunction build-CleanupFunction: # called by `sam build`
-	GOARCH=$(if $(filter x86_64,$(LAMBDA_ARCH)),amd64,arm64) $(LAMBDA) -o $(ARTIFACTS_DIR)/bootstrap ./functions/$(FUNCTION)
+	$(if $(RELEASE),unzip -oq $(RELEASE)/$(FUNCTION)-$(or $(LAMBDA_ARCH),arm64).zip -d $(ARTIFACTS_DIR),GOARCH=$(if $(filter x86_64,$(LAMBDA_ARCH)),amd64,arm64) $(LAMBDA) -o $(ARTIFACTS_DIR)/bootstrap ./functions/$(FUNCTION))
 	@if [ -f issuers.json ]; then cp issuers.json $(ARTIFACTS_DIR)/; else echo "issuers.json is missing: the function starts only if BINDERY_ISSUERS holds the document itself" >&2; fi
 
 clean: ## what was built and installed into this folder

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+
+	"bindery/shared/telemetry"
 )
 
 // Watch is CloudWatch's side.
@@ -108,16 +110,14 @@ func firstOf(errs ...error) error {
 	return nil
 }
 
-const namespace = "Bindery"
-
 func metrics(ctx context.Context, s *Subject) (string, error) {
-	out, err := s.Watch.ListMetrics(ctx, &cloudwatch.ListMetricsInput{Namespace: aws.String(namespace),
-		Dimensions: []types.DimensionFilter{{Name: aws.String("Environment"), Value: aws.String(s.Environment)}}})
+	out, err := s.Watch.ListMetrics(ctx, &cloudwatch.ListMetricsInput{Namespace: aws.String(telemetry.Namespace),
+		Dimensions: []types.DimensionFilter{{Name: aws.String(telemetry.Dimension), Value: aws.String(s.Environment)}}})
 	if err != nil {
 		return "", asked("list the metrics", err)
 	}
 	if len(out.Metrics) == 0 {
-		return "", fmt.Errorf("there is no metric in the namespace %s", namespace)
+		return "", fmt.Errorf("there is no metric in the namespace %s", telemetry.Namespace)
 	}
 	return fmt.Sprintf("%d metrics", len(out.Metrics)), nil
 }
