@@ -9,6 +9,7 @@ import (
 
 	api "bindery/functions/admin/handler"
 	cleanup "bindery/functions/cleanup/handler"
+	ledger "bindery/functions/ledger/handler"
 	"bindery/shared/admin"
 	"bindery/shared/broker"
 	"bindery/shared/credential"
@@ -46,8 +47,10 @@ func sampleFact(t *testing.T, kind broker.FactKind) broker.Fact {
 		f.Object, f.Server = "binding/github/dev-github", "github"
 	case "grant":
 		return sampleGrantFact(kind)
+	case "intent":
+		f.Object, f.Server, f.Binding = "receipt/"+otherReceipt, "github", "dev-github"
 	}
-	if noun != "notice" {
+	if noun != "notice" && noun != "intent" {
 		f.References = []broker.Reference{reference}
 	}
 	f.Detail = sampleDetail(kind)
@@ -100,6 +103,8 @@ func sampleDetail(kind broker.FactKind) any {
 			Bindings: []string{"github/dev-github"}, Since: &sampleTime, Due: &due}
 	case broker.IncidentOpened:
 		return api.IncidentOpened{Incident: otherReceipt, Reference: "aws-sm:prod/github", Revocation: sampleReceipt, NoRotation: "No plan says how to rotate this reference."}
+	case broker.IntentWithoutOutcome:
+		return ledger.Omission{Receipt: otherReceipt, At: sampleTime, Principal: samplePerson, Method: "tools/call", Action: broker.CallTool, Target: "create_issue"}
 	case broker.GrantDied, broker.GrantOutcomeUnknown, broker.GrantNotRevoked:
 	}
 	return nil

@@ -38,7 +38,7 @@ func TestTemplateExpanded(t *testing.T) {
 			same(t, name, r.get(t, "Properties").text("StageName"), "live")
 		}
 	}
-	same(t, "roles", sorted(roles), []string{"AdminRole", "AuthorizerRole", "CallbackRole", "CleanupRole", "CleanupScheduleRole", "CodeDeployServiceRole", "LedgerRole", "OutboxRole", "ProxyRole", "RevocationRole", "RotationRole", "RotationScheduleRole"})
+	same(t, "roles", sorted(roles), []string{"AdminRole", "AuthorizerRole", "CallbackRole", "CleanupRole", "CleanupScheduleRole", "CodeDeployServiceRole", "LedgerRole", "LedgerScheduleRole", "OutboxRole", "ProxyRole", "RevocationRole", "RotationRole", "RotationScheduleRole"})
 	body := expanded.resource(t, "Api").get(t, "Properties", "Body")
 	for path := range body.at("paths") {
 		for method := range body.at("paths").at(path) {

@@ -104,14 +104,6 @@ func TestTemplateRights(t *testing.T) {
 			"WriteLog":          {"logs:CreateLogStream", "logs:PutLogEvents"},
 			"WriteTrace":        {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
 		},
-		"LedgerRole": {
-			"ReadStream":     {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"},
-			"ReadAuditAgain": {"dynamodb:Scan"},
-			"FillIndex":      {"dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"},
-			"NameFailures":   {"sqs:SendMessage"},
-			"WriteLog":       {"logs:CreateLogStream", "logs:PutLogEvents"},
-			"WriteTrace":     {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
-		},
 	} {
 		allowed(t, role, want)
 	}

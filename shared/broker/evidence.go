@@ -45,6 +45,8 @@ type AuditFilter struct {
 	RequestID   string
 	Reason      Reason
 	Shadow      string
+
+	WithoutOutcome bool // only intents that were found to be without: see IntentWatch
 }
 
 // AuditPage is one page of entries, newest first. Next is empty at the end; a

@@ -35,13 +35,15 @@ const (
 	GrantNotRevoked     FactKind = "grant.not_revoked"     // a provider was not told that a token is over
 
 	IncidentOpened FactKind = "incident.opened"
+
+	IntentWithoutOutcome FactKind = "intent.without_outcome" // somebody obtained a credential, or was about to, and what became of it is not known
 )
 
 // FactKinds lists all of them.
 func FactKinds() []FactKind {
 	return []FactKind{RevocationAcknowledged, RevocationLifted, RevocationCompleted, RevocationIncomplete,
 		RotationStaged, RotationProbed, RotationPromoted, RotationRetired, RotationRolledBack, RotationFailed,
-		ReferenceChanged, NoticeOpened, NoticeClosed, GrantDied, GrantOutcomeUnknown, GrantNotRevoked, IncidentOpened}
+		ReferenceChanged, NoticeOpened, NoticeClosed, GrantDied, GrantOutcomeUnknown, GrantNotRevoked, IncidentOpened, IntentWithoutOutcome}
 }
 
 // ActOfItself is the action of a record of a fact.

@@ -73,6 +73,9 @@ const (
 	ByBinding   Dimension = "binding"
 	ByReference Dimension = "reference"
 	ByRequest   Dimension = "request"
+
+	// ByOmission leads to intents without outcome, which somebody has to find first.
+	ByOmission Dimension = "omission"
 )
 
 // Lead is one value of a dimension: where entries are found.
@@ -135,6 +138,8 @@ func (f AuditFilter) Check() error {
 // are likely to be found on.
 func (f AuditFilter) Lead() Lead {
 	switch {
+	case f.WithoutOutcome:
+		return Lead{By: ByOmission}
 	case f.RequestID != "":
 		return Lead{ByRequest, f.RequestID}
 	case f.Principal != "":
@@ -167,7 +172,7 @@ func (f AuditFilter) CheckAfter(after string) error {
 // Holds reports whether an entry is what the filter asks for.
 func (f AuditFilter) Holds(e Entry) bool {
 	is := func(want, got string) bool { return want == "" || want == got }
-	if f.Environment != e.Environment || e.At.Before(f.From) || !e.At.Before(f.To) {
+	if f.WithoutOutcome && e.Phase != Intent || f.Environment != e.Environment || e.At.Before(f.From) || !e.At.Before(f.To) {
 		return false
 	}
 	if !f.Reference.IsZero() && !slices.Contains(e.references(), f.Reference.WithoutKey().String()) {

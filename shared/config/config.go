@@ -63,7 +63,7 @@ const (
 // "proxy", and each of the other functions has a Load of its own.
 func Settings() []Setting {
 	return []Setting{
-		{Environment, true, "", "proxy authorizer rotation revocation cleanup", "name of the one environment this deployment serves"},
+		{Environment, true, "", "proxy authorizer ledger rotation outbox revocation cleanup", "name of the one environment this deployment serves"},
 		{PublicURL, true, "", "proxy authorizer rotation cleanup", "https://host under which clients reach Bindery; base of every resource URL"},
 		{Issuers, true, "", "proxy authorizer revocation", "issuer document: inline JSON, or the absolute path of a file"},
 		{CatalogueTable, true, "", "proxy rotation cleanup", "DynamoDB table of servers, bindings, agents, tools, stores"},
@@ -161,7 +161,7 @@ func LoadAuthorizer(getenv func(string) string) (Config, error) {
 // Config stays empty.
 func LoadLedger(getenv func(string) string) (Config, error) {
 	l := newLoader(getenv)
-	c := l.place()
+	c := l.environment()
 	c.Tables = Tables{Audit: l.text(AuditTable), AuditIndex: l.text(AuditIndexTable)}
 	return c, errors.Join(l.faults...)
 }
@@ -208,7 +208,7 @@ func LoadCleanup(getenv func(string) string) (Config, error) {
 // Config stays empty.
 func LoadOutbox(getenv func(string) string) (Config, error) {
 	l := newLoader(getenv)
-	c := l.place()
+	c := l.environment()
 	c.EventBus = l.text(EventBus)
 	return c, errors.Join(l.faults...)
 }

@@ -47,6 +47,7 @@ var (
 
 	_ broker.AuditReader      = (*DB)(nil)
 	_ broker.AuditIndexWriter = (*DB)(nil)
+	_ broker.IntentWatch      = (*DB)(nil)
 	_ broker.PolicySets       = (*DB)(nil)
 	_ broker.Assignments      = (*DB)(nil)
 	_ broker.Uses             = (*DB)(nil)

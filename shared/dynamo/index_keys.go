@@ -16,6 +16,7 @@ import (
 //	audit_index  usage/{environment}/{digest}                              usage                usage
 //	audit_index  rotation/{environment}/{digest}                           version/{digest}     version of a secret
 //	audit_index  lag/{environment}                                         lag                  lag
+//	audit_index  looked/{environment}                                      looked               how far intents were held against outcomes
 //
 // What comes from records is in keys only as a digest: it may be longer than a
 // key, and nobody lists by it. Receipts sort by time, and in descending order the
@@ -26,10 +27,10 @@ import (
 // indexShards is how many partitions share the entries of a busy dimension.
 const indexShards = 4
 
-// shardsOf is over how many partitions a dimension is spread. One person and
-// one request do not keep a partition busy.
+// shardsOf is over how many partitions a dimension is spread. One person, one
+// request and what went wrong do not keep a partition busy.
 func shardsOf(by broker.Dimension) int {
-	if by == broker.ByPrincipal || by == broker.ByRequest {
+	if by == broker.ByPrincipal || by == broker.ByRequest || by == broker.ByOmission {
 		return 1
 	}
 	return indexShards
@@ -71,5 +72,7 @@ func rotationPartition(environment, reference string) string {
 func rotationKey(environment string, r broker.SeenVersion) key {
 	return key{rotationPartition(environment, r.Reference), join("version", broker.Digest(r.Version))}
 }
+
+func lookedKey(environment string) key { return key{join("looked", environment), "looked"} }
 
 func lagKey(environment string) key { return key{join("lag", environment), "lag"} }

@@ -2,7 +2,6 @@ package dynamo
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
@@ -54,7 +53,7 @@ func (r entryRow) value() (broker.Entry, error) {
 // decodeEntry reads what was found by a lead, and must be where the lead leads.
 func decodeEntry(a attributes, l broker.Lead) (broker.Entry, error) {
 	e, err := decode(a, entryRow.value, func(e broker.Entry) key { return entryKey(e, l) })
-	if err == nil && !slices.Contains(e.Leads(), l) {
+	if err == nil && !e.LedBy(l) {
 		err = fmt.Errorf("%w: it belongs to another key", errRow)
 	}
 	return e, err
@@ -94,6 +93,11 @@ type lagRow struct {
 	item
 	Newest  string `dynamodbav:"newest"`
 	Indexed string `dynamodbav:"indexed"`
+}
+
+type lookedRow struct {
+	item
+	Until string `dynamodbav:"until"`
 }
 
 // row reads an item that stands for no value with rules of its own, and holds it

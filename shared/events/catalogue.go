@@ -64,6 +64,7 @@ func facts() []Kind {
 		{Fact: broker.GrantOutcomeUnknown, Says: "A token request ended without an answer: the provider may have issued tokens that nobody has"},
 		{Fact: broker.GrantNotRevoked, Says: "A provider was not told that tokens are over, and may still take them"},
 		{Fact: broker.IncidentOpened, Says: "A secret was reported as leaked"},
+		{Fact: broker.IntentWithoutOutcome, Says: "A call or a change was begun, and no record says how it ended"},
 	}
 }
 

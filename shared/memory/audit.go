@@ -85,10 +85,13 @@ func (s *DB) Entries(ctx context.Context, f broker.AuditFilter, after string, li
 // ledBy gives, of each receipt, the entry that says most among those that the
 // filter's lead leads to.
 func (s *DB) ledBy(f broker.AuditFilter) map[string]broker.Entry {
+	if f.WithoutOutcome {
+		return s.omissions
+	}
 	most := map[string]broker.Entry{}
 	for _, r := range s.indexed {
 		e, err := broker.EntryOf(r)
-		if err != nil || e.Environment != f.Environment || !slices.Contains(e.Leads(), f.Lead()) {
+		if err != nil || e.Environment != f.Environment || !e.LedBy(f.Lead()) {
 			continue
 		}
 		if there, ok := most[e.Receipt]; !ok || e.Phase.Supersedes(there.Phase) {

@@ -81,6 +81,8 @@ const (
 	PutRotationPlan
 	PutNotice
 	PutScan
+	MoveLooked
+	AddWithoutOutcome
 	AddRevocation
 	PutRevocation
 	AddSession
@@ -102,6 +104,7 @@ const (
 	ReadNotice
 	ListNotices
 	ReadScan
+	ReadLooked
 	ReadRevocation
 	ListRevocations
 	ListSessions
@@ -122,11 +125,12 @@ var opNames = [operations]string{"read the catalogue", "put the environment", "p
 	"index the records", "read the receipt", "read the audit index", "read who was seen", "read the usages", "read the rotations",
 	"read the lag of the audit index",
 	"put the provider", "add the registration", "begin the grant", "add the consent", "lease the grant", "store the tokens", "keep the spare",
-	"cool the grant", "kill the grant", "end the grant", "add the handle", "take the handle", "put the incident", "begin the rotation", "put the rotation", "put the rotation plan", "put the notice", "put the scan", "add the revocation", "put the revocation",
+	"cool the grant", "kill the grant", "end the grant", "add the handle", "take the handle", "put the incident", "begin the rotation", "put the rotation", "put the rotation plan", "put the notice", "put the scan",
+	"move how far intents were looked at", "add the intent without outcome", "add the revocation", "put the revocation",
 	"add the session", "end the session",
 	"read the provider", "list the providers", "read the registration", "read the grant", "list the grants", "list the due grants", "read the handle",
 	"read the incident", "list the incidents",
-	"read the rotation", "list the due rotations", "list the rotations", "read the rotation plan", "list the rotation plans", "read the notice", "list the notices", "read the scan", "read the revocation", "list the revocations",
+	"read the rotation", "list the due rotations", "list the rotations", "read the rotation plan", "list the rotation plans", "read the notice", "list the notices", "read the scan", "read how far intents were looked at", "read the revocation", "list the revocations",
 	"list the sessions", "scan the sessions", "scan the grants"}
 
 // String says what the operation does.

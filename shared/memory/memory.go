@@ -57,6 +57,8 @@ type DB struct {
 	plans        map[idKey]*broker.RotationPlan
 	scans        map[string]*broker.Scan
 	indexed      map[recordKey]broker.Record
+	looked       map[string]time.Time    // by environment
+	omissions    map[string]broker.Entry // by receipt
 	lags         map[string]broker.Lag
 	providers    map[idKey]*broker.Provider
 	registered   map[registeredKey]broker.Registered
@@ -118,6 +120,7 @@ var (
 
 	_ broker.AuditReader      = (*DB)(nil)
 	_ broker.AuditIndexWriter = (*DB)(nil)
+	_ broker.IntentWatch      = (*DB)(nil)
 	_ broker.PolicySets       = (*DB)(nil)
 	_ broker.Assignments      = (*DB)(nil)
 	_ broker.Uses             = (*DB)(nil)
@@ -164,6 +167,8 @@ func New(now func() time.Time) *DB {
 		plans:        map[idKey]*broker.RotationPlan{},
 		scans:        map[string]*broker.Scan{},
 		indexed:      map[recordKey]broker.Record{},
+		looked:       map[string]time.Time{},
+		omissions:    map[string]broker.Entry{},
 		lags:         map[string]broker.Lag{},
 		providers:    map[idKey]*broker.Provider{},
 		registered:   map[registeredKey]broker.Registered{},

@@ -37,6 +37,8 @@ type AuditQuestion struct {
 	RequestID string    `query:"request_id" maxLength:"256" doc:"The gateway's"`
 	Reason    Word      `query:"reason" doc:"Why it was refused or failed"`
 	Shadow    string    `query:"shadow" enum:"forbid,approval,unreadable" doc:"What the policy set in shadow would have done"`
+
+	WithoutOutcome bool `query:"without_outcome" doc:"Only intents that were found to have no outcome, some 20 to 40 minutes after they began"`
 }
 
 // AuditEntry is what the index says of one receipt.
@@ -93,7 +95,7 @@ func (h *Handler) listAudit(ctx context.Context, in *AuditQuestion) (*sheet, err
 	if err := h.askAudit(ctx, "list-audit", about); err != nil {
 		return nil, err
 	}
-	of := h.question("list-audit", stamp(in.From), stamp(in.To), in.Principal, in.Agent, in.Server, in.Binding, in.Reference, in.RequestID, string(in.Reason), in.Shadow)
+	of := h.question("list-audit", stamp(in.From), stamp(in.To), in.Principal, in.Agent, in.Server, in.Binding, in.Reference, in.RequestID, string(in.Reason), in.Shadow, strconv.FormatBool(in.WithoutOutcome))
 	at, err := placeOf(in.After, of)
 	if err = cmp.Or(wrong, err); err != nil {
 		return nil, fault(err)
@@ -147,7 +149,7 @@ func (in *AuditQuestion) about() (string, error) {
 // all pages: otherwise entries would move between them.
 func (in *AuditQuestion) filter(environment string, at place, now time.Time) (broker.AuditFilter, error) {
 	f := broker.AuditFilter{Environment: environment, From: in.From.UTC(), To: in.To.UTC(), Principal: in.Principal, Agent: in.Agent,
-		Server: in.Server, Binding: in.Binding, RequestID: in.RequestID, Reason: broker.Reason(in.Reason), Shadow: in.Shadow}
+		Server: in.Server, Binding: in.Binding, RequestID: in.RequestID, Reason: broker.Reason(in.Reason), Shadow: in.Shadow, WithoutOutcome: in.WithoutOutcome}
 	if f.To.IsZero() {
 		f.To = now.UTC()
 	}

@@ -3,6 +3,7 @@ package handler
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -35,7 +36,7 @@ func newFixture() *fixture {
 		}
 		return a
 	}}
-	f.Handler = &Handler{index: f.tables, audit: f.table, log: slog.New(slog.NewJSONHandler(f.log, plain)), now: func() time.Time { return noon }}
+	f.Handler = &Handler{environment: "prod", index: f.tables, audit: f.table, evidence: f.tables, intents: f.tables, journal: broker.NewJournal(f.tables, rand.Text), log: slog.New(slog.NewJSONHandler(f.log, plain)), now: func() time.Time { return noon }}
 	return f
 }
 

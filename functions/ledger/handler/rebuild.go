@@ -72,6 +72,9 @@ func (h *Handler) indexPage(ctx context.Context, page dynamo.ScanPage, done *pro
 	if err := h.index.IndexRecords(ctx, records); err != nil {
 		return err
 	}
+	if err := h.lookAgain(ctx, records); err != nil {
+		return err
+	}
 	for _, receipt := range unreadable {
 		h.unreadable(receipt)
 	}

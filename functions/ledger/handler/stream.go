@@ -3,12 +3,14 @@ package handler
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"slices"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"bindery/shared/broker"
 	"bindery/shared/dynamo"
+	"bindery/shared/telemetry"
 )
 
 // together is how many records are indexed at once: what they have in common is
@@ -32,7 +34,7 @@ func (h *Handler) stream(ctx context.Context, batch []json.RawMessage) events.Dy
 			continue
 		}
 		if e.EventName != string(events.DynamoDBOperationTypeInsert) {
-			h.log.Error("an audit record was changed", "receipt", digest(receiptOf(e)), "phase", phaseOf(e), "how", how(e))
+			h.log.Error("an audit record was changed", "receipt", digest(receiptOf(e)), "phase", phaseOf(e), "how", how(e), telemetry.AuditChanged.Is(1))
 			continue
 		}
 		r, err := recordOf(e.Change.NewImage)
@@ -42,13 +44,20 @@ func (h *Handler) stream(ctx context.Context, batch []json.RawMessage) events.Dy
 		}
 		records = append(records, placed{r, e.Change.SequenceNumber})
 	}
+	counted := counts{}
 	for some := range slices.Chunk(records, together) {
-		if err := h.index.IndexRecords(ctx, plain(some)); err != nil {
-			h.log.Error("records could not be indexed", "records", len(some), "cause", err.Error())
+		indexed := plain(some)
+		err := h.index.IndexRecords(ctx, indexed)
+		if err == nil {
+			err = h.lookAgain(ctx, indexed)
+		}
+		if err != nil {
+			h.log.LogAttrs(ctx, slog.LevelError, "records could not be indexed", counted.attrs(slog.Int("records", len(some)), slog.String("cause", err.Error()))...)
 			return events.DynamoDBEventResponse{BatchItemFailures: []events.DynamoDBBatchItemFailure{{ItemIdentifier: some[0].sequence}}}
 		}
+		counted.add(indexed, h.now())
 	}
-	h.log.Info("indexed", "records", len(records), "passed_over", len(batch)-len(records))
+	h.log.LogAttrs(ctx, slog.LevelInfo, "indexed", counted.attrs(slog.Int("records", len(records)), slog.Int("passed_over", len(batch)-len(records)))...)
 	return events.DynamoDBEventResponse{BatchItemFailures: []events.DynamoDBBatchItemFailure{}}
 }
 
@@ -71,7 +80,7 @@ func recordOf(image map[string]events.DynamoDBAttributeValue) (broker.Record, er
 
 // unreadable reports a row of the audit table that is no record.
 func (h *Handler) unreadable(receipt string) {
-	h.log.Error("an audit record does not decode", "receipt", digest(receipt))
+	h.log.Error("an audit record does not decode", "receipt", digest(receipt), telemetry.AuditUnreadable.Is(1))
 }
 
 // digest names a receipt that may be anything.

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"crypto/rand"
 	"log/slog"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"bindery/shared/broker"
 	"bindery/shared/config"
 	"bindery/shared/dynamo"
 )
@@ -22,5 +24,5 @@ func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTime)
 	})
 	db := dynamo.New(client, dynamo.Tables{Audit: c.Tables.Audit, AuditIndex: c.Tables.AuditIndex}, time.Now)
-	return &Handler{index: db, audit: db, log: log, now: time.Now}
+	return &Handler{environment: c.Environment, index: db, audit: db, evidence: db, intents: db, journal: broker.NewJournal(db, rand.Text), log: log, now: time.Now}
 }

@@ -40,6 +40,7 @@ type Stores struct {
 	Uses      broker.Uses
 	Names     broker.SealedLister
 	Index     broker.AuditIndexWriter
+	Intents   broker.IntentWatch
 	Evidence  broker.AuditReader
 	Providers broker.Providers
 	Grants    broker.Grants
@@ -80,6 +81,7 @@ func Run(t *testing.T, backend Factory) {
 		{"what is revoked", testRevoked},
 		{"audit", testAudit},
 		{"audit index", testIndex},
+		{"intents without outcome", testOmissions},
 		{"sealed values", testSealed},
 		{"sealed rows", testSealedRows},
 		{"issuer keys", testKeySets},
