@@ -84,10 +84,10 @@ func files(t *testing.T, dir string) map[string]string {
 
 // TestTheSameCommitGivesTheSameBytes in two folders, down to the list of sums.
 func TestTheSameCommitGivesTheSameBytes(t *testing.T) {
-	root := checkout(t)
+	first := source(t, checkout(t))
 	var both []map[string]string
-	for range 2 {
-		dir, err := made(t, source(t, root), "")
+	for _, in := range []string{first, source(t, first)} {
+		dir, err := made(t, in, "")
 		if err != nil {
 			t.Fatal(err)
 		}
