@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
@@ -51,7 +52,8 @@ func run(ctx context.Context) error {
 	if *stack == "" || flag.NArg() > 0 || *restore != "" && *restore != "true" && *restore != "false" {
 		return errors.New("usage: make smoke STACK=name [REGION=] [SERVER= TOKEN_COMMAND= [NARROW_TOKEN_COMMAND=]] [RESTORE=true]")
 	}
-	var options []func(*awsconfig.LoadOptions) error
+	// IAM answers few simulations a second, and a run asks some hundreds.
+	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithRetryMode(aws.RetryModeAdaptive), awsconfig.WithRetryMaxAttempts(8)}
 	if *region != "" {
 		options = append(options, awsconfig.WithRegion(*region))
 	}

@@ -101,7 +101,7 @@ func asked(doing string, err error) error {
 	case fault.Code != "":
 		return fmt.Errorf("%s: AWS says %s", doing, fault.Code)
 	default:
-		return fmt.Errorf("%s: AWS did not answer", doing)
+		return fmt.Errorf("%s: AWS did not answer, or there are no credentials to ask with", doing)
 	}
 }
 

@@ -125,17 +125,17 @@ func TestWhatIsNotAsDeployedIsFound(t *testing.T) {
 		}, "you may use the key"},
 		"a role may change records": {"roles", func(a *account) {
 			a.grant(t, "ledger", `{"Sid":"X","Effect":"Allow","Action":"dynamodb:*","Resource":"`+audit(a)+`"}`)
-		}, "ledger: change or delete an audit record"},
+		}, "ledger: change a record (dynamodb:UpdateItem) is allowed: true"},
 		"a role reads untagged secrets": {"roles", func(a *account) {
 			a.grant(t, "proxy", `{"Sid":"X","Effect":"Allow","Action":"secretsmanager:GetSecretValue","Resource":"*"}`)
-		}, "proxy: read a secret without the tag"},
+		}, "proxy: an untagged secret"},
 		"ForAllValues without Null": {"roles", func(a *account) {
 			a.grant(t, "proxy", `{"Sid":"X","Effect":"Allow","Action":"dynamodb:UpdateItem","Resource":"*","Condition":{"ForAllValues:StringLike":{"dynamodb:LeadingKeys":["grants/prod/*"]}}}`)
-		}, "without saying of which partition"},
+		}, "refresh a grant without saying whose"},
 		"events in another name": {"roles", func(a *account) {
 			a.grant(t, "outbox", `{"Sid":"X","Effect":"Allow","Action":"events:PutEvents","Resource":"*"}`)
-		}, "outbox: send events in another name"},
-		"a role lost its rights":          {"roles", func(a *account) { a.rights.Roles[a.role("proxy")] = iam.Policy{} }, "proxy: record a call (dynamodb:PutItem) is not allowed"},
+		}, "outbox: tell an event in another's name"},
+		"a role lost its rights":          {"roles", func(a *account) { a.rights.Roles[a.role("proxy")] = iam.Policy{} }, "proxy: add a record, or overwrite one (dynamodb:PutItem) is allowed: false"},
 		"a function under another's role": {"functions", func(a *account) { *a.functions[stackName+"-outbox"].Role = a.role("proxy") }, "outbox runs under another role"},
 		"a function that failed":          {"functions", func(a *account) { a.functions[stackName+"-proxy"].State = lambda.StateFailed }, "proxy is Failed"},
 		"a log as text":                   {"functions", func(a *account) { a.functions[stackName+"-proxy"].LoggingConfig.LogFormat = lambda.LogFormatText }, "proxy logs elsewhere"},

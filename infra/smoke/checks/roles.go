@@ -16,15 +16,15 @@ import (
 //go:embed attacks.json
 var attackTable []byte
 
-// Attack is a line of attacks.json: what some functions' roles must not be able
-// to do, or must be, so that a simulation that denies everything is seen.
+// Attack is a line of attacks.json, which tests/rights writes: what whoever has
+// taken over a function could try, and the functions whose work it is. That those
+// are allowed shows that IAM was asked the right question.
 type Attack struct {
 	Attack   string
-	Roles    []string // functions, or * for all of them
-	Actions  []string
+	Action   string
 	Resource string              // with ${Partition}, ${Region}, ${Account}, ${Name}, ${Environment}, ${SecretsPath}, ${EventBus}
 	Context  map[string][]string // condition keys; the same placeholders
-	Want     string              // denied or allowed
+	May      []string
 }
 
 // Attacks reads the table. What it does not know is an error.
@@ -36,8 +36,8 @@ func Attacks() ([]Attack, error) {
 		return nil, fmt.Errorf("attacks.json: %w", err)
 	}
 	for _, a := range list {
-		known := !slices.ContainsFunc(a.Roles, func(r string) bool { return r != "*" && !slices.Contains(functionNames(), r) })
-		if a.Attack == "" || len(a.Roles) == 0 || len(a.Actions) == 0 || a.Resource == "" || !known || a.Want != "denied" && a.Want != "allowed" {
+		unknown := slices.ContainsFunc(a.May, func(f string) bool { return !slices.Contains(functionNames(), f) })
+		if a.Attack == "" || a.Action == "" || a.Resource == "" || unknown {
 			return nil, fmt.Errorf("attacks.json: the line %q is not complete", a.Attack)
 		}
 	}
@@ -59,31 +59,43 @@ func attackRoles(ctx context.Context, s *Subject) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	fill := strings.NewReplacer("${Partition}", s.Partition, "${Region}", s.Region, "${Account}", s.Account, "${Name}", s.Name,
-		"${Environment}", s.Environment, "${SecretsPath}", s.secretsPath(), "${EventBus}", s.Parameters["EventBus"])
 	var wrong []string
-	questions := 0
 	for _, function := range s.present() {
 		role := s.physical("AWS::IAM::Role", logical(function, "Role"))
 		if role == "" {
 			wrong = append(wrong, "there is no role of "+function)
 			continue
 		}
-		for _, a := range attacks {
-			if !slices.Contains(a.Roles, "*") && !slices.Contains(a.Roles, function) {
-				continue
-			}
-			found, err := s.simulate(ctx, role, a, fill)
+		for _, alike := range byPlace(attacks) {
+			allowed, err := s.simulate(ctx, role, alike)
 			if err != nil {
 				return "", err
 			}
-			questions += len(a.Actions)
-			for _, action := range found {
-				wrong = append(wrong, fmt.Sprintf("%s: %s (%s) is not %s", function, a.Attack, action, a.Want))
+			for _, a := range alike {
+				may := slices.Contains(a.May, function)
+				if is, said := allowed[a.Action]; !said || is != may {
+					wrong = append(wrong, fmt.Sprintf("%s: %s (%s) is allowed: %t, said: %t", function, a.Attack, a.Action, is, said))
+				}
 			}
 		}
 	}
-	return fmt.Sprintf("%d questions about %d roles", questions, len(s.present())), together(wrong)
+	return fmt.Sprintf("%d attacks by %d roles", len(attacks), len(s.present())), together(wrong)
+}
+
+// byPlace puts together what can be asked at once: other actions on the same
+// resource under the same keys.
+func byPlace(attacks []Attack) (groups [][]Attack) {
+	at := map[string]int{}
+	for _, a := range attacks {
+		place := a.Resource + fmt.Sprint(a.Context) // maps print in the order of their keys
+		i, met := at[place]
+		if !met {
+			i, at[place] = len(groups), len(groups)
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], a)
+	}
+	return groups
 }
 
 // secretsPath is the path that secrets have, as the template decides it.
@@ -94,14 +106,18 @@ func (s *Subject) secretsPath() string {
 	return s.Environment + "/"
 }
 
-// simulate asks about one line and gives the actions that are decided otherwise
-// than it wants. An action that IAM says nothing about is one of them.
-func (s *Subject) simulate(ctx context.Context, role string, a Attack, fill *strings.Replacer) ([]string, error) {
-	in := &iam.SimulatePrincipalPolicyInput{ActionNames: a.Actions, ResourceArns: []string{fill.Replace(a.Resource)},
+// simulate asks about attacks of one place and gives what IAM says of each action.
+func (s *Subject) simulate(ctx context.Context, role string, alike []Attack) (map[string]bool, error) {
+	fill := strings.NewReplacer("${Partition}", s.Partition, "${Region}", s.Region, "${Account}", s.Account, "${Name}", s.Name,
+		"${Environment}", s.Environment, "${SecretsPath}", s.secretsPath(), "${EventBus}", s.Parameters["EventBus"])
+	in := &iam.SimulatePrincipalPolicyInput{ResourceArns: []string{fill.Replace(alike[0].Resource)},
 		PolicySourceArn: aws.String(fmt.Sprintf("arn:%s:iam::%s:role/%s", s.Partition, s.Account, role))}
-	for key, values := range a.Context {
+	for _, a := range alike {
+		in.ActionNames = append(in.ActionNames, a.Action)
+	}
+	for key, values := range alike[0].Context {
 		kind := types.ContextKeyTypeEnumString
-		if key == "dynamodb:LeadingKeys" || len(values) > 1 {
+		if key == "dynamodb:leadingkeys" || len(values) > 1 {
 			kind = types.ContextKeyTypeEnumStringList
 		}
 		entry := types.ContextEntry{ContextKeyName: aws.String(key), ContextKeyType: kind}
@@ -110,7 +126,7 @@ func (s *Subject) simulate(ctx context.Context, role string, a Attack, fill *str
 		}
 		in.ContextEntries = append(in.ContextEntries, entry)
 	}
-	decided := map[string]bool{}
+	allowed := map[string]bool{}
 	pages := iam.NewSimulatePrincipalPolicyPaginator(s.Roles, in)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -118,9 +134,8 @@ func (s *Subject) simulate(ctx context.Context, role string, a Attack, fill *str
 			return nil, asked("simulate the policies of "+role, err)
 		}
 		for _, r := range page.EvaluationResults {
-			allowed := r.EvalDecision == types.PolicyEvaluationDecisionTypeAllowed
-			decided[aws.ToString(r.EvalActionName)] = allowed == (a.Want == "allowed")
+			allowed[aws.ToString(r.EvalActionName)] = r.EvalDecision == types.PolicyEvaluationDecisionTypeAllowed
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(a.Actions), func(action string) bool { return decided[action] }), nil
+	return allowed, nil
 }
