@@ -124,7 +124,31 @@ template() {
 	local python
 	python=$($tools/cfn/python) || return
 	"$python" -c 'from cfnlint.runner import main; main()' template.yaml infra/*.yaml &&
-		$go test -count=1 -tags e2e -run '^TestTemplate' ./tests
+		$tools/sam/sam validate --lint && $go test -count=1 -tags e2e -run '^TestTemplate' ./tests
+}
+
+# policy sees each rule find what is wrong with its samples, and then judges what
+# SAM makes of the template, and every nested file.
+policy() {
+	local python rule file data=()
+	if ! command -v npm >/dev/null && [[ ${CI:-} != true ]]; then
+		echo "CloudFormation Guard comes by npm (Node 20), which is not on PATH"
+		return 75
+	fi
+	for rule in $(sed -nE 's/^rule ([A-Z0-9_]+).*/\1/p' infra/rules.guard); do
+		grep -q "{ $rule: FAIL }" $tools/cfn-guard/samples.yaml || {
+			echo "$rule has no sample that breaks it"
+			return 1
+		}
+	done
+	$tools/cfn-guard/cfn-guard test -r infra/rules.guard -t $tools/cfn-guard/samples.yaml >"$out/samples" || {
+		grep -B 3 'Expected =' "$out/samples"
+		return 1
+	}
+	python=$($tools/cfn/python) || return
+	"$python" $tools/cfn/expand.py template.yaml Environment=dev 'Issuers={}' >"$out/template.json" || return
+	for file in "$out/template.json" infra/*.yaml; do data+=(-d "$file"); done
+	$tools/cfn-guard/cfn-guard validate -r infra/rules.guard "${data[@]}"
 }
 
 # wording: nothing in the tree tells of the machine it was written on, of where
@@ -156,7 +180,8 @@ check modules "modules match go.sum, go.mod is tidy" modules
 check licences "dependencies are Apache, MIT, BSD, ISC or MPL" licences
 check vulnerabilities "govulncheck: known vulnerabilities that are reachable" vulnerabilities
 check secrets "gitleaks: no secret in the tree (a planted one is found)" secrets
-check template "cfn-lint and the expanded template.yaml" template
+check template "cfn-lint, sam validate, the expanded template.yaml" template
+check policy "CloudFormation Guard: infra/rules.guard, tried on samples" policy
 check wording "no machine paths, download hosts or unfinished work" wording
 
 if ((${#only[@]} && ran != ${#only[@]})); then
