@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is a program that runs beside this one, in a process group of its own.
+type process struct {
+	name string
+	log  string // where its output goes
+	pid  int
+	done chan struct{}
+}
+
+// background starts a program that ends with this one. Its output goes to a file.
+func background(name, log string, env []string, argv ...string) (*process, error) {
+	file, err := os.OpenFile(log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the log of %s: %w", name, err)
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, file, file
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p := &process{name: name, log: log, done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the kernel may tie the program's life to the thread that forked it
+		defer runtime.UnlockOSThread()
+		defer file.Close() //nolint:errcheck // nothing is lost that anybody reads
+		err := cmd.Start()
+		if err == nil {
+			p.pid = cmd.Process.Pid
+		}
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+			close(p.done)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// stop asks the program to end, and ends its whole group when it does not.
+func (p *process) stop() {
+	if p == nil {
+		return
+	}
+	select {
+	case <-p.done:
+		return // the pid may be somebody else's by now
+	default:
+	}
+	_ = syscall.Kill(-p.pid, syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(20 * time.Second):
+		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+		<-p.done
+	}
+}
+
+// await returns when ready says so, or with the last lines of the program if it
+// ends or takes too long.
+func (p *process) await(ctx context.Context, limit time.Duration, ready func() bool) error {
+	timeout := time.After(limit)
+	for {
+		if ready() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-p.done:
+			return fmt.Errorf("%s ended before it was ready:%s", p.name, p.tail())
+		case <-timeout:
+			return fmt.Errorf("%s was not ready within %s:%s", p.name, limit, p.tail())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// tail is the last lines of the program's output.
+func (p *process) tail() string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return " " + err.Error()
+	}
+	return lastLines(string(text), 15)
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) > n {
+		lines = lines[len(lines)-n:]
+	}
+	return "\n  | " + strings.Join(lines, "\n  | ")
+}
+
+// output runs a program to its end and gives what it printed. Its last lines are
+// in the error.
+func output(ctx context.Context, env []string, argv ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = env
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	var out, failed bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &failed
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = errors.Join(context.Cause(ctx), err)
+		}
+		return out.String(), fmt.Errorf("%s %s: %w:%s", argv[0], argv[min(1, len(argv)-1)], err, lastLines(failed.String(), 15))
+	}
+	return out.String(), nil
+}

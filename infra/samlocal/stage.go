@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"bindery/infra/local/idp"
+	"bindery/infra/local/stack"
+	"bindery/shared/broker"
+)
+
+// The sample events are for a deployment that is called prod and known to clients
+// by this address. Its issuer is known to the golden answers by another one.
+const (
+	sampleEnvironment = "prod"
+	sampleURL         = "https://mcp.example.com"
+	sampleIssuer      = "https://login.example.com"
+)
+
+// stage is the deployment of the sample events. Each function's events find it
+// as the golden answers of that function presume.
+type stage struct {
+	*stack.Deployment
+	w        *world
+	issuer   *idp.Issuer
+	login    string // the issuer's real address
+	upstream string // of an upstream that answers everything alike
+	words    func(event string) string
+	given    map[string]string // by words of the events, beside tokens
+}
+
+// scene is what one function's events presume.
+type scene struct {
+	folder, function string
+	form             form
+	issuer           map[string]any // members of the issuer beside the common ones
+	roles            map[string][]string
+	seed             func(context.Context, *stage) error
+	words            map[string]string // an account by the word that stands for its token
+	changes          bool              // events change what the next one finds
+	kind             map[string]string // why these are compared by their kind alone
+}
+
+func (w *world) newStage(ctx context.Context) (*stage, error) {
+	s := &stage{w: w}
+	at, err := w.bridge.listen()
+	if err != nil {
+		return nil, err
+	}
+	s.login = "https://" + at.Addr().String()
+	if s.issuer, err = idp.New(s.login, "Log in", "", sampleAccounts(), time.Hour); err != nil {
+		return nil, err
+	}
+	w.bridge.secure(at, s.issuer.Handler())
+	if at, err = w.bridge.listen(); err != nil {
+		return nil, err
+	}
+	s.upstream = w.bridge.secure(at, http.HandlerFunc(echo))
+	s.Deployment, err = deploy(ctx, stack.AWS(w.moto), sampleEnvironment, sampleURL, nil)
+	return s, err
+}
+
+// enter prepares the deployment for one function's events.
+func (s *stage) enter(ctx context.Context, of scene) error {
+	document, err := of.document(s.login)
+	if err != nil {
+		return err
+	}
+	s.Config.Issuers = document
+	if err := s.w.writeSettings(settingsFile, map[string]string{"BINDERY_ENVIRONMENT": sampleEnvironment, "BINDERY_PUBLIC_URL": sampleURL,
+		"BINDERY_ISSUERS": string(document), "BINDERY_PRODUCTION": "true", "BINDERY_ORIGINS": "https://app.example.com"}); err != nil {
+		return err
+	}
+	return s.fill(ctx, of)
+}
+
+// fill empties the tables, fills them, and makes the tokens anew.
+func (s *stage) fill(ctx context.Context, of scene) error {
+	if err := renew(ctx, s.Deployment); err != nil {
+		return err
+	}
+	s.given = map[string]string{}
+	if of.seed != nil {
+		if err := of.seed(ctx, s); err != nil {
+			return err
+		}
+	}
+	pairs := []string{}
+	for word, value := range s.given {
+		pairs = append(pairs, word, value)
+	}
+	for word, account := range of.words {
+		token, err := s.issuer.Token(account)
+		if err != nil {
+			return err
+		}
+		pairs = append(pairs, "Bearer "+word+`"`, "Bearer "+token+`"`)
+	}
+	s.words = strings.NewReplacer(pairs...).Replace
+	return nil
+}
+
+// plain replaces what differs from run to run by what golden files have.
+func (s *stage) plain(text, receipt string) string {
+	if receipt != "" {
+		text = strings.ReplaceAll(text, receipt, "RECEIPT")
+	}
+	for account := range sampleAccounts() {
+		name, _, _ := strings.Cut(account, " ")
+		text = strings.ReplaceAll(text, broker.PrincipalID(s.login, name), "p-"+name)
+	}
+	text = strings.NewReplacer(s.login, sampleIssuer, s.upstream, "https://upstream.example.com").Replace(text)
+	for _, r := range []struct{ pattern, stands string }{
+		{`https://mcp\.example\.com/connect/[A-Z2-7]{26}`, sampleURL + "/connect/TICKET"},
+		{`brk1\.[A-Za-z0-9_-]{40,}`, "brk1.STATE"},
+		{`(\\"receipt\\":\\")[0-9A-Z]{26}`, "${1}RECEIPT"},
+		{time.Now().UTC().Format("2006") + `-[0-9]{2}-[0-9]{2}T[0-9:.]+Z`, "NOW"},
+		{`("(?:Mcp-Session-Id|mcp-session-id)": \[\s+)"[^"]+"`, `${1}"SESSION"`},
+	} {
+		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.stands)
+	}
+	return text
+}
+
+// echo is an upstream that answers requests with their method and the credential
+// it got, and notifications with 202.
+func echo(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodGet:
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "id: 1\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n")
+		return
+	case http.MethodDelete:
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	message := regexp.MustCompile(`"id":\s*([0-9]+|"[^"]*").*?"method":\s*"([^"]+)"`).FindSubmatch(body)
+	if err != nil || message == nil {
+		w.WriteHeader(http.StatusAccepted)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":{"method":"%s","token":"%s"}}`, message[1], message[2], r.Header.Get("Authorization"))
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close() //nolint:errcheck // it served no one
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
