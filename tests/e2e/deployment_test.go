@@ -17,6 +17,7 @@ import (
 
 	"bindery/infra/local/stack"
 	"bindery/shared/broker"
+	"bindery/shared/brokertest/enforce"
 	"bindery/shared/brokertest/faultproxy"
 	"bindery/shared/config"
 )
@@ -29,6 +30,7 @@ type deployment struct {
 	env       string
 	url       string
 	faults    *faultproxy.Proxy // between handler and endpoint
+	rights    *enforce.Proxy    // behind it: the roles of the template
 	direct    *dynamodb.Client
 	log       transcript
 	answers   transcript
@@ -47,6 +49,9 @@ type plan struct {
 	bare     bool                // nothing is registered
 	pages    bool                // the connect page is served too
 	config   func(*config.Config)
+
+	parameters map[string]any    // of the template, by which its roles are
+	keys       map[string]string // policies of keys that are not of the stack
 }
 
 // deploy provisions a deployment and serves its handler. It ends, and is
@@ -71,13 +76,15 @@ func deploy(t *testing.T, changes ...func(*plan)) *deployment {
 	}
 	document, err := json.Marshal(members)
 	must(t, err)
-	endpoint := shared.moto.URL
+	d := &deployment{t: t, env: p.env, url: "http://" + p.listener.Addr().String(), pages: p.pages}
+	d.Deployment, err = stack.Provision(t.Context(), stack.AWS(shared.moto.URL), p.env, d.url, document)
+	must(t, err)
+	d.rights = enforce.New(t, shared.moto.URL, enforce.Deployment{Environment: p.env, ValuesKey: d.Config.ValuesKey, Parameters: p.parameters, OtherKeys: p.keys}, &shared.tally)
+	endpoint := d.rights.URL
 	if p.pages {
 		endpoint = isolating(t, endpoint)
 	}
-	d := &deployment{t: t, env: p.env, url: "http://" + p.listener.Addr().String(), pages: p.pages, faults: faultproxy.New(t, endpoint)}
-	d.Deployment, err = stack.Provision(t.Context(), stack.AWS(shared.moto.URL), p.env, d.url, document)
-	must(t, err)
+	d.faults = faultproxy.New(t, endpoint)
 	d.direct = dynamodb.NewFromConfig(d.AWS)
 	p.config(&d.Config)
 	d.Administer()
@@ -85,6 +92,7 @@ func deploy(t *testing.T, changes ...func(*plan)) *deployment {
 		d.seed()
 	}
 	d.serve(p.listener)
+	d.rights.Hold(t)
 	t.Cleanup(d.finish)
 	return d
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"bindery/shared/broker"
+	"bindery/shared/brokertest/enforce"
 	"bindery/shared/brokertest/idp"
 	"bindery/shared/config"
 )
@@ -96,6 +97,7 @@ func TestAStagingSealedRowIsUselessInProduction(t *testing.T) {
 						c.ValuesKey = staging.Config.ValuesKey
 					}
 				}
+				p.keys = map[string]string{staging.Config.ValuesKey: enforce.OpenToAll()} // worse than any that the template makes
 			})
 			u := production.upstream(echo())
 			for _, d := range []*deployment{staging, production} {

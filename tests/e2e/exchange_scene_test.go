@@ -20,6 +20,7 @@ import (
 	"bindery/infra/local/parts"
 	"bindery/infra/local/stack"
 	"bindery/shared/broker"
+	"bindery/shared/brokertest/enforce"
 	"bindery/shared/kmssign"
 	"bindery/shared/secret"
 )
@@ -61,6 +62,7 @@ func atTheOffice(t *testing.T) *office {
 	must(t, err)
 	t.Cleanup(o.issues.Stop)
 	o.deployment = deploy(t, func(p *plan) {
+		p.parameters, p.keys = map[string]any{"SigningKeyArn": o.arn}, map[string]string{o.arn: enforce.LeftToRoles()}
 		p.issuers = []any{issuer(p.env, nil), issuer(p.env, map[string]any{"name": company, "issuer": o.issues.URL})}
 	})
 	o.u = o.upstreamAt(at, o.resource().ServeHTTP)

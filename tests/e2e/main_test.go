@@ -24,6 +24,7 @@ import (
 
 	"bindery/infra/local/parts"
 	"bindery/infra/local/stack"
+	"bindery/shared/brokertest/enforce"
 	"bindery/shared/secret"
 )
 
@@ -52,6 +53,7 @@ var shared struct {
 	front, scoped    net.Listener // where the deployments whose resources the provider knows will listen
 	tokens           sync.Map     // by account, so that each logs in once
 	acme             acme         // another company's provider, for those who ask for it
+	tally            enforce.Tally
 }
 
 func TestMain(m *testing.M) {
@@ -105,7 +107,7 @@ func run(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer shared.acme.stop()
-	return m.Run(), nil
+	return checkRights(m.Run()), nil
 }
 
 // provider is what the OpenID provider knows. carol is in both groups.
