@@ -4,63 +4,6 @@ import (
 	"testing"
 )
 
-// TestTemplateRightsOfTheCleanup: it opens sealed texts and reads secrets, because
-// it ends things with them; it writes no marker, no grant, no session and no value
-// but to end them, and evidence it can only add.
-func TestTemplateRightsOfTheCleanup(t *testing.T) {
-	allowed(t, "CleanupRole", map[string][]string{
-		"ReadStream":        {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"},
-		"ReadCatalogue":     {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
-		"ReadRevocations":   {"dynamodb:BatchGetItem"},
-		"ReadMarkers":       {"dynamodb:Query"},
-		"WorkCases":         {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"},
-		"FindSessions":      {"dynamodb:Scan"},
-		"EndSessions":       {"dynamodb:DeleteItem", "dynamodb:Query"},
-		"ReadSessionKeys":   {"dynamodb:GetItem"},
-		"FindGrants":        {"dynamodb:Scan"},
-		"EndGrants":         {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
-		"EndSealedValues":   {"dynamodb:GetItem", "dynamodb:PutItem"},
-		"ReadRegistrations": {"dynamodb:GetItem"},
-		"AppendAudit":       {"dynamodb:PutItem"},
-		"ReadSecrets":       {"secretsmanager:GetSecretValue"},
-		"DecryptSecrets":    {"kms:Decrypt"},
-		"SignAsClient":      {"kms:GetPublicKey", "kms:Sign"},
-		"NameFailures":      {"sqs:SendMessage"},
-		"WriteLog":          {"logs:CreateLogStream", "logs:PutLogEvents"},
-		"WriteTrace":        {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
-	})
-	allowed(t, "CleanupScheduleRole", map[string][]string{"Invoke": {"lambda:InvokeFunction"}, "NameFailures": {"sqs:SendMessage"}})
-}
-
-// TestTemplateBoundsTheCleanup to rows of its own environment, but for scans,
-// which AWS cannot bound.
-func TestTemplateBoundsTheCleanup(t *testing.T) {
-	cleanup := rights(t, "CleanupRole")
-	for sid, bound := range map[string]any{
-		"ReadMarkers":       leading("ForAllValues:StringLike", "markers/${Environment}#*", "markers/${Environment}/*"),
-		"WorkCases":         leading("ForAllValues:StringEquals", "revocations/${Environment}"),
-		"EndSessions":       leading("ForAllValues:StringLike", "sessions/${Environment}/*"),
-		"ReadSessionKeys":   leading("ForAllValues:StringEquals", "rolling-key/${Environment}"),
-		"EndGrants":         leading("ForAllValues:StringLike", "grants/${Environment}/*"),
-		"EndSealedValues":   leading("ForAllValues:StringLike", "sealed/${Environment}/*"),
-		"ReadRegistrations": leading("ForAllValues:StringLike", "registered/${Environment}/*"),
-		"FindSessions":      nil,
-		"FindGrants":        nil,
-	} {
-		same(t, sid, cleanup[sid]["Condition"], bound)
-	}
-	for sid, of := range map[string][]any{"ReadStream": {"RevocationsTable", "StreamArn"}, "ReadCatalogue": {"CatalogueTable", "Arn"},
-		"ReadRevocations": {"RevocationsTable", "Arn"}, "ReadMarkers": {"RevocationsTable", "Arn"}, "WorkCases": {"RevocationsTable", "Arn"},
-		"FindSessions": {"TransientTable", "Arn"}, "EndSessions": {"TransientTable", "Arn"}, "ReadSessionKeys": {"TransientTable", "Arn"},
-		"FindGrants": {"GrantsTable", "Arn"}, "EndGrants": {"GrantsTable", "Arn"}, "EndSealedValues": {"GrantsTable", "Arn"},
-		"ReadRegistrations": {"GrantsTable", "Arn"}, "AppendAudit": {"AuditTable", "Arn"}, "NameFailures": {"CleanupFailures", "Arn"}, "WriteLog": {"CleanupLog", "Arn"}} {
-		same(t, sid, cleanup[sid]["Resource"], any(object{"Fn::GetAtt": of}))
-	}
-	for _, sid := range []string{"ReadSecrets", "DecryptSecrets", "SignAsClient"} {
-		same(t, sid, cleanup[sid], rights(t, "ProxyRole")[sid])
-	}
-}
-
 // TestTemplateCleanupLosesNothing: it hears of each case, goes on with open ones
 // by the minute, and what fails is named in a queue.
 func TestTemplateCleanupLosesNothing(t *testing.T) {
@@ -89,7 +32,6 @@ func TestTemplateCleanupLosesNothing(t *testing.T) {
 		same(t, property, schedule[property], want)
 	}
 	sameAsSample(t, schedule, "cleanup/continue")
-	same(t, "what the schedule may invoke", rights(t, "CleanupScheduleRole")["Invoke"]["Resource"], any(object{"Fn::GetAtt": []any{"CleanupFunction", "Arn"}}))
 	same(t, "at most at once", template.resource(t, "CleanupFunction").get(t, "Properties")["ReservedConcurrentExecutions"], any(10))
 	same(t, "queue", template.resource(t, "CleanupFailures").get(t, "Properties"), queueOf("cleanup"))
 }

@@ -9,24 +9,6 @@ import (
 	"bindery/shared/events"
 )
 
-// TestTemplateOutboxMayOnlyTell: it sees what is recorded, and all that it can do
-// is to say so on one bus.
-func TestTemplateOutboxMayOnlyTell(t *testing.T) {
-	allowed(t, "OutboxRole", map[string][]string{
-		"ReadStream":   {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"},
-		"TellEvents":   {"events:PutEvents"},
-		"NameFailures": {"sqs:SendMessage"},
-		"WriteLog":     {"logs:CreateLogStream", "logs:PutLogEvents"},
-		"WriteTrace":   {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
-	})
-	outbox := rights(t, "OutboxRole")
-	for sid, resource := range map[string][]any{"ReadStream": {"AuditTable", "StreamArn"}, "NameFailures": {"OutboxFailures", "Arn"}, "WriteLog": {"OutboxLog", "Arn"}} {
-		same(t, sid, outbox[sid]["Resource"], any(object{"Fn::GetAtt": resource}))
-	}
-	same(t, "bus", outbox["TellEvents"]["Resource"], any(object{"Fn::Sub": "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBus}"}))
-	same(t, "in whose name", outbox["TellEvents"]["Condition"], any(object{"StringEquals": object{"events:source": events.Source}}))
-}
-
 // TestTemplateOutboxLosesNothing: it begins with the stream, a failing record is
 // tried as long as the stream has it, and is named when it is given up.
 func TestTemplateOutboxLosesNothing(t *testing.T) {

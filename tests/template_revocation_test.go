@@ -1,62 +1,10 @@
 package tests
 
 import (
-	"encoding/json"
 	"os"
 	"strings"
 	"testing"
 )
-
-// TestTemplateRevocationOnlyWritesMarkers: it reads and writes markers and cases of
-// its own environment, removes none, and can open nothing: no statement of the
-// key's policy names it.
-func TestTemplateRevocationOnlyWritesMarkers(t *testing.T) {
-	allowed(t, "RevocationRole", map[string][]string{
-		"WriteMarkers": {"dynamodb:BatchGetItem", "dynamodb:PutItem"},
-		"OpenCases":    {"dynamodb:GetItem", "dynamodb:PutItem"},
-		"AppendAudit":  {"dynamodb:PutItem"},
-		"NameFailures": {"sqs:SendMessage"},
-		"WriteLog":     {"logs:CreateLogStream", "logs:PutLogEvents"},
-		"WriteTrace":   {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
-	})
-	revocation := rights(t, "RevocationRole")
-	for sid, resource := range map[string][]any{"WriteMarkers": {"RevocationsTable", "Arn"}, "OpenCases": {"RevocationsTable", "Arn"}, "AppendAudit": {"AuditTable", "Arn"},
-		"NameFailures": {"RevocationFailures", "Arn"}, "WriteLog": {"RevocationLog", "Arn"}} {
-		same(t, sid, revocation[sid]["Resource"], any(object{"Fn::GetAtt": resource}))
-	}
-	same(t, "markers", revocation["WriteMarkers"]["Condition"],
-		leading("ForAllValues:StringLike", "marker/${Environment}/*", "markers/${Environment}/*", "markers/${Environment}#*"))
-	same(t, "cases", revocation["OpenCases"]["Condition"], leading("ForAllValues:StringEquals", "revocations/${Environment}"))
-	template := readTemplate(t)
-	key, err := json.Marshal(template.resource(t, "ValuesKey"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(key), "RevocationRole") {
-		t.Error("it may use the key")
-	}
-	for _, role := range []string{"ProxyRole", "AuthorizerRole", "AdminRole", "CallbackRole", "LedgerRole", "RotationRole"} {
-		for sid, s := range rights(t, role) {
-			text, err := json.Marshal(s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if strings.Contains(string(text), "RevocationsTable") && strings.Contains(string(text), "Item\"") && strings.Contains(string(text), "PutItem") &&
-				!strings.Contains(string(text), "dynamodb:LeadingKeys") {
-				t.Errorf("%s may write any marker: %s", role, sid)
-			}
-		}
-	}
-}
-
-// TestTemplateTheAdminFunctionAsksForRevocations: it reads cases, and invokes the one
-// function that writes markers.
-func TestTemplateTheAdminFunctionAsksForRevocations(t *testing.T) {
-	admin := rights(t, "AdminRole")
-	same(t, "what it invokes", admin["Revoke"]["Resource"], any(object{"Fn::GetAtt": []any{"RevocationFunction", "Arn"}}))
-	same(t, "cases", admin["ReadCases"]["Condition"], leading("ForAllValues:StringEquals", "revocations/${Environment}"))
-	same(t, "their table", admin["ReadCases"]["Resource"], any(object{"Fn::GetAtt": []any{"RevocationsTable", "Arn"}}))
-}
 
 // TestTemplateRevocationByEvent: only sources that the deployment lists, only what
 // means this environment, and what fails ends in a queue, not in a storm.

@@ -61,3 +61,23 @@ func TestTemplateAuditIsAppendOnly(t *testing.T) {
 		"Resource": object{"Fn::GetAtt": []any{"AuditTable", "Arn"}},
 	}})
 }
+
+// TestTemplateKeepsTheKey: losing it loses every sealed value, and what is old
+// should not be under the same material for ever. Who may use it, tests/rights tells.
+func TestTemplateKeepsTheKey(t *testing.T) {
+	key := readTemplate(t).resource(t, "ValuesKey")
+	same(t, "kept", textOf(key["DeletionPolicy"])+textOf(key["UpdateReplacePolicy"]), "RetainRetain")
+	same(t, "rotation", key.get(t, "Properties")["EnableKeyRotation"], any(true))
+}
+
+// statements gives those of a policy document, the conditional ones too.
+func statements(document object) (list []object) {
+	for _, s := range document.list("Statement") {
+		s := s.(object)
+		if choice, ok := s["Fn::If"].([]any); ok {
+			s = choice[1].(object)
+		}
+		list = append(list, s)
+	}
+	return list
+}
