@@ -193,41 +193,6 @@ func TestTemplateFunctions(t *testing.T) {
 	}
 }
 
-// TestTemplateParameters: each says what it is for, and the samples in
-// samconfig.toml name only parameters that exist.
-func TestTemplateParameters(t *testing.T) {
-	parameters := readTemplate(t).get(t, "Parameters")
-	for name := range parameters {
-		if len(parameters.at(name).text("Description")) < 20 {
-			t.Errorf("parameter %s says too little about itself", name)
-		}
-	}
-	samples, err := os.ReadFile("../samconfig.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	overrides := regexp.MustCompile(`parameter_overrides = "+([^"]+)"`).FindAllStringSubmatch(string(samples), -1)
-	if len(overrides) != 4 {
-		t.Fatalf("samconfig.toml has %d lists of parameters", len(overrides))
-	}
-	for _, list := range overrides {
-		for _, pair := range strings.Fields(list[1]) {
-			if name, _, ok := strings.Cut(pair, "="); !ok || parameters[name] == nil {
-				t.Errorf("samconfig.toml sets %s, which is no parameter", pair)
-			}
-		}
-	}
-	local := overrides[0][1]
-	if !slices.Contains(strings.Fields(local), "ResponseMode=buffered") || !slices.Contains(strings.Fields(local), "Local=true") {
-		t.Errorf("sam local is started with %s: it cannot stream and speaks http", local)
-	}
-	for _, deployed := range overrides[2:] {
-		if strings.Contains(deployed[1], "Local=") || strings.Contains(deployed[1], "ResponseMode=") || strings.Contains(deployed[1], "AwsEndpoint=") {
-			t.Errorf("a deployment is started with %s", deployed[1])
-		}
-	}
-}
-
 // queueOf is a queue of what a function could not do: kept as long as SQS keeps anything.
 func queueOf(function string) object {
 	return object{"QueueName": object{"Fn::Sub": "${AWS::StackName}-" + function + "-failures"}, "MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": true}
