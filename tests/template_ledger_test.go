@@ -24,3 +24,16 @@ func TestTemplateLedgerLosesNothing(t *testing.T) {
 	}
 	same(t, "queue", template.resource(t, "LedgerFailures").get(t, "Properties"), queueOf("ledger"))
 }
+
+// TestTemplateIntentsAreLookedAt: the schedule sends what the function takes.
+func TestTemplateIntentsAreLookedAt(t *testing.T) {
+	look := readTemplate(t).events(t, "LedgerFunction")["Intents"]
+	for property, want := range map[string]any{
+		"ScheduleExpression": "rate(15 minutes)",
+		"Input":              `{"task": "intents"}`,
+		"RoleArn":            object{"Fn::GetAtt": []any{"LedgerScheduleRole", "Arn"}},
+		"DeadLetterConfig":   object{"Arn": object{"Fn::GetAtt": []any{"LedgerFailures", "Arn"}}},
+	} {
+		same(t, property, look[property], want)
+	}
+}
