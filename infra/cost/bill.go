@@ -57,7 +57,7 @@ func (b Bill) Total() float64 {
 }
 
 // Million gives the bill of a million calls of one mode.
-func (p Prices) Million(u Use, hundred Units, s Setting) Bill {
+func (p Prices) Million(u Use, twenty Units, s Setting) Bill {
 	took := time.Duration(u.Rounds)*assumedRound + assumedOwn
 	if u.reached() {
 		took += s.Waiting
@@ -75,7 +75,7 @@ func (p Prices) Million(u Use, hundred Units, s Setting) Bill {
 		bytes += float64(s.AccessLog + lineOverhead)
 	}
 	if u.Records > 0 && !s.NoLedger {
-		ledger, traces, logged := p.ledger(u, hundred, s)
+		ledger, traces, logged := p.ledger(u, twenty, s)
 		b.Ledger, b.Traces, bytes = ledger, b.Traces+traces, bytes+logged
 	}
 	b.Logs = p.usd("logs_gb", bytes*million/gb)
@@ -109,11 +109,11 @@ func (p Prices) keys(u Use) float64 {
 
 // ledger is what a million calls cost in the ledger: its function and what it
 // writes, its traces, and the bytes that one call leaves in its log.
-func (p Prices) ledger(u Use, hundred Units, s Setting) (usd, traces, logged float64) {
+func (p Prices) ledger(u Use, twenty Units, s Setting) (usd, traces, logged float64) {
 	units, batches := u.Together, 1.0
-	if s.PerBatch > 1 { // between one in a batch and a hundred, what they share is written once
-		share := (1/s.PerBatch - 0.01) / 0.99
-		units = Units{hundred.Reads + share*(u.Together.Reads-hundred.Reads), hundred.Writes + share*(u.Together.Writes-hundred.Writes)}
+	if s.PerBatch > 1 { // what calls of one batch share is written once
+		share := (1/s.PerBatch - 1.0/Twenty) / (1 - 1.0/Twenty)
+		units = Units{twenty.Reads + share*(u.Together.Reads-twenty.Reads), twenty.Writes + share*(u.Together.Writes-twenty.Writes)}
 		batches = 1 / s.PerBatch
 	}
 	if apart := s.Waiting.Seconds() / s.Window.Seconds(); u.reached() && apart > 0 {

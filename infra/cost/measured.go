@@ -29,10 +29,13 @@ type Use struct {
 	LogBytes    Bytes          `json:"log_bytes"`
 }
 
+// Twenty calls are in one batch of the ledger where batches are measured.
+const Twenty = 20
+
 // Measured is what tests/cost wrote down.
 type Measured struct {
-	Modes   map[Mode]Use `json:"modes"`
-	Hundred Units        `json:"hundred"` // of the ledger for each of a hundred calls in one batch
+	Modes  map[Mode]Use `json:"modes"`
+	Twenty Units        `json:"twenty"` // of the ledger for each of Twenty calls in one batch
 }
 
 //go:embed measured.json

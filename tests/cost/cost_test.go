@@ -36,16 +36,18 @@ func TestWhatACallCosts(t *testing.T) {
 	got := cost.Measured{Modes: map[cost.Mode]cost.Use{}}
 	trips := cost.Trips()
 	for i, w := range ways() {
-		use := s.measure(w, "github-issues-"+string(rune('a'+i)), trips[w.mode])
-		if diff := cmp.Diff(trips[w.mode].Requests, use.Requests); diff != "" {
-			t.Errorf("%s: requests (-want +got):\n%s", w.mode, diff)
-		}
-		if want := trips[w.mode].Rounds; use.Rounds != want {
-			t.Errorf("%s: %d rounds, want %d", w.mode, use.Rounds, want)
-		}
-		got.Modes[w.mode] = use
+		t.Run(string(w.mode), func(t *testing.T) {
+			use := s.measure(w, "github-issues-"+string(rune('a'+i)), trips[w.mode])
+			if diff := cmp.Diff(trips[w.mode].Requests, use.Requests); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
+			}
+			if want := trips[w.mode].Rounds; use.Rounds != want {
+				t.Errorf("%d rounds, want %d", use.Rounds, want)
+			}
+			got.Modes[w.mode] = use
+		})
 	}
-	got.Hundred = s.hundred()
+	got.Twenty = s.twenty()
 	if *update {
 		text, err := json.MarshalIndent(got, "", "  ")
 		must(t, err)
@@ -190,17 +192,17 @@ func (s *scene) stored(table, receipt string) (bytes cost.Bytes) {
 	return bytes
 }
 
-// hundred is what the ledger needs for each of a hundred calls in one batch.
-func (s *scene) hundred() (u cost.Units) {
+// twenty is what the ledger needs for each of twenty calls in one batch.
+func (s *scene) twenty() (u cost.Units) {
 	s.t.Helper()
 	s.static("many", s.secret("many"), 0)
 	var records []broker.Record
 	s.index(s.send(toolCall(s, "many"), http.StatusOK).records)
-	for range 100 {
+	for range cost.Twenty {
 		records = append(records, s.send(toolCall(s, "many"), http.StatusOK).records...)
 	}
 	u = s.index(records)
-	return cost.Units{Reads: u.Reads / 100, Writes: u.Writes / 100}
+	return cost.Units{Reads: u.Reads / cost.Twenty, Writes: u.Writes / cost.Twenty}
 }
 
 // sizeOf is the size of an item as DynamoDB counts it: names and values, and what
