@@ -2,9 +2,11 @@ package handler
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"bindery/shared/admin"
+	"bindery/shared/telemetry"
 )
 
 // fail answers for what failed outside of the operations.
@@ -17,7 +19,11 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 // logFailure logs a failure that is not the caller's.
 func (h *Handler) logFailure(ctx context.Context, p *Problem) {
 	if p.Status >= http.StatusInternalServerError {
-		h.log.Error("request failed", "receipt", callerOf(ctx).Receipt, "status", p.Status, "cause", failureOf(p.cause))
+		line := []any{"receipt", callerOf(ctx).Receipt, "status", p.Status, "cause", failureOf(p.cause)}
+		if errors.Is(p.cause, admin.ErrUnrecorded) {
+			line = append(line, telemetry.AuditFailures.Is(1))
+		}
+		h.log.Error("request failed", line...)
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 	"bindery/shared/drift"
 	"bindery/shared/lambdahttp"
 	"bindery/shared/secret"
+	"bindery/shared/telemetry"
 )
 
 // Where the API and its protected resource metadata (RFC 9728) lie.
@@ -197,7 +198,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.desk.Refuse(r.Context(), c, methodOf(r), seen.code); err != nil {
-		h.log.Error("request not recorded", "receipt", c.Receipt, "cause", err.Error())
+		h.log.Error("request not recorded", "receipt", c.Receipt, "cause", err.Error(), telemetry.AuditFailures.Is(1))
 	}
 }
 

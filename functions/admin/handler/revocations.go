@@ -13,6 +13,7 @@ import (
 	"bindery/shared/broker"
 	"bindery/shared/policy"
 	"bindery/shared/revoke"
+	"bindery/shared/telemetry"
 )
 
 // Revoker is functions/revocation, which alone may write markers.
@@ -118,7 +119,7 @@ func (h *Handler) decided(ctx context.Context, op admin.Operation, change admin.
 	if op.ID == "revoke" {
 		change.Unrecorded = func(err error) {
 			unrecorded = true
-			h.log.Error("a stop could not be recorded", "receipt", callerOf(ctx).Receipt, "cause", failureOf(err))
+			h.log.Error("a stop could not be recorded", "receipt", callerOf(ctx).Receipt, "cause", failureOf(err), telemetry.AuditFailures.Is(1))
 		}
 	}
 	if err := h.desk.Change(ctx, callerOf(ctx), op, change); err != nil {

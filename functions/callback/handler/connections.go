@@ -13,6 +13,7 @@ import (
 	"bindery/shared/broker"
 	"bindery/shared/credential"
 	"bindery/shared/lambdahttp"
+	"bindery/shared/telemetry"
 )
 
 // Connection is one grant as its person sees it.
@@ -79,7 +80,7 @@ func (h *Handler) problem(w http.ResponseWriter, receipt string, err error) {
 		w.Header().Set("Retry-After", "1")
 	}
 	if f.Status >= http.StatusInternalServerError {
-		h.log.Error("request failed", "receipt", receipt, "status", f.Status, "cause", causeOf(err))
+		h.log.Error("request failed", failureLine(receipt, f, err)...)
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(f.Status)
@@ -225,7 +226,7 @@ func (h *Handler) tellNotRevoked(ctx context.Context, was broker.Grant) {
 	fact := credential.FactOf(broker.GrantNotRevoked, was.GrantKey, credential.GrantFact{Provider: was.Provider, Generation: was.Generation})
 	fact.Receipt, fact.By = h.newReceipt(), was.Principal
 	if err := h.desk.Journal.Tell(ctx, fact, h.now()); err != nil {
-		h.log.Error("a fact could not be recorded", "fact", string(fact.Kind), "cause", causeOf(err))
+		h.log.Error("a fact could not be recorded", "fact", string(fact.Kind), "cause", causeOf(err), telemetry.AuditFailures.Is(1))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"bindery/shared/connect"
 	"bindery/shared/identity"
 	"bindery/shared/oauth"
+	"bindery/shared/telemetry"
 )
 
 // Faults of this package.
@@ -131,4 +132,13 @@ func statusOf(err error) int {
 // causeOf tells an error for the log, in words that hold no value.
 func causeOf(err error) string {
 	return admin.Cause(err, func(err error) bool { return faultOf(err) != internal() })
+}
+
+// failureLine is what the log says of a failure that is not the visitor's.
+func failureLine(receipt string, f Fault, err error) []any {
+	line := []any{"receipt", receipt, "status", f.Status, "cause", causeOf(err)}
+	if errors.Is(err, admin.ErrUnrecorded) {
+		line = append(line, telemetry.AuditFailures.Is(1))
+	}
+	return line
 }

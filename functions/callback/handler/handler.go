@@ -146,7 +146,7 @@ func (h *Handler) page(serve func(http.ResponseWriter, *visit) error) http.Handl
 		}
 		f := faultOf(err)
 		if f.Status >= http.StatusInternalServerError {
-			h.log.Error("page failed", "receipt", v.receipt, "status", f.Status, "cause", causeOf(err))
+			h.log.Error("page failed", failureLine(v.receipt, f, err)...)
 		} else {
 			h.log.Info("page refused", "receipt", v.receipt, "status", f.Status, "cause", causeOf(err))
 		}

@@ -27,6 +27,7 @@ import (
 	"bindery/shared/egress"
 	"bindery/shared/session"
 	"bindery/shared/start"
+	"bindery/shared/telemetry"
 )
 
 // Parts are what the handler is made of. All are required.
@@ -141,7 +142,7 @@ func (h *Handler) goOn(ctx context.Context) (Report, error) {
 			report.Failed++
 		}
 	}
-	h.Log.Info("cases gone on with", "open", len(open), "worked", report.Worked, "failed", report.Failed)
+	h.Log.Info("cases gone on with", "open", len(open), "worked", report.Worked, "failed", report.Failed, telemetry.CleanupRuns.Is(1))
 	return report, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bindery/shared/broker"
+	"bindery/shared/telemetry"
 )
 
 // access is one use of a credential that ends something: recorded as a call is,
@@ -42,6 +43,6 @@ func (a *access) over(ctx context.Context, status int, reason broker.Reason) {
 	a.record.Upstream, a.record.Reason = status, reason
 	a.record.LatencyMS = a.record.At.Sub(a.began).Milliseconds()
 	if err := a.r.Journal.Append(ctx, a.record); err != nil {
-		a.r.Log.Error("outcome not recorded", "receipt", a.record.Receipt, "cause", err.Error())
+		a.r.Log.Error("outcome not recorded", "receipt", a.record.Receipt, "cause", err.Error(), telemetry.AuditFailures.Is(1))
 	}
 }

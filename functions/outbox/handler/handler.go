@@ -20,6 +20,7 @@ import (
 	"bindery/shared/dynamo"
 	"bindery/shared/events"
 	"bindery/shared/start"
+	"bindery/shared/telemetry"
 )
 
 // Bus takes events. Send hands over up to MaxTogether, which together are no
@@ -99,7 +100,7 @@ func (h *Handler) eventsOf(batch []json.RawMessage) []placed {
 
 // passedOver reports a record that should have been told and is not.
 func (h *Handler) passedOver(receipt, why string) {
-	h.log.Error("a record is not told", "receipt", broker.Digest("receipt", receipt), "cause", why)
+	h.log.Error("a record is not told", "receipt", broker.Digest("receipt", receipt), "cause", why, telemetry.EventsNotTold.Is(1))
 }
 
 func receiptOf(e lambda.DynamoDBEventRecord) string {

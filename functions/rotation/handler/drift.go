@@ -16,6 +16,7 @@ import (
 	"bindery/shared/broker"
 	"bindery/shared/drift"
 	"bindery/shared/stores/awssm"
+	"bindery/shared/telemetry"
 	"bindery/shared/wire"
 )
 
@@ -59,9 +60,13 @@ func (h *Handler) scan(ctx context.Context) (any, error) {
 		level = slog.LevelWarn // the next run goes on: with many of these, the schedule is too slow
 	}
 	if report.Unread > 0 {
-		h.log.Error("rows could not be read: nothing of what they are part of is closed", "parts", report.Unread)
+		h.log.Error("rows could not be read: nothing of what they are part of is closed", "parts", report.Unread, telemetry.RowsUnreadable.Is(report.Unread))
 	}
-	h.log.Log(ctx, level, "looked for drift", "looked", report.Looked, "changed", report.Changed, "open", report.Open, "done", report.Done, "busy", report.Busy)
+	line := []any{"looked", report.Looked, "changed", report.Changed, "open", report.Open, "done", report.Done, "busy", report.Busy, telemetry.DriftRuns.Is(1)}
+	if !report.Busy { // else nobody has counted them
+		line = append(line, telemetry.NoticesOpen.Is(report.Open))
+	}
+	h.log.Log(ctx, level, "looked for drift", line...)
 	return report, nil
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"bindery/shared/broker"
 	"bindery/shared/credential"
+	"bindery/shared/telemetry"
 )
 
 // Grants refreshes what is due.
@@ -46,7 +47,7 @@ func (h *Handler) refresh(ctx context.Context) (any, error) {
 				h.log.Error("rows of grants do not decode: they are not refreshed", "rows", report.Unread)
 			}
 			report.Done = err == nil && done.Refreshed+done.Left < batch
-			h.log.Info("grants refreshed ahead of time", "refreshed", report.Refreshed, "left", report.Left, "done", report.Done)
+			h.log.Info("grants refreshed ahead of time", "refreshed", report.Refreshed, "left", report.Left, "done", report.Done, telemetry.RefreshRuns.Is(1))
 			return report, nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"bindery/shared/rotate"
+	"bindery/shared/telemetry"
 )
 
 // Rotations begins what is due by its plan, and goes on with what is due.
@@ -22,6 +23,6 @@ func (h *Handler) rotate(ctx context.Context) (any, error) {
 		h.log.Error("rotations could not be gone on with", "begun", report.Begun, "worked", report.Worked, "cause", err.Error())
 		return nil, err
 	}
-	h.log.Info("rotations gone on with", "begun", report.Begun, "worked", report.Worked, "ended", report.Ended, "done", report.Done)
+	h.log.Info("rotations gone on with", "begun", report.Begun, "worked", report.Worked, "ended", report.Ended, "done", report.Done, telemetry.RotationRuns.Is(1))
 	return report, nil
 }
