@@ -15,7 +15,7 @@ import (
 
 func restoreChecks() []Check {
 	return []Check{{"restore", "the catalogue can be restored to a point in time, into a table of another name, which is deleted again",
-		"Read the restore's state in DynamoDB; docs/operations.md says how to restore for real. Delete what is left of the rehearsal by hand.", restore}}
+		"Read the restore's state in DynamoDB; docs/backup.md says how to restore for real. Delete what is left of the rehearsal by hand.", restore}}
 }
 
 const (

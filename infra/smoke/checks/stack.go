@@ -15,7 +15,7 @@ import (
 func stackChecks() []Check {
 	return []Check{
 		{"stack", "every stack is complete, and has the functions, roles, tables and key that Bindery consists of",
-			"Read the events of the stack in CloudFormation; deploy again (docs/operations.md).", complete},
+			"Read the events of the stack in CloudFormation; deploy again (docs/deploy.md).", complete},
 		{"drift", "what CloudFormation can compare is as the template says: policies, key policy, tables, event sources, rules, stage",
 			"Look at the named resources under Drifts of the stack, find who changed them in CloudTrail, and deploy again.", drift},
 	}
