@@ -16,9 +16,10 @@ ROUNDS  ?= 20
 SECONDS ?= 30
 RECORDS ?= 100000
 GRANTS  ?= 10000
+CALLS   ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo smoke test conformance contract race lifecycle drill check bench bench-audit build release build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction build-RevocationFunction build-CleanupFunction clean
+.PHONY: help run demo smoke test conformance contract race lifecycle load soak drill check bench bench-audit build release build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction build-RevocationFunction build-CleanupFunction clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +49,12 @@ race: ## fifty processes refresh one grant, answers are lost, processes killed; 
 lifecycle: ROUNDS := 1
 lifecycle: ## all kinds of revocation, rotations each second, while everybody calls; deaths at each step (ROUNDS=1 SECONDS=30)
 	@GO=$(GO) infra/lifecycle.sh $(ROUNDS) $(SECONDS)
+
+load: ## as many processes as the machine carries, calling at once; memory, descriptors, records, latency; ends with one line (SECONDS=30)
+	@GO=$(GO) infra/soak.sh load $(SECONDS)
+
+soak: ## everything that calls ask of AWS and of upstreams fails, processes are killed; ends with one line (CALLS=500 SEED=)
+	@GO=$(GO) infra/soak.sh faults $(CALLS) $(SEED)
 
 drill: ## everything is revoked, the provider's side too, in memory and on DynamoDB Local (GRANTS=10000)
 	@out=$$(BINDERY_DRILL_GRANTS=$(GRANTS) $(GO) test -tags e2e -run '^$$' -bench Drill -benchtime 1x -timeout 4h ./tests/drill) || { echo "$$out"; exit 1; }; echo "$$out" | grep '^drill: '

@@ -30,7 +30,7 @@ const (
 	// streamTime is how long a stream may last, before it is opened again.
 	streamTime = 12 * time.Second
 	// warming is how many calls each process has made before anything is measured.
-	warming = 30
+	warming = 15
 
 	// What a process may have more of in the last third of a run than in the first.
 	mostRSS = 4 << 10 // KiB, on average
@@ -74,9 +74,6 @@ func (l *load) start(n int) *caller {
 			l.tb.Fatalf("no session: %d %s %s, %v", s.status, s.row, s.body, s.err)
 		}
 		c.sessions[server] = s.session
-	}
-	for range warming {
-		c.call()
 	}
 	return c
 }
@@ -173,12 +170,28 @@ func newLoad(b *testing.B) (l *load, callers, listeners []*caller) {
 	for n := range streaming {
 		listeners = append(listeners, l.start(processes+n))
 	}
+	l.warm(append(callers[:processes:processes], listeners...)...)
 	return l, callers, listeners
+}
+
+// warm has processes make their first calls.
+func (l *load) warm(all ...*caller) {
+	var done sync.WaitGroup
+	for _, c := range all {
+		done.Go(func() {
+			for range warming {
+				c.call()
+			}
+		})
+	}
+	done.Wait()
 }
 
 func BenchmarkLoad(b *testing.B) {
 	l, callers, listeners := newLoad(b)
-	fresh, _ := goroutines(l.start(len(callers) + len(listeners)).f)
+	another := l.start(len(callers) + len(listeners))
+	l.warm(another)
+	fresh, _ := goroutines(another.f)
 	all := append(callers[:len(callers):len(callers)], listeners...)
 	until, began := make(chan struct{}), time.Now()
 	l.outcomes, l.took = map[string]int{}, nil

@@ -17,7 +17,7 @@ type plan struct {
 	asking
 	fault fault
 	deny  bool // the decision cannot be read, so that there is a refusal to record
-	kill  int // at which request to a table the process is killed; 0: at none
+	kill  int  // at which request to a table the process is killed; 0: at none
 	after bool
 }
 

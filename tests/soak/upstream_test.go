@@ -36,16 +36,18 @@ const answered = "made-up-result"
 type upstream struct {
 	stored func(receipt string) bool // whether the intent stands; nil: nobody asks
 	kill   func(receipt string)
+	tokens http.Handler // of the provider, at the same address; nil: none
 
 	mu         sync.Mutex
 	accepts    map[string]bool
 	arrived    map[string]int // by receipt
 	calls      map[string]int // tools' calls, by message id
+	over       map[string]int // sessions that were ended
 	unrecorded []string       // receipts that came without a stored intent
 }
 
 func newUpstream() *upstream {
-	return &upstream{accepts: map[string]bool{}, arrived: map[string]int{}, calls: map[string]int{}}
+	return &upstream{accepts: map[string]bool{}, arrived: map[string]int{}, calls: map[string]int{}, over: map[string]int{}}
 }
 
 func (u *upstream) accept(keys ...string) {
@@ -64,11 +66,14 @@ type request struct {
 }
 
 // take counts a request, and says whether its key is good.
-func (u *upstream) take(receipt, key string, m request) bool {
+func (u *upstream) take(receipt, key, ended string, m request) bool {
 	stored := u.stored == nil || u.stored(receipt)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.arrived[receipt]++
+	if ended != "" {
+		u.over[ended]++
+	}
 	if m.Method == "tools/call" {
 		u.calls[string(m.ID)]++
 	}
@@ -80,6 +85,10 @@ func (u *upstream) take(receipt, key string, m request) bool {
 
 // ServeHTTP implements http.Handler.
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/token" && u.tokens != nil {
+		u.tokens.ServeHTTP(w, r)
+		return
+	}
 	body, err := io.ReadAll(r.Body)
 	var m request
 	if err != nil || r.Method == http.MethodPost && json.Unmarshal(body, &m) != nil {
@@ -87,7 +96,11 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	receipt, key := r.Header.Get("Bindery-Receipt"), strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !u.take(receipt, key, m) {
+	ended := ""
+	if r.Method == http.MethodDelete {
+		ended = r.Header.Get("Mcp-Session-Id")
+	}
+	if !u.take(receipt, key, ended, m) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}

@@ -116,7 +116,7 @@ func (w *world) provision(people int) {
 	w.tb.Cleanup(stack.Serve(listener, w.issuer.Handler()).Stop)
 	document, err := stack.DemoIssuers(w.issuerAt, environment)
 	must(w.tb, err)
-	for name, value := range map[string]string{"AWS_ENDPOINT_URL": w.moto, "AWS_ENDPOINT_URL_DYNAMODB": w.tables, "AWS_REGION": stack.Region} {
+	for name, value := range map[string]string{"AWS_ENDPOINT_URL": w.moto, "AWS_ENDPOINT_URL_DYNAMODB": w.tables, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": w.tables, "AWS_REGION": stack.Region} {
 		w.tb.Setenv(name, value)
 	}
 	aws, err := awsconfig.LoadDefaultConfig(w.tb.Context(), awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
@@ -228,8 +228,8 @@ func (w *world) settings(moto, tables string) []string {
 		config.CatalogueTable + "=" + c.Tables.Catalogue, config.RevocationsTable + "=" + c.Tables.Revocations,
 		config.GrantsTable + "=" + c.Tables.Grants, config.TransientTable + "=" + c.Tables.Transient, config.AuditTable + "=" + c.Tables.Audit,
 		config.AuditIndexTable + "=" + c.Tables.AuditIndex, config.ValuesKey + "=" + c.ValuesKey, config.Local + "=true",
-		config.UseLimits + "=principal:calls=1000000,streams=50", // so that quotas are counted, and reached by nobody
-		config.EventBus + "=" + c.EventBus,
+		config.UseLimits + "=principal:calls=1000000,streams=50",           // so that quotas are counted, and reached by nobody
+		config.EventBus + "=" + c.EventBus, config.Revocation + "=made-up", // which nobody invokes here
 		"AWS_ENDPOINT_URL=" + moto, "AWS_ENDPOINT_URL_DYNAMODB=" + tables, "AWS_REGION=" + stack.Region,
 		"AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "GOMAXPROCS=1", // as little of a processor as Lambda gives
 	}
