@@ -22,9 +22,9 @@ type Setting struct {
 	Window     time.Duration // of the ledger's batches
 	Traced     float64       // share of requests that X-Ray records; negative: its default rule
 	NoLedger   bool
-	PerBatch   float64 // calls in one batch of the ledger; 0: one
-	AccessLog  int     // bytes of its line; 0: none
-	Platform   int     // bytes of Lambda's own lines of one invocation
+	Lanes      int // in which it reads at once
+	AccessLog  int // bytes of its line; 0: none
+	Platform   int // bytes of Lambda's own lines of one invocation
 }
 
 // What nobody can measure without AWS, and is assumed.
@@ -111,16 +111,18 @@ func (p Prices) keys(u Use) float64 {
 // writes, its traces, and the bytes that one call leaves in its log.
 func (p Prices) ledger(u Use, twenty Units, s Setting) (usd, traces, logged float64) {
 	units, batches := u.Together, 1.0
-	if s.PerBatch > 1 { // what calls of one batch share is written once
-		share := (1/s.PerBatch - 1.0/Twenty) / (1 - 1.0/Twenty)
-		units = Units{twenty.Reads + share*(u.Together.Reads-twenty.Reads), twenty.Writes + share*(u.Together.Writes-twenty.Writes)}
-		batches = 1 / s.PerBatch
+	if n := s.Calls / month.Seconds() * s.Window.Seconds() / float64(s.Lanes); n > 1 {
+		batches = 1 / n
+		if u.Together.Writes > twenty.Writes { // what calls of one batch share is written once
+			share := max(0, (batches-1.0/Twenty)/(1-1.0/Twenty))
+			units = Units{twenty.Reads + share*(u.Together.Reads-twenty.Reads), twenty.Writes + share*(u.Together.Writes-twenty.Writes)}
+		}
 	}
 	if apart := s.Waiting.Seconds() / s.Window.Seconds(); u.reached() && apart > 0 {
 		apart = min(1, apart) // intent and outcome in two batches
 		units.Reads += apart * (u.Apart.Reads - u.Together.Reads)
 		units.Writes += apart * (u.Apart.Writes - u.Together.Writes)
-		batches += apart * batches
+		batches = min(1, batches) * (1 + apart*min(1, batches))
 	}
 	usd = p.units(units) + batches*p.lambda(ledgerRounds*assumedRound+assumedOwn, ledgerMB, s.X86)
 	traces = p.usd("trace", million*batches*traced(s.Traced, s.Calls*batches))

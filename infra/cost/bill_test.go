@@ -13,7 +13,7 @@ func TestABillByHand(t *testing.T) {
 	p, _, _ := world(t)
 	use := cost.Use{Rounds: 3, Requests: map[string]int{"GetSecretValue": 1, "Decrypt": 2}, Units: cost.Units{Reads: 10, Writes: 3},
 		Together: cost.Units{Reads: 8, Writes: 14}, Apart: cost.Units{Reads: 10, Writes: 22}, Records: 2, LogLines: 1, LogBytes: 700}
-	got := p.Million(use, cost.Units{}, cost.Setting{Waiting: time.Second, Calls: 1e6, MemoryMB: 512, Window: 2 * time.Second, Traced: 0.5, AccessLog: 300, Platform: 500})
+	got := p.Million(use, cost.Units{}, cost.Setting{Waiting: time.Second, Calls: 1e6, MemoryMB: 512, Window: 2 * time.Second, Lanes: 4, Traced: 0.5, AccessLog: 300, Platform: 500})
 	for what, c := range map[string]struct{ got, want float64 }{
 		"gateway": {got.Gateway, 3.5},
 		"proxy":   {got.Lambda, 0.20 + 1.029*0.5*13.3334},

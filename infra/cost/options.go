@@ -6,11 +6,9 @@ import "time"
 // million calls a month, and one call in ten with a token that is new to API
 // Gateway on its path.
 func (s Stack) Usual(waiting time.Duration) Setting {
-	return Setting{Waiting: waiting, Calls: million, MemoryMB: 512, Authorizer: 0.1, Window: s.window(), Traced: -1,
+	return Setting{Waiting: waiting, Calls: million, MemoryMB: 512, Authorizer: 0.1, Window: s.Window, Lanes: s.Lanes, Traced: -1,
 		AccessLog: s.AccessLog, Platform: assumedPlatform}
 }
-
-func (Stack) window() time.Duration { return 2 * time.Second }
 
 // Option trades something for money.
 type Option struct {
@@ -60,8 +58,10 @@ func (p Prices) ledgerOptions(by func(func(*Setting)) []float64, static Use, m M
 	}
 	writes, reads := static.Writes+static.Together.Writes, static.Reads+static.Together.Reads
 	return []Option{
-		{What: "the ledger's batches: 30 s in place of those of the template", Saves: by(func(s *Setting) { s.Window = 30 * time.Second }),
-			Gives: "the audit index, and what is told of it, follow half a minute later"},
+		{What: "the ledger's batches wait 60 s (`MaximumBatchingWindowInSeconds`)", Saves: by(func(s *Setting) { s.Window = time.Minute }),
+			Gives: "the audit index, and what is told of it, follow a minute later"},
+		{What: "the same, and one batch at a time (`ParallelizationFactor`)", Saves: by(func(s *Setting) { s.Window, s.Lanes = time.Minute, 1 }),
+			Gives: "that, and after an outage the index takes four times as long to follow"},
 		{What: "no ledger: its event source switched off", Saves: by(func(s *Setting) { s.NoLedger = true }), Kept: p.usd("dynamodb_storage", stored) + p.usd("dynamodb_pitr", stored),
 			Gives: "nobody can ask the audit but by receipt, no exposure, no incident report, no alarm on an intent without outcome; it can be filled later, by one write per entry then"},
 		{What: "no point-in-time recovery of the audit index", Saves: same(0), Kept: p.usd("dynamodb_pitr", stored),
@@ -77,7 +77,7 @@ func (p Prices) ledgerOptions(by func(func(*Setting)) []float64, static Use, m M
 func (p Prices) logOptions(by func(func(*Setting)) []float64, static Use) []Option {
 	line := float64(static.LogBytes) * million / gb
 	return []Option{
-		{What: "no traces (`TracingEnabled` and `Tracing` of the functions)", Saves: by(func(s *Setting) { s.Traced = 0 }), Gives: "X-Ray's view of a slow call; the metrics of each stage stay"},
+		{What: "`Tracing=false`", Saves: by(func(s *Setting) { s.Traced = 0 }), Gives: "X-Ray's view of a slow call; the metrics of each stage stay"},
 		{What: "one trace in a hundred", Saves: by(func(s *Setting) { s.Traced = 0.01 }),
 			Gives: "most single calls have no trace. Of what API Gateway hands on a sampling rule of the account decides; for functions that a stream wakes AWS has no such rule"},
 		{What: "no access log", Saves: by(func(s *Setting) { s.AccessLog = 0 }), Gives: "requests that API Gateway refuses itself leave nothing"},

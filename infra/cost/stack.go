@@ -1,18 +1,23 @@
 package cost
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Stack is what the template says that costs money whether or not anybody calls.
 type Stack struct {
 	Keys, Alarms, Dashboards int
-	Metrics                  int // that the functions tell
-	Methods                  int // of the API, each with metrics of its own
-	Runs                     int // of functions by schedules, a month
-	AccessLog                int // bytes of one line
+	Metrics                  int           // that the functions tell
+	Methods                  int           // of the API, each with metrics of its own
+	Runs                     int           // of functions by schedules, a month
+	AccessLog                int           // bytes of one line
+	Window                   time.Duration // for which the ledger's batches wait
+	Lanes                    int           // in which the ledger reads a shard at once
 }
 
 var (
@@ -20,6 +25,7 @@ var (
 	methods   = regexp.MustCompile(`Type: Api\s+Properties: \{ ?RestApiId`)
 	schedules = regexp.MustCompile(`ScheduleExpression: rate\((\d+) (minute|hour|day)s?\)`)
 	logFormat = regexp.MustCompile(`(?s)Format: >-\n(.*?)\n\s+MethodSettings`)
+	ledger    = regexp.MustCompile(`(?s)\n  LedgerFunction:.*?MaximumBatchingWindowInSeconds: (\d+)\s+ParallelizationFactor: (\d+)`)
 	variables = regexp.MustCompile(`\$context\.[A-Za-z.]+`)
 )
 
@@ -43,14 +49,18 @@ func ReadStack(template string, nested ...string) (Stack, error) {
 	}
 	s.Methods = len(methods.FindAllString(template, -1))
 	for _, found := range schedules.FindAllStringSubmatch(template, -1) {
-		var every int
-		if _, err := fmt.Sscan(found[1], &every); err != nil {
-			return s, fmt.Errorf("read the template: a schedule: %w", err)
-		}
+		every, _ := strconv.Atoi(found[1])
 		s.Runs += minutes / (every * map[string]int{"minute": 1, "hour": 60, "day": 1440}[found[2]])
 	}
+	batches := ledger.FindStringSubmatch(template)
+	if batches == nil {
+		return s, errors.New("read the template: how the ledger takes batches is not known")
+	}
+	seconds, _ := strconv.Atoi(batches[1])
+	s.Window = time.Duration(seconds) * time.Second
+	s.Lanes, _ = strconv.Atoi(batches[2])
 	format := logFormat.FindStringSubmatch(template)
-	if format == nil || s.Keys == 0 || s.Methods == 0 || s.Runs == 0 {
+	if format == nil || s.Keys == 0 || s.Methods == 0 || s.Runs == 0 || s.Window == 0 || s.Lanes == 0 {
 		return s, fmt.Errorf("read the template: its form is not known: %+v", s)
 	}
 	line := strings.Join(strings.Fields(format[1]), " ")

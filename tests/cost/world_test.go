@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"bindery/infra/cost"
 	"bindery/infra/local/idp"
 	"bindery/infra/local/parts"
 	"bindery/infra/local/stack"
@@ -49,7 +51,8 @@ type world struct {
 	log       *transcript
 	ledger    *dynamo.DB // metered, as the ledger's is
 	issuer    string
-	token     string // alice's
+	token     string   // alice's
+	people    []string // twenty others' tokens
 	principal string
 }
 
@@ -97,8 +100,19 @@ func (w *world) provision(tables, moto string) {
 	listener, err := stack.Listen(0)
 	must(w.t, err)
 	w.issuer = "http://" + listener.Addr().String()
-	issuer, err := idp.New(w.issuer, "Log in", "bindery", stack.DemoAccounts(), 12*time.Hour)
+	accounts := stack.DemoAccounts()
+	for i := range cost.Twenty {
+		one := maps.Clone(accounts[stack.Alice])
+		one["sub"] = fmt.Sprintf("user-%04d", i)
+		accounts[fmt.Sprint(i)] = one
+	}
+	issuer, err := idp.New(w.issuer, "Log in", "bindery", accounts, 12*time.Hour)
 	must(w.t, err)
+	for i := range cost.Twenty {
+		token, err := issuer.Token(fmt.Sprint(i))
+		must(w.t, err)
+		w.people = append(w.people, token)
+	}
 	w.t.Cleanup(stack.Serve(listener, issuing(issuer.Handler())).Stop)
 	w.token, err = issuer.Token(stack.Alice)
 	must(w.t, err)
