@@ -18,7 +18,6 @@ import (
 
 	"bindery/infra/local/stack"
 	"bindery/shared/broker"
-	"bindery/shared/brokertest/faultproxy"
 	"bindery/shared/dynamo"
 	"bindery/shared/revoke"
 	joined "bindery/shared/wire"
@@ -28,9 +27,9 @@ import (
 // docs/backup.md has it.
 type rehearsal struct {
 	*desk
-	program  string            // the compiled one
-	copied   time.Time         // when the older copies were made
-	endpoint *faultproxy.Proxy // of the program alone
+	program  string     // the compiled one
+	copied   time.Time  // when the older copies were made
+	endpoint *restorers // of the program alone
 }
 
 func rehearse(t *testing.T) *rehearsal {
@@ -41,7 +40,9 @@ func rehearse(t *testing.T) *rehearsal {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return &rehearsal{desk: administered(t), program: program, endpoint: faultproxy.New(t, shared.moto.URL)}
+	r := &rehearsal{desk: administered(t), program: program}
+	r.endpoint = newRestorers(t, shared.moto.URL, r.prefix())
+	return r
 }
 
 // prefix is what the names of the deployment's tables begin with.
@@ -161,9 +162,9 @@ func TestARestoreBringsNothingBackThatWasStopped(t *testing.T) {
 		lost, late []string // late: copied after all that happened
 		args       []string
 	}{
-		"the audit is there":     {lost: []string{"catalogue", "revocations", "grants"}, late: []string{"revocations"}, args: []string{"-tables", "catalogue,revocations,grants"}},
-		"markers are lost":       {lost: []string{"catalogue", "revocations", "grants"}, args: []string{"-tables", "catalogue,grants"}},
-		"everything is lost":     {lost: []string{"catalogue", "revocations", "grants", "audit"}, late: []string{"revocations", "audit"}, args: []string{"-tables", "catalogue,revocations,grants,audit"}},
+		"the audit is there": {lost: []string{"catalogue", "revocations", "grants"}, late: []string{"revocations"}, args: []string{"-tables", "catalogue,revocations,grants"}},
+		"markers are lost":   {lost: []string{"catalogue", "revocations", "grants"}, args: []string{"-tables", "catalogue,grants"}},
+		"everything is lost": {lost: []string{"catalogue", "revocations", "grants", "audit"}, late: []string{"revocations", "audit"}, args: []string{"-tables", "catalogue,revocations,grants,audit"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -255,9 +256,5 @@ func (r *rehearsal) kept(before int, bobs revoke.Acknowledgement) {
 	if told != 1 {
 		t.Errorf("the revocation was told %d times", told)
 	}
-	for _, operation := range []string{"DeleteItem", "UpdateItem", "BatchWriteItem", "DeleteTable", "Decrypt", "GetSecretValue"} {
-		if n := r.endpoint.Count(operation); n != 0 {
-			t.Errorf("the program asked for %s", operation)
-		}
-	}
+	r.endpoint.held(t)
 }
