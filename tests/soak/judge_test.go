@@ -32,9 +32,9 @@ func (k *worker) call(p plan) {
 		k.repeated++
 		k.mu.Unlock()
 	}
-	found := k.seen("an answer", []byte(s.text), k.canaries...)
+	found := k.seen("an answer", []byte(s.text), k.mayShow...)
 	if s.err != nil {
-		found += k.seen("an error", []byte(s.err.Error()), k.canaries...)
+		found += k.seen("an error", []byte(s.err.Error()), k.mayShow...)
 	}
 	what := s.what()
 	if k.killed.Load() && s.err != nil {
@@ -43,7 +43,7 @@ func (k *worker) call(p plan) {
 		k.tb.Errorf("call %d (%s %s %s %s, %s %s): %s: %d %s %s, %v", p.id, p.server, p.revision, p.does, p.tool, p.fault.spot.name, p.fault.how, wrong, s.status, s.row, s.body, s.err)
 	}
 	k.mu.Lock()
-	k.soak.canaries += found
+	k.spotted += found
 	k.said[what]++
 	if k.killed.Load() {
 		k.soak.killed[int64(p.id)] = true
@@ -165,8 +165,8 @@ func told(log []byte, words ...string) bool {
 	return false
 }
 
-// shown makes sure that a run of some length has met everything there is.
-func (s *soak) shown() {
+// metAll makes sure that a run of some length has met everything there is.
+func (s *soak) metAll() {
 	s.tb.Helper()
 	for _, spot := range spots() {
 		for _, how := range ways() {

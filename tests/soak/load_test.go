@@ -50,7 +50,7 @@ type load struct {
 	mu       sync.Mutex
 	outcomes map[string]int
 	took     []float64 // milliseconds, of calls that worked the first time
-	canaries int
+	spotted  int       // canaries
 }
 
 // caller is a process, and the person who calls it.
@@ -93,10 +93,10 @@ func (c *caller) patiently(a asking) (s said) {
 }
 
 func (c *caller) count(s said, again int, took time.Duration) {
-	found := c.seen("an answer", []byte(s.text), c.world.canaries[:2]...) + c.seen("an answer", []byte(s.text), c.token)
+	found := c.seen("an answer", []byte(s.text), c.canaries[:2]...) + c.seen("an answer", []byte(s.text), c.token)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.canaries += found
+	c.spotted += found
 	c.outcomes[s.what()]++
 	if !s.worked() {
 		c.tb.Errorf("a call that nothing forbids: %d %s %s, %v", s.status, s.row, s.body, s.err)
@@ -140,6 +140,7 @@ func (c *caller) listen(until <-chan struct{}, n int) {
 	}
 }
 
+// countStream judges a stream whose time is over.
 func (c *caller) countStream(s said) {
 	if tooSlow(s) {
 		c.repeated.Add(1)
@@ -243,7 +244,7 @@ func (l *load) report(all []*caller, seconds, fresh int) {
 	if answered != len(l.upstream.arrived) {
 		l.tb.Errorf("%d calls reached the upstream, and %d outcomes say that it answered", len(l.upstream.arrived), answered)
 	}
-	l.canaries += l.inTables()
+	l.spotted += l.inTables()
 	calls, wrong := 0, 0
 	for what, n := range l.outcomes {
 		calls += n
@@ -257,7 +258,7 @@ func (l *load) report(all []*caller, seconds, fresh int) {
 	p50, p95, p99, most := percentiles(l.took)
 	fmt.Printf("load: %d calls (%.0f a second, %d repeated because a store was slow) and %d streams of %d processes in %d s: %d errors, %d intents without outcome, %d canaries seen; "+
 		"from the first third to the last at most %+.1f MiB a process (bound %d), %+d descriptors, %+d goroutines; latency %.0f ms (p50), %.0f (p95), %.0f (p99), %.0f (longest)\n",
-		calls, float64(calls)/float64(max(1, seconds)), l.repeated.Load(), l.streams.Load(), len(all), seconds, wrong, len(open), l.canaries,
+		calls, float64(calls)/float64(max(1, seconds)), l.repeated.Load(), l.streams.Load(), len(all), seconds, wrong, len(open), l.spotted,
 		float64(rss)/1024, mostRSS>>10, fds, more, p50, p95, p99, most)
 }
 
@@ -268,7 +269,7 @@ func (l *load) held(all []*caller, fresh int) (rss, fds, more int) {
 		r, f := grown(c.samples)
 		count, dump := goroutines(c.f)
 		progress("process %d: %.1f MiB, %+.1f; %d descriptors, %+d; %d goroutines, %+d", n, float64(mean(c.samples))/1024, float64(r)/1024, mostOpen(c.samples), f, count, count-fresh)
-		l.canaries += l.seen("a log", append(c.f.Stdout(), dump...), l.world.canaries...)
+		l.spotted += l.seen("a log", append(c.f.Stdout(), dump...), l.canaries...)
 		rss, fds, more = max(rss, r), max(fds, f), max(more, count-fresh)
 	}
 	if rss > mostRSS || fds > mostFDs || more > mostGoroutines {

@@ -22,10 +22,10 @@ import (
 // others is a world in which everything but calls is done while AWS fails.
 type others struct {
 	*world
-	r                                     *rand.Rand
-	admin, revocation, cleanup, proxy     *station
-	token, callers                        string // the administrator's, and of whom access is revoked
-	changes, acknowledged, unsure, sorted int
+	r                                    *rand.Rand
+	admin, revocation, cleanup, proxy    *station
+	token, callers                       string // the administrator's, and of whom access is revoked
+	changes, acknowledged, unsure, calls int
 }
 
 // people of this world: one is revoked and let in again, of the others the
@@ -171,8 +171,8 @@ func (o *others) call() (s said) {
 }
 
 func (o *others) next() int {
-	o.sorted++
-	return o.sorted
+	o.calls++
+	return o.calls
 }
 
 // endSessions revokes people who have sessions, and has what follows done while AWS

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"bindery/shared/broker"
+	"bindery/shared/brokertest/faultproxy"
 )
 
 // processesSoaked is how many processes call for each processor: more than under
@@ -46,7 +47,7 @@ type soak struct {
 	answers  []heardOf
 	killed   map[int64]bool // calls whose process was killed
 	repeated int
-	canaries int
+	spotted  int // canaries
 	calls    int
 }
 
@@ -152,15 +153,15 @@ func (s *soak) report() {
 	for _, k := range s.workers {
 		k.start() // so that all has been said
 		k.f.Stop()
-		s.canaries += s.seen("a log", k.logs, s.world.canaries...) + s.seen("a log", k.logs, "leaked-request-text")
+		s.spotted += s.seen("a log", k.logs, s.canaries...) + s.seen("a log", k.logs, faultproxy.Leak)
 	}
 	e := s.evidence()
 	s.reached(e)
 	s.lost(e)
 	s.answered(e)
 	killed, unstored := s.unfinished(e)
-	s.canaries += s.inTables()
-	s.shown()
+	s.spotted += s.inTables()
+	s.metAll()
 	errors := map[string]int{}
 	sum := 0
 	for what, n := range s.said {
@@ -173,5 +174,5 @@ func (s *soak) report() {
 		progress("%s", how)
 	}
 	fmt.Printf("soak: %d calls, %d errors (%s), %d intents without outcome (and %d of killed processes, %d whose outcome could not be stored, which the log tells), %d canaries seen; seed %d\n",
-		s.calls, sum, byName(errors), len(e.open())-killed-unstored, killed, unstored, s.canaries, s.seed)
+		s.calls, sum, byName(errors), len(e.open())-killed-unstored, killed, unstored, s.spotted, s.seed)
 }

@@ -19,7 +19,7 @@ type worker struct {
 	*soak
 	f            *runtimeapi.Function
 	token        string
-	canaries     []string // that its answers could show
+	mayShow      []string // canaries that its answers could show
 	sessions     map[string]string
 	tables, keys *faultproxy.Proxy
 	logs         []byte // of processes that have ended
@@ -33,7 +33,7 @@ func (s *soak) worker(n int) *worker {
 	s.tb.Helper()
 	k := &worker{soak: s, token: s.token(person(n)), sessions: map[string]string{},
 		tables: faultproxy.New(s.tb, s.world.tables), keys: faultproxy.New(s.tb, s.moto)}
-	k.canaries = []string{s.world.canaries[0], s.world.canaries[1], s.world.canaries[2+n], s.world.canaries[len(s.world.canaries)-1], faultproxy.Leak}
+	k.mayShow = []string{s.canaries[0], s.canaries[1], s.canaries[2+n], s.canaries[len(s.canaries)-1], faultproxy.Leak}
 	k.number.Store(-1)
 	k.watch()
 	k.start()
