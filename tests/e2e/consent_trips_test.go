@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"testing"
 
+	"bindery/infra/cost"
 	"bindery/shared/broker"
 )
 
@@ -18,7 +19,7 @@ func TestTripsOfACallWithAFreshGrant(t *testing.T) {
 	initialize := `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`
 	o.send(o.request(alice, "files", legacy, initialize)).want(t, http.StatusOK, "") // issuer keys are known from here on
 	reached := len(o.u.arrivals())
-	o.measured(alice, "files", func(r *rounds) {
+	took := o.measured(alice, "files", func(r *rounds) {
 		r.next("BatchGetItem", "Query", "Query", "Query", "Query", "Query")
 		r.pass("")
 		r.next("BatchGetItem", "PutItem", "Query")
@@ -35,7 +36,7 @@ func TestTripsOfACallWithAFreshGrant(t *testing.T) {
 			t.Error("the upstream was not called")
 		}
 	})
-	o.requests(map[string]int{"Query": 6, "BatchGetItem": 2, "PutItem": 2, "Decrypt": 1, "": 11})
+	o.cost(t, cost.Grant, took)
 }
 
 // TestTripsOfAQuestion: a need that was asked about a moment ago costs one read
@@ -46,7 +47,7 @@ func TestTripsOfAQuestion(t *testing.T) {
 	first.want(t, http.StatusOK, `"isError":true`)
 	o.faults.ResetCounts()
 	o.post(alice, "files").want(t, http.StatusOK, `"isError":true`)
-	o.served.Stop() // and with it the outcome's write
-	o.requests(map[string]int{"Query": 6, "BatchGetItem": 2, "PutItem": 2, "GetItem": 2, "Decrypt": 0, "": 12})
+	o.served.Stop()                                              // and with it the outcome's write
+	o.cost(t, cost.Question, cost.Trips()[cost.Question].Rounds) // tests/cost holds these
 	o.ended(first, broker.ConsentRequired)
 }

@@ -3,29 +3,31 @@
 package e2e
 
 import (
-	"maps"
 	"net/http"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"bindery/infra/cost"
 	"bindery/shared/broker"
 )
 
-// cost requires that a call made these requests to AWS and no others.
-func (d *deployment) cost(t *testing.T, want map[string]int) {
+// cost requires that a call took the rounds, and made the requests to AWS and no
+// others, that the table says which also gives its price.
+func (d *deployment) cost(t *testing.T, mode cost.Mode, rounds int) {
 	t.Helper()
-	got, sum := map[string]int{}, 0
+	want, known := cost.Trips()[mode]
+	if !known || rounds != want.Rounds {
+		t.Errorf("%s: %d rounds, want %d", mode, rounds, want.Rounds)
+	}
+	got := map[string]int{}
 	for _, operation := range operations {
 		if n := d.faults.Count(operation); n > 0 {
 			got[operation] = n
 		}
 	}
-	for n := range maps.Values(want) {
-		sum += n
-	}
-	if diff := cmp.Diff(want, got); diff != "" || d.faults.Count("") != sum {
-		t.Errorf("%d requests, want %d (-want +got):\n%s", d.faults.Count(""), sum, diff)
+	if diff := cmp.Diff(want.Requests, got); diff != "" || d.faults.Count("") != want.Total() {
+		t.Errorf("%s: %d requests, want %d (-want +got):\n%s", mode, d.faults.Count(""), want.Total(), diff)
 	}
 }
 
@@ -40,28 +42,19 @@ func keeping(t *testing.T, limits broker.Limits) (*deployment, *upstream) {
 	return d, u
 }
 
-// usual is what every call costs.
-func usual(more map[string]int) map[string]int {
-	all := map[string]int{"BatchGetItem": 2, "Query": 5, "GetSecretValue": 1, "PutItem": 2}
-	for operation, n := range more {
-		all[operation] += n
-	}
-	return all
-}
-
 // TestTripsOfAList: one read more, beside the others. It does not run beside
 // other tests, like all that count.
 func TestTripsOfAList(t *testing.T) {
 	d, u := keeping(t, broker.Limits{})
 	id := d.open(u, alice, "notes")
-	d.watched(d.asking(alice, "notes", legacy, "tools/list", "", in(id)), func(r *rounds) {
+	took := d.watched(d.asking(alice, "notes", legacy, "tools/list", "", in(id)), func(r *rounds) {
 		r.next("BatchGetItem", "Query", "Query", "Query", "Query", "Query", "Query")
 		r.pass("")
 		r.next("BatchGetItem", "GetSecretValue", "PutItem")
 		r.pass("")
 		r.next("PutItem")
 	})
-	d.cost(t, usual(map[string]int{"Query": 1}))
+	d.cost(t, cost.List, took)
 }
 
 // TestTripsOfACallInASession: none more, once a process has the key of the day.
@@ -78,7 +71,7 @@ func TestTripsOfACallInASession(t *testing.T) {
 				}
 			}
 			before := len(u.arrivals())
-			d.watched(d.asking(alice, "notes", legacy, "tools/call", "whoami", in(id)), func(r *rounds) {
+			took := d.watched(d.asking(alice, "notes", legacy, "tools/call", "whoami", in(id)), func(r *rounds) {
 				r.next("BatchGetItem", "Query", "Query", "Query", "Query", "Query")
 				r.pass("")
 				if cold {
@@ -94,11 +87,7 @@ func TestTripsOfACallInASession(t *testing.T) {
 				r.pass("")
 				r.next("PutItem")
 			})
-			if cold {
-				d.cost(t, usual(map[string]int{"GetItem": 1, "Decrypt": 1}))
-			} else {
-				d.cost(t, usual(nil))
-			}
+			d.cost(t, map[bool]cost.Mode{false: cost.Session, true: cost.SessionCold}[cold], took)
 		})
 	}
 }
@@ -111,7 +100,7 @@ func TestTripsOfTheFirstSessionOfADay(t *testing.T) {
 		d.ask(alice, "notes", legacy, "tools/call", "whoami").want(t, http.StatusNotFound, "no session")
 	}
 	before := len(u.arrivals())
-	d.watched(d.request(alice, "notes", legacy, initialize), func(r *rounds) {
+	took := d.watched(d.request(alice, "notes", legacy, initialize), func(r *rounds) {
 		r.next("BatchGetItem", "Query", "Query", "Query", "Query", "Query")
 		for _, operation := range []string{"GetItem", "GenerateDataKey", "PutItem", "Decrypt"} {
 			r.pass("")
@@ -127,7 +116,7 @@ func TestTripsOfTheFirstSessionOfADay(t *testing.T) {
 		r.pass("")
 		r.next("PutItem")
 	})
-	d.cost(t, usual(map[string]int{"GetItem": 1, "GenerateDataKey": 1, "PutItem": 2, "Decrypt": 1}))
+	d.cost(t, cost.SessionFirst, took)
 }
 
 // TestTripsOfALimitedCall: one write for each subject whose calls are counted,
@@ -137,14 +126,14 @@ func TestTripsOfALimitedCall(t *testing.T) {
 	must(t, d.DB.PutAgent(t.Context(), broker.Agent{Environment: d.env, ID: shellAgent, Version: 1, State: broker.Active, Team: "platform",
 		Ceiling: broker.Critical, Limits: broker.Limits{CallsPerMinute: 1000}}))
 	id := d.open(u, alice, "notes")
-	d.watched(d.asking(alice, "notes", legacy, "tools/call", "whoami", in(id)), func(r *rounds) {
+	took := d.watched(d.asking(alice, "notes", legacy, "tools/call", "whoami", in(id)), func(r *rounds) {
 		r.next("BatchGetItem", "Query", "Query", "Query", "Query", "Query")
 		r.pass("")
 		r.next("BatchGetItem", "GetSecretValue", "PutItem", "UpdateItem", "UpdateItem")
 		r.pass("")
 		r.next("PutItem")
 	})
-	d.cost(t, usual(map[string]int{"UpdateItem": 2}))
+	d.cost(t, cost.Limited, took)
 }
 
 // TestTripsOfAStream with the limits that a deployment has by default: beside
@@ -158,7 +147,7 @@ func TestTripsOfAStream(t *testing.T) {
 	for range 2 { // from here on the version before is known
 		d.post(alice, "notes").want(t, http.StatusOK, "[masked:dev-notes]")
 	}
-	d.watched(d.asking(alice, "notes", legacy, "tools/call", "whoami", by(http.MethodGet)), func(r *rounds) {
+	took := d.watched(d.asking(alice, "notes", legacy, "tools/call", "whoami", by(http.MethodGet)), func(r *rounds) {
 		r.next("BatchGetItem", "Query", "Query", "Query", "Query", "Query", "Query") // what it lists may be filtered
 		r.pass("")
 		r.next("BatchGetItem", "GetSecretValue", "PutItem", "Query")
@@ -174,5 +163,5 @@ func TestTripsOfAStream(t *testing.T) {
 		r.pass("") // the caller leaves at once
 		r.next("DeleteItem", "DeleteItem", "DeleteItem", "PutItem")
 	})
-	d.cost(t, usual(map[string]int{"Query": 4, "PutItem": 3, "DeleteItem": 3}))
+	d.cost(t, cost.Stream, took)
 }
