@@ -13,7 +13,7 @@ import (
 )
 
 // shown is what each step of README.md's five minutes, and then what
-// docs/mcp.md has to try, must bring to the screen, in this order. Headers are as curl's -i shows them.
+// docs/mcp.md and docs/retention.md have to try, must bring to the screen, in this order. Headers are as curl's -i shows them.
 var shown = [][]string{
 	{`[masked:alice-notes]`, `"X-User-Email":"alice@example.com"`},
 	{
@@ -43,6 +43,7 @@ var shown = [][]string{
 		"HTTP/1.1 200 OK", `"revoked":false`, "HTTP/1.1 200 OK", "[masked:bob-notes]",
 	},
 	{"HTTP/1.1 202", `"tools":[`, "HTTP/1.1 200 OK", "text/event-stream", "HTTP/1.1 204", "HTTP/1.1 200 OK", "[masked:alice-notes]"},
+	{"HTTP/1.1 200 OK", `"binding":"alice-notes"`, "HTTP/1.1 200 OK", `"alice-notes"`, "HTTP/1.1 200 OK", "text/csv", "alice-notes"},
 }
 
 var (
@@ -68,7 +69,7 @@ func steps(t *testing.T) [][]string {
 	t.Helper()
 	var all [][]string
 	texts := stepHead.Split(section(t, "README.md", "## Five minutes"), -1)[1:]
-	for _, text := range append(texts, section(t, "docs/mcp.md", "### Try it")) {
+	for _, text := range append(texts, section(t, "docs/mcp.md", "### Try it"), section(t, "docs/retention.md", "## A person asks what is kept")) {
 		var commands []string
 		for _, block := range fence.FindAllStringSubmatch(text, -1) {
 			if !strings.HasPrefix(block[1], "npx ") {
@@ -155,6 +156,7 @@ func testTour(t *testing.T, printed string) {
 		{"ask admin", "ask alice"}, {`"to":50`, `"to":6`}, {"aws-sm:local/alice-notes", "aws-sm:local/bob-notes"},
 		{`"name":"whoami"`, `"name":"whoam"`}, {"notes/bob-notes", "notes/reporter-notes"},
 		{"local/bob-notes", "local/alice-notes"}, {"Mcp-Session-Id", "Mcp-Session"},
+		{"user-alice", "user-nobody"},
 	} {
 		broken := append([][]string(nil), all...)
 		broken[i] = nil
