@@ -24,7 +24,7 @@ case $what in
 load) measured Load "$many" ;;
 faults)
 	export BINDERY_SOAK_SEED=${3:-}
-	measured Others $((many / 100 + 5))
+	measured Others $((many < 500 ? 5 : many / 100))
 	measured Faults "$many"
 	;;
 esac

@@ -46,7 +46,7 @@ func TestARowThatDoesNotDecodeKeepsNothingElseFromBeingEnded(t *testing.T) {
 		t.Errorf("not all was ended: %+v, asked %v", c, w.upstream.asked)
 	}
 	if c.Work != broker.WorkOpen || c.NextTry.IsZero() || !slices.Contains(w.facts(id), broker.RevocationIncomplete) ||
-		!strings.Contains(w.log.String(), `"rows":2`) {
+		!strings.Contains(w.log.String(), `"RowsUnreadable":2`) {
 		t.Errorf("nobody is told: %+v\n%s", c, w.log)
 	}
 	w.pass(2 * time.Hour)

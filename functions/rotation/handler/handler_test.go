@@ -88,7 +88,7 @@ func TestGrantsThatDoNotDecodeAreTold(t *testing.T) {
 	if want := (Refreshed{broker.MaxPage + 1, 0, true, 2}); err != nil || got != any(want) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if !strings.Contains(log.String(), `"level":"ERROR"`) || !strings.Contains(log.String(), `"rows":2`) {
+	if !strings.Contains(log.String(), `"level":"ERROR"`) || !strings.Contains(log.String(), `"RowsUnreadable":2`) {
 		t.Errorf("logged %s", log)
 	}
 }

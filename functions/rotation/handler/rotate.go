@@ -17,7 +17,7 @@ type Rotations interface {
 func (h *Handler) rotate(ctx context.Context) (any, error) {
 	report, err := h.rotations.Run(ctx)
 	if report.Unread > 0 {
-		h.log.Error("rows of rotations do not decode: they are not gone on with", "rows", report.Unread)
+		h.log.Error("rows of rotations do not decode: they are not gone on with", telemetry.RowsUnreadable.Is(report.Unread))
 	}
 	if err != nil {
 		h.log.Error("rotations could not be gone on with", "begun", report.Begun, "worked", report.Worked, "cause", err.Error())

@@ -40,7 +40,7 @@ func TestRotationsThatCannotBeReadFailTheRun(t *testing.T) {
 func TestRotationsThatDoNotDecodeAreTold(t *testing.T) {
 	h, log := newHandler(nil)
 	h.rotations = &turning{report: rotate.Report{Worked: 1, Unread: 2}}
-	if _, err := h.Handle(t.Context(), json.RawMessage(`{"task":"rotate"}`)); err != nil || !strings.Contains(log.String(), `"level":"ERROR"`) || !strings.Contains(log.String(), `"rows":2`) {
+	if _, err := h.Handle(t.Context(), json.RawMessage(`{"task":"rotate"}`)); err != nil || !strings.Contains(log.String(), `"level":"ERROR"`) || !strings.Contains(log.String(), `"RowsUnreadable":2`) {
 		t.Errorf("%v, logged %s", err, log)
 	}
 }
