@@ -125,6 +125,9 @@ func ask(ctx context.Context, f *runtimeapi.Function, a asking, token string) (s
 // many processes on a small machine may use up.
 const patience = 5
 
+// retryAfter is what such answers say.
+const retryAfter = time.Second
+
 // tooSlow are the rows of such answers. Nothing was called then.
 func tooSlow(s said) bool {
 	return s.row == "decision_unavailable" || s.row == "audit_unavailable" || s.row == "credential_unavailable" || s.row == "issuer_unavailable"

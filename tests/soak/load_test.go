@@ -89,6 +89,7 @@ func (c *caller) patiently(a asking) (s said) {
 			return s
 		}
 		c.repeated.Add(1)
+		time.Sleep(retryAfter)
 	}
 }
 
@@ -230,20 +231,8 @@ func BenchmarkLoad(b *testing.B) {
 func (l *load) report(all []*caller, seconds, fresh int) {
 	rss, fds, more := l.held(all, fresh)
 	e := l.evidence()
-	open := e.open()
-	if len(open) > 0 {
-		l.tb.Errorf("%d intents have no outcome", len(open))
-	}
 	l.reached(e)
-	answered := 0
-	for _, records := range e {
-		if records[broker.Outcome].Upstream != 0 {
-			answered++
-		}
-	}
-	if answered != len(l.upstream.arrived) {
-		l.tb.Errorf("%d calls reached the upstream, and %d outcomes say that it answered", len(l.upstream.arrived), answered)
-	}
+	open := l.unfinished(e, all)
 	l.spotted += l.inTables()
 	calls, wrong := 0, 0
 	for what, n := range l.outcomes {
@@ -258,8 +247,30 @@ func (l *load) report(all []*caller, seconds, fresh int) {
 	p50, p95, p99, most := percentiles(l.took)
 	fmt.Printf("load: %d calls (%.0f a second, %d repeated because a store was slow) and %d streams of %d processes in %d s: %d errors, %d intents without outcome, %d canaries seen; "+
 		"from the first third to the last at most %+.1f MiB a process (bound %d), %+d descriptors, %+d goroutines; latency %.0f ms (p50), %.0f (p95), %.0f (p99), %.0f (longest)\n",
-		calls, float64(calls)/float64(max(1, seconds)), l.repeated.Load(), l.streams.Load(), len(all), seconds, wrong, len(open), l.spotted,
+		calls, float64(calls)/float64(max(1, seconds)), l.repeated.Load(), l.streams.Load(), len(all), seconds, wrong, open, l.spotted,
 		float64(rss)/1024, mostRSS>>10, fds, more, p50, p95, p99, most)
+}
+
+// unfinished counts intents without outcome. There may be none, unless the machine
+// was so busy that the stores were too slow for calls as well: then the log must
+// tell of each. Of every other call that reached the upstream the outcome says so.
+func (l *load) unfinished(e evidence, all []*caller) int {
+	var logs []byte
+	for _, c := range all {
+		logs = append(append(logs, c.f.Stdout()...), c.f.Stderr()...)
+	}
+	open := e.open()
+	for _, receipt := range open {
+		if l.repeated.Load() == 0 || !told(logs, "outcome not recorded", receipt) && !told(logs, "audit_unavailable", receipt) {
+			l.tb.Errorf("an intent has no outcome: %s", receipt)
+		}
+	}
+	for receipt := range l.upstream.arrived {
+		if r, ended := e[receipt][broker.Outcome]; ended && r.Upstream == 0 {
+			l.tb.Errorf("a call was answered by the upstream, and its outcome does not say so: %+v", r)
+		}
+	}
+	return len(open)
 }
 
 // held is the most that any process grew by. It ends them all.
