@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
@@ -18,9 +19,9 @@ type form interface {
 	// same holds an answer to the golden one, after plain has replaced what
 	// differs from run to run.
 	same(golden, said []byte, plain func(text, receipt string) string) error
-	// sameKind holds it to what the golden one is about: a refusal of one name,
-	// an answer with the same members.
-	sameKind(golden, said []byte) error
+	// sameKind holds it to the kind of the golden one, a refusal of one name or an
+	// answer with the same members, or to the kind that is wanted instead.
+	sameKind(golden, said []byte, want string) error
 }
 
 // page is an answer to API Gateway.
@@ -41,19 +42,19 @@ func (page) same(golden, said []byte, plain func(text, receipt string) string) e
 	return differs(string(bytes.TrimSpace(golden)), plain(string(text), http.Header(answer.MultiValueHeaders).Get("Bindery-Receipt")))
 }
 
-func (page) sameKind(golden, said []byte) error {
-	kind := func(text []byte) (string, error) {
-		var answer events.APIGatewayProxyResponse
-		if err := json.Unmarshal(text, &answer); err != nil || answer.StatusCode == 0 {
-			return "", fmt.Errorf("no answer to API Gateway: %.300s", text)
-		}
-		var body map[string]any
-		_ = json.Unmarshal([]byte(answer.Body), &body) // a page is none, and has no members
-		problem, _ := body["type"].(string)
-		h := http.Header(answer.MultiValueHeaders)
-		return fmt.Sprintln(answer.StatusCode, h.Get("Content-Type"), h.Get("Bindery-Error"), problem), nil
+func (page) kind(text []byte) (string, error) {
+	var answer events.APIGatewayProxyResponse
+	if err := json.Unmarshal(text, &answer); err != nil || answer.StatusCode == 0 {
+		return "", fmt.Errorf("no answer to API Gateway: %.300s", text)
 	}
-	return both(golden, said, kind)
+	var body struct{ Type string }
+	_ = json.Unmarshal([]byte(answer.Body), &body) // a page is no JSON, and has no problem's name
+	h := http.Header(answer.MultiValueHeaders)
+	return strings.Join(strings.Fields(fmt.Sprint(answer.StatusCode, " ", h.Get("Content-Type"), " ", h.Get("Bindery-Error"), " ", body.Type)), " "), nil
+}
+
+func (p page) sameKind(golden, said []byte, want string) error {
+	return alike(golden, said, want, p.kind)
 }
 
 // result is an answer to Lambda, written beside what it led to.
@@ -95,26 +96,29 @@ func (r result) same(golden, said []byte, plain func(text, receipt string) strin
 	return differs(plain(indented(want.Answer), ""), plain(indented(got.Answer), ""))
 }
 
-func (r result) sameKind(golden, said []byte) error {
-	var want outcome
-	if err := json.Unmarshal(golden, &want); err != nil {
+// kind is that of a golden outcome, or of what Lambda is told.
+func (o outcome) kind() string {
+	if o.Error != "" {
+		return "error"
+	}
+	var object map[string]any
+	_ = json.Unmarshal(o.Answer, &object) // what is no object has no members
+	return fmt.Sprint("answer ", slices.Sorted(maps.Keys(object)))
+}
+
+func (r result) sameKind(golden, said []byte, want string) error {
+	var told outcome
+	if err := json.Unmarshal(golden, &told); err != nil {
 		return err
 	}
 	got, err := r.of(said)
 	if err != nil {
 		return err
 	}
-	if (want.Error == "") != (got.Error == "") {
-		return fmt.Errorf("it is told %q %s", got.Error, got.Answer)
+	if want == "" {
+		want = told.kind()
 	}
-	return differs(members(want.Answer), members(got.Answer))
-}
-
-// members are the names in an object.
-func members(of json.RawMessage) string {
-	var object map[string]any
-	_ = json.Unmarshal(of, &object) // what is no object has none
-	return fmt.Sprint(slices.Sorted(maps.Keys(object)))
+	return differs(want, got.kind())
 }
 
 // verdict is an answer to API Gateway's question about a token.
@@ -133,18 +137,20 @@ func (verdict) same(golden, said []byte, plain func(text, receipt string) string
 	return differs(indented(golden), plain(indented(text), ""))
 }
 
-func (v verdict) sameKind(golden, said []byte) error {
+func (verdict) sameKind(_, _ []byte, _ string) error {
 	return errors.New("an authorizer's answers are compared whole")
 }
 
-func both(golden, said []byte, kind func([]byte) (string, error)) error {
-	want, err := kind(golden)
-	if err != nil {
-		return err
-	}
+// alike compares kinds.
+func alike(golden, said []byte, want string, kind func([]byte) (string, error)) error {
 	got, err := kind(said)
 	if err != nil {
 		return err
+	}
+	if want == "" {
+		if want, err = kind(golden); err != nil {
+			return err
+		}
 	}
 	return differs(want, got)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -30,10 +31,11 @@ func valuesKey() string {
 
 // deploy makes what the template makes for one environment, under the names that
 // the functions get from SAM.
-func deploy(ctx context.Context, a aws.Config, environment, publicURL string, issuers []byte) (*stack.Deployment, error) {
+func deploy(ctx context.Context, a aws.Config, environment, publicURL string, issuers []byte, opened []netip.Prefix) (*stack.Deployment, error) {
 	name := func(table string) string { return stackName + "-" + table }
 	d := &stack.Deployment{AWS: a, Secrets: secretsmanager.NewFromConfig(a), Config: config.Config{
 		Environment: environment, PublicURL: publicURL, Issuers: issuers, Local: true, ValuesKey: valuesKey(), EventBus: "default",
+		Hosts: []string{strings.TrimPrefix(strings.TrimPrefix(publicURL, "http://"), "https://")}, PrivateNetworks: opened,
 		CallTimeout: time.Minute, MaxAnswerBytes: 10 << 20,
 		Tables: config.Tables{Catalogue: name("catalogue"), Revocations: name("revocations"), Grants: name("grants"),
 			Transient: name("transient"), Audit: name("audit"), AuditIndex: name("audit-index")}}}
@@ -74,13 +76,18 @@ func renew(ctx context.Context, d *stack.Deployment) error {
 	return nil
 }
 
-// putSecret creates a secret, or gives it a new value.
-func putSecret(ctx context.Context, d *stack.Deployment, name, value string) error {
-	_, err := d.Secrets.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: &value})
-	if err == nil {
-		return nil
+// forgetSecrets deletes every secret.
+func forgetSecrets(ctx context.Context, d *stack.Deployment) error {
+	listed, err := d.Secrets.ListSecrets(ctx, &secretsmanager.ListSecretsInput{MaxResults: aws.Int32(100)})
+	if err != nil {
+		return fmt.Errorf("list the secrets: %w", err)
 	}
-	return d.PutSecret(ctx, name, value)
+	for _, one := range listed.SecretList {
+		if _, err := d.Secrets.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: one.ARN, ForceDeleteWithoutRecovery: aws.Bool(true)}); err != nil {
+			return fmt.Errorf("delete a secret: %w", err)
+		}
+	}
+	return nil
 }
 
 func bearer() []broker.Attachment {

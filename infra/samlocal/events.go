@@ -102,11 +102,11 @@ func (t *tally) take(s scene, name string, stage *stage, said []byte, err error)
 	if err == nil {
 		var golden []byte
 		if golden, err = os.ReadFile(filepath.Join("functions", s.folder, "handler", "testdata", "events", name+".golden.json")); err == nil {
-			if s.kind[name] != "" {
+			if other, ok := s.apart[name]; ok {
 				t.kinds++
-				err = s.form.sameKind(golden, said)
+				err = s.form.sameKind(golden, said, other.want)
 			} else {
-				err = s.form.same(golden, said, stage.plain)
+				err = s.form.same(golden, said, func(text, receipt string) string { return s.rename(stage.plain(text, receipt)) })
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"regexp"
@@ -30,6 +31,7 @@ type stage struct {
 	w        *world
 	issuer   *idp.Issuer
 	login    string // the issuer's real address
+	provider string // of an upstream's provider
 	upstream string // of an upstream that answers everything alike
 	words    func(event string) string
 	given    map[string]string // by words of the events, beside tokens
@@ -44,8 +46,16 @@ type scene struct {
 	seed             func(context.Context, *stage) error
 	words            map[string]string // an account by the word that stands for its token
 	changes          bool              // events change what the next one finds
-	kind             map[string]string // why these are compared by their kind alone
+	settings         map[string]string // of the function, beside the common ones
+	names            []string          // what golden files call something by, in pairs
+	apart            map[string]apart  // which are compared by their kind alone
 }
+
+// apart is why an answer cannot be the golden one, and of what kind it is instead
+// where it is not even of the same.
+type apart struct{ why, want string }
+
+func (s scene) rename(text string) string { return strings.NewReplacer(s.names...).Replace(text) }
 
 func (w *world) newStage(ctx context.Context) (*stage, error) {
 	s := &stage{w: w}
@@ -61,8 +71,17 @@ func (w *world) newStage(ctx context.Context) (*stage, error) {
 	if at, err = w.bridge.listen(); err != nil {
 		return nil, err
 	}
+	s.provider = "https://" + at.Addr().String()
+	drive, err := idp.New(s.provider, "Your account", "", map[string]map[string]any{}, time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	w.bridge.secure(at, drive.Handler())
+	if at, err = w.bridge.listen(); err != nil {
+		return nil, err
+	}
 	s.upstream = w.bridge.secure(at, http.HandlerFunc(echo))
-	s.Deployment, err = deploy(ctx, stack.AWS(w.moto), sampleEnvironment, sampleURL, nil)
+	s.Deployment, err = deploy(ctx, stack.AWS(w.moto), sampleEnvironment, sampleURL, nil, w.bridge.networks())
 	return s, err
 }
 
@@ -73,8 +92,10 @@ func (s *stage) enter(ctx context.Context, of scene) error {
 		return err
 	}
 	s.Config.Issuers = document
-	if err := s.w.writeSettings(settingsFile, map[string]string{"BINDERY_ENVIRONMENT": sampleEnvironment, "BINDERY_PUBLIC_URL": sampleURL,
-		"BINDERY_ISSUERS": string(document), "BINDERY_PRODUCTION": "true", "BINDERY_ORIGINS": "https://app.example.com"}); err != nil {
+	settings := map[string]string{"BINDERY_ENVIRONMENT": sampleEnvironment, "BINDERY_PUBLIC_URL": sampleURL,
+		"BINDERY_ISSUERS": string(document), "BINDERY_PRODUCTION": "true", "BINDERY_ORIGINS": "https://app.example.com"}
+	maps.Copy(settings, of.settings)
+	if err := s.w.writeSettings(settingsFile, settings); err != nil {
 		return err
 	}
 	return s.fill(ctx, of)
@@ -83,6 +104,9 @@ func (s *stage) enter(ctx context.Context, of scene) error {
 // fill empties the tables, fills them, and makes the tokens anew.
 func (s *stage) fill(ctx context.Context, of scene) error {
 	if err := renew(ctx, s.Deployment); err != nil {
+		return err
+	}
+	if err := forgetSecrets(ctx, s.Deployment); err != nil {
 		return err
 	}
 	s.given = map[string]string{}
@@ -115,18 +139,27 @@ func (s *stage) plain(text, receipt string) string {
 		name, _, _ := strings.Cut(account, " ")
 		text = strings.ReplaceAll(text, broker.PrincipalID(s.login, name), "p-"+name)
 	}
-	text = strings.NewReplacer(s.login, sampleIssuer, s.upstream, "https://upstream.example.com").Replace(text)
+	text = strings.NewReplacer(s.login, sampleIssuer, s.upstream, "https://upstream.example.com", s.provider, "https://acme.example.com:1",
+		strings.TrimPrefix(s.provider, "https://"), "acme.example.com:1").Replace(text)
 	for _, r := range []struct{ pattern, stands string }{
 		{`https://mcp\.example\.com/connect/[A-Z2-7]{26}`, sampleURL + "/connect/TICKET"},
 		{`brk1\.[A-Za-z0-9_-]{40,}`, "brk1.STATE"},
 		{`(\\"receipt\\":\\")[0-9A-Z]{26}`, "${1}RECEIPT"},
-		{time.Now().UTC().Format("2006") + `-[0-9]{2}-[0-9]{2}T[0-9:.]+Z`, "NOW"},
+		{"(" + today(0) + "|" + today(-time.Hour) + ")T[0-9:.]+Z", "NOW"},
+		{`(state|code_challenge|nonce)=[A-Za-z0-9_-]{20,}`, "$1=$1"},
+		{`(__Host-bindery[a-z-]*)=[A-Z2-7.]{50,}`, "$1=COOKIE"},
+		{`(csrf\\" value=\\")[A-Za-z0-9_.-]{43,}`, "${1}CSRF"},
+		{`consented\\":\\"[^"\\]+`, `consented\":\"WHEN`},
+		{`(?s)\\u003cstyle\\u003e.*?\\u003c/style\\u003e`, "STYLE"},
+		{`sha256-[A-Za-z0-9+/=]+`, "sha256-STYLE"},
 		{`("(?:Mcp-Session-Id|mcp-session-id)": \[\s+)"[^"]+"`, `${1}"SESSION"`},
 	} {
 		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.stands)
 	}
 	return text
 }
+
+func today(later time.Duration) string { return time.Now().UTC().Add(later).Format(time.DateOnly) }
 
 // echo is an upstream that answers requests with their method and the credential
 // it got, and notifications with 202.

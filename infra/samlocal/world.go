@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"bindery/infra/local/idp"
@@ -66,13 +67,21 @@ func (w *world) start(ctx context.Context) (err error) {
 	if err := w.portIsFree(); err != nil {
 		return err
 	}
-	if w.base, err = chooseBase(ctx, dockerImages(w.work), w.say); err != nil {
+	trust := filepath.Join(w.work, "trust")
+	if err := os.MkdirAll(trust, 0o755); err != nil {
 		return err
 	}
-	if w.bridge, err = newBridge(w.engine.bridge, filepath.Join(w.work, "certificate.pem")); err != nil {
+	if w.bridge, err = newBridge(w.engine.bridge, filepath.Join(trust, "certificate.pem")); err != nil {
 		return err
 	}
 	w.later(w.bridge.close)
+	// This process is one of those that trust it; what the machine trusts stays.
+	if err := os.Setenv("SSL_CERT_DIR", strings.Join([]string{trust, "/etc/ssl/certs", "/etc/pki/tls/certs"}, ":")); err != nil {
+		return err
+	}
+	if w.base, err = chooseBase(ctx, dockerImages(w.work), w.say); err != nil {
+		return err
+	}
 	if w.image, err = trusting(ctx, w.base.name, w.bridge.file); err != nil {
 		return fmt.Errorf("prepare the functions' image: %w", err)
 	}
@@ -153,7 +162,7 @@ func (w *world) tell(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if w.deployment, err = deploy(ctx, stack.AWS(w.moto), environment, w.url(), document); err != nil {
+	if w.deployment, err = deploy(ctx, stack.AWS(w.moto), environment, w.url(), document, w.bridge.networks()); err != nil {
 		return err
 	}
 	w.secret = stack.RandomSecret("key-" + callCard + "-")
