@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"bindery/shared/broker"
 )
@@ -31,6 +32,7 @@ func (k *worker) call(p plan) {
 		k.mu.Lock()
 		k.repeated++
 		k.mu.Unlock()
+		time.Sleep(retryAfter)
 	}
 	found := k.seen("an answer", []byte(s.text), k.mayShow...)
 	if s.err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"bindery/shared/broker"
 	"bindery/shared/brokertest/faultproxy"
@@ -66,6 +67,7 @@ func (k *worker) begin(server string) string {
 		if s := ask(k.tb.Context(), k.f, a, k.token); s.session != "" {
 			return s.session
 		}
+		time.Sleep(retryAfter)
 	}
 	k.tb.Errorf("no session could be begun at %s", server)
 	return ""
