@@ -16,7 +16,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
@@ -52,8 +52,7 @@ func run(ctx context.Context) error {
 	if *stack == "" || flag.NArg() > 0 || *restore != "" && *restore != "true" && *restore != "false" {
 		return errors.New("usage: make smoke STACK=name [REGION=] [SERVER= TOKEN_COMMAND= [NARROW_TOKEN_COMMAND=]] [RESTORE=true]")
 	}
-	// IAM answers few simulations a second, and a run asks some hundreds.
-	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithRetryMode(aws.RetryModeAdaptive), awsconfig.WithRetryMaxAttempts(8)}
+	var options []func(*awsconfig.LoadOptions) error
 	if *region != "" {
 		options = append(options, awsconfig.WithRegion(*region))
 	}
@@ -61,8 +60,13 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return errors.New("AWS's own settings (profile, region) cannot be read")
 	}
+	patient := func(o *iam.Options) { // it answers few simulations a second, and a run asks some hundreds
+		o.Retryer = retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
+			o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) { o.MaxAttempts = 8 })
+		})
+	}
 	subject, err := checks.Read(ctx, *stack, checks.Cloud{
-		Stacks: cloudformation.NewFromConfig(a), Roles: iam.NewFromConfig(a), Functions: lambda.NewFromConfig(a), Tables: dynamodb.NewFromConfig(a),
+		Stacks: cloudformation.NewFromConfig(a), Roles: iam.NewFromConfig(a, patient), Functions: lambda.NewFromConfig(a), Tables: dynamodb.NewFromConfig(a),
 		Keys: kms.NewFromConfig(a), Logs: cloudwatchlogs.NewFromConfig(a), Watch: cloudwatch.NewFromConfig(a), Topics: sns.NewFromConfig(a), Rules: eventbridge.NewFromConfig(a),
 	}, checks.Given{Server: *server, Token: printed(ctx, *token), NarrowToken: printed(ctx, *narrow), Restore: *restore == "true"})
 	if err != nil {

@@ -3,7 +3,7 @@ package checks
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
+	"maps"
 	"strings"
 	"testing"
 
@@ -65,39 +65,35 @@ type table struct {
 // deployed is the account as the template makes it.
 func deployed(t *testing.T, base string) *account {
 	t.Helper()
-	parameters := map[string]any{"Environment": "prod", "Issuers": "{}", "DomainName": "mcp.example.com", "CertificateArn": "arn:aws:acm:1",
-		"PublicUrl": base, "ReservedConcurrency": 40, "AdminConcurrency": 5, "RevocationSources": "com.example.hr"}
-	root, err := template.Read("../../../template.yaml", stackName, parameters)
-	if err != nil {
-		t.Fatal(err)
-	}
+	return planned(t).deploy(t, base)
+}
+
+func (p plan) deploy(t *testing.T, base string) *account {
+	t.Helper()
+	var err error
 	a := &account{stacks: map[string]*cloudformation.Stack{}, resources: map[string][]cloudformation.StackResourceSummary{}, drifted: map[string]cloudformation.StackResourceDriftStatus{},
 		functions: map[string]*lambda.GetFunctionConfigurationOutput{}, reserved: map[string]int32{}, aliases: map[string]string{}, mappings: map[string]*lambda.GetEventSourceMappingOutput{},
 		tables: map[string]*table{}, groups: map[string]int32{}, rules: map[string]*eventbridge.DescribeRuleOutput{}, alarms: map[string]*cloudwatch.MetricAlarm{}, confirmed: "1",
 		metrics: []cloudwatch.Metric{{}}, invoked: 15, receipts: map[string][]string{}}
-	if a.rights, err = root.Account(); err != nil {
+	if a.rights, err = p.root.Account(); err != nil {
 		t.Fatal(err)
 	}
-	document, err := template.Parse("../../../template.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	globals, _ := document["Globals"].(map[string]any)
+	globals, _ := p.document["Globals"].(map[string]any)
 	a.globals, _ = globals["Function"].(map[string]any)
 	everything, err := iam.Parse([]byte(`{"Version":"2012-10-17","Statement":[{"Sid":"All","Effect":"Allow","Action":"*","Resource":"*"}]}`), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.rights.Roles[operator] = everything
-	stacks, err := root.Stacks()
+	stacks, err := p.root.Stacks()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, one := range stacks {
 		a.add(t, one, i)
 	}
-	declarations, _ := document["Parameters"].(map[string]any)
-	a.describe(declarations, parameters, base)
+	declarations, _ := p.document["Parameters"].(map[string]any)
+	a.describe(declarations, maps.Clone(p.given), base)
 	return a
 }
 
@@ -111,7 +107,6 @@ func (a *account) describe(declarations, parameters map[string]any, base string)
 		}
 		parameters[name] = value
 	}
-	parameters["AlarmTopicArn"] = topic
 	for name, value := range parameters {
 		root.Parameters = append(root.Parameters, cloudformation.Parameter{ParameterKey: &name, ParameterValue: aws.String(fmt.Sprint(value))})
 	}
@@ -161,36 +156,6 @@ func (a *account) add(t *testing.T, s *template.Stack, nth int) {
 
 func (a *account) resource(stack, logical, kind, physical string) {
 	a.resources[stack] = append(a.resources[stack], cloudformation.StackResourceSummary{LogicalResourceId: &logical, ResourceType: &kind, PhysicalResourceId: &physical})
-}
-
-// property is a resource's, as a T by way of JSON.
-func property[T any](t *testing.T, s *template.Stack, logical, name string) (value T) {
-	t.Helper()
-	found, err := s.Property(logical, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(found)
-	if err == nil {
-		err = json.Unmarshal(text, &value)
-	}
-	if err != nil {
-		t.Fatalf("%s.%s: %v", logical, name, err)
-	}
-	return value
-}
-
-// number is one that the template may write as text, as CloudFormation reads it.
-func number(t *testing.T, value any) int64 {
-	t.Helper()
-	if value == nil {
-		return 0
-	}
-	n, err := strconv.ParseInt(fmt.Sprint(value), 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 func (a *account) addTable(t *testing.T, s *template.Stack, logical, name string) {
@@ -279,8 +244,8 @@ func (a *account) addGroup(t *testing.T, s *template.Stack, logical, name string
 	a.groups[name] = int32(number(t, property[any](t, s, logical, "RetentionInDays")))
 }
 
-func (a *account) addAlarm(_ *testing.T, _ *template.Stack, _, name string) {
-	a.alarms[name] = &cloudwatch.MetricAlarm{AlarmName: &name, ActionsEnabled: aws.Bool(true), AlarmActions: []string{topic}}
+func (a *account) addAlarm(t *testing.T, s *template.Stack, logical, name string) {
+	a.alarms[name] = &cloudwatch.MetricAlarm{AlarmName: &name, ActionsEnabled: aws.Bool(true), AlarmActions: property[[]string](t, s, logical, "AlarmActions")}
 }
 
 func (a *account) addKey(t *testing.T, s *template.Stack, logical, name string) {

@@ -59,7 +59,7 @@ func keyPolicy(ctx context.Context, s *Subject) (string, error) {
 	if !described.KeyMetadata.Enabled {
 		return "", fmt.Errorf("the key is %s", described.KeyMetadata.KeyState)
 	}
-	out, err := s.Keys.GetKeyPolicy(ctx, &kms.GetKeyPolicyInput{KeyId: key})
+	out, err := s.Keys.GetKeyPolicy(ctx, &kms.GetKeyPolicyInput{KeyId: key, PolicyName: aws.String("default")})
 	if err != nil {
 		return "", asked("read the key's policy", err)
 	}

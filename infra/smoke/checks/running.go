@@ -206,7 +206,7 @@ type rule struct {
 
 func rules(ctx context.Context, s *Subject) (string, error) {
 	var wrong []string
-	found := s.of("AWS::Events::Rule")
+	found, stores := s.of("AWS::Events::Rule"), false
 	for _, r := range found {
 		bus, name, custom := strings.Cut(r.Physical, "|") // as CloudFormation writes it for a bus of one's own
 		in := &eventbridge.DescribeRuleInput{Name: aws.String(name), EventBusName: aws.String(bus)}
@@ -221,12 +221,16 @@ func rules(ctx context.Context, s *Subject) (string, error) {
 		if out.ScheduleExpression == nil && (json.Unmarshal([]byte(aws.ToString(out.EventPattern)), &pattern) != nil || len(pattern.Source) == 0) {
 			wrong = append(wrong, r.Logical+" asks for no source")
 		}
+		stores = stores || slices.Contains(pattern.Source, "aws.secretsmanager")
 		if out.State != eventtypes.RuleStateEnabled {
 			wrong = append(wrong, r.Logical+" is "+string(out.State))
 		}
 		if r.Logical == "RevocationRule" && !s.mayRevoke(pattern) {
 			wrong = append(wrong, "RevocationRule takes requests of other sources, kinds or environments")
 		}
+	}
+	if !stores {
+		wrong = append(wrong, "no rule hears of changed secrets")
 	}
 	if has := s.physical("AWS::Events::Rule", "RevocationRule") != ""; has != (s.Parameters["RevocationSources"] != "") {
 		wrong = append(wrong, "RevocationRule exists without sources, or is missing")
