@@ -154,3 +154,14 @@ func (p Prices) Kept(u Use) (audit, index float64) {
 	}
 	return of(u.RecordBytes), of(u.IndexBytes)
 }
+
+// lookEvery is how often an open stream is looked after (functions/proxy/handler).
+const lookEvery = 2400 * time.Millisecond
+
+// Minutes gives what a million minutes of open streams cost besides their
+// opening: the function's memory, and what is read in between.
+func (p Prices) Minutes(look Units, s Setting) (memory, tables float64) {
+	looks := float64(time.Minute) / float64(lookEvery)
+	memory = p.lambda(time.Minute, s.MemoryMB, s.X86) - p.usd("lambda_request", million)
+	return memory, p.units(Units{look.Reads * looks, look.Writes * looks})
+}

@@ -35,6 +35,7 @@ const Twenty = 20
 // Measured is what tests/cost wrote down.
 type Measured struct {
 	Modes  map[Mode]Use `json:"modes"`
+	Look   Units        `json:"look"`   // each time that an open stream is looked after
 	Twenty Units        `json:"twenty"` // of the ledger for each of Twenty calls in one batch
 }
 

@@ -14,6 +14,7 @@ func Tables(p Prices, m Measured, stack Stack) map[string]string {
 		"headline": headline(p, m, stack),
 		"modes":    modes(p, m, stack),
 		"parts":    parts(p, m, stack),
+		"streams":  streams(p, m, stack),
 		"months":   months(p, m, stack),
 		"fixed":    fixed(p, stack),
 		"options":  options(p, m, stack),
@@ -89,7 +90,13 @@ func parts(p Prices, m Measured, stack Stack) string {
 	return b.String()
 }
 
-// cards and secrets of the example.
+func streams(p Prices, m Measured, stack Stack) string {
+	memory, tables := p.Minutes(m.Look, stack.Usual(time.Second))
+	return fmt.Sprintf("A GET stream, and any call that stays open, is billed for as long as it is open: a million minutes cost $%.0f for the function's memory and $%.0f for %v read units every %v, by which it ends when what it rests on does.\n",
+		memory, tables, m.Look.Reads, lookEvery)
+}
+
+// exampleSecrets are in the example of a month.
 const exampleSecrets = 20
 
 func months(p Prices, m Measured, stack Stack) string {
@@ -121,7 +128,9 @@ func (p Prices) standing(stack Stack) (names []string, all []float64) {
 	runs := float64(stack.Runs)
 	add(fmt.Sprintf("KMS keys: %d", stack.Keys), p.usd("kms_key_month", float64(stack.Keys)))
 	add(fmt.Sprintf("metrics of the functions: %d", stack.Metrics), p.usd("metric_month", float64(stack.Metrics)))
-	add(fmt.Sprintf("metrics of the API's %d methods, 5 each, where all are used", stack.Methods), p.usd("metric_month", float64(5*stack.Methods)))
+	if stack.Detailed {
+		add(fmt.Sprintf("metrics of the API's %d methods, 5 each, where all are used", stack.Methods), p.usd("metric_month", float64(5*stack.Methods)))
+	}
 	add(fmt.Sprintf("alarms: %d", stack.Alarms), p.usd("alarm_month", float64(stack.Alarms)))
 	add(fmt.Sprintf("dashboards: %d", stack.Dashboards), p.usd("dashboard_month", float64(stack.Dashboards)))
 	add(fmt.Sprintf("functions woken by schedules: %d times, 100 ms each is assumed", stack.Runs), runs/million*p.lambda(ran, ledgerMB, false))

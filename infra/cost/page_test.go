@@ -72,7 +72,7 @@ func TestThePageSaysWhatCallsCost(t *testing.T) {
 			})
 		}
 		if diff := cmp.Diff(page, want); diff != "" && *update {
-			if err := os.WriteFile(root+file, []byte(want), 0o644); err != nil { //nolint:gosec // a page that everybody reads
+			if err := os.WriteFile(root+file, []byte(want), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		} else if diff != "" {

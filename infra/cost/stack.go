@@ -12,8 +12,9 @@ import (
 // Stack is what the template says that costs money whether or not anybody calls.
 type Stack struct {
 	Keys, Alarms, Dashboards int
-	Metrics                  int           // that the functions tell
-	Methods                  int           // of the API, each with metrics of its own
+	Metrics                  int // that the functions tell
+	Methods                  int // of the API, each with metrics of its own where Detailed
+	Detailed                 bool
 	Runs                     int           // of functions by schedules, a month
 	AccessLog                int           // bytes of one line
 	Window                   time.Duration // for which the ledger's batches wait
@@ -47,6 +48,7 @@ func ReadStack(template string, nested ...string) (Stack, error) {
 			}
 		}
 	}
+	s.Detailed = strings.Contains(template, "MetricsEnabled: true")
 	s.Methods = len(methods.FindAllString(template, -1))
 	for _, found := range schedules.FindAllStringSubmatch(template, -1) {
 		every, _ := strconv.Atoi(found[1])

@@ -35,6 +35,7 @@ func TestWhatACallCosts(t *testing.T) {
 	s := newScene(t)
 	got := cost.Measured{Modes: map[cost.Mode]cost.Use{}}
 	trips := cost.Trips()
+	got.Twenty, got.Look = s.twenty(), s.look() // before there are markers to read
 	for i, w := range ways() {
 		t.Run(string(w.mode), func(t *testing.T) {
 			use := s.measure(w, "github-issues-"+string(rune('a'+i)), trips[w.mode])
@@ -47,7 +48,6 @@ func TestWhatACallCosts(t *testing.T) {
 			got.Modes[w.mode] = use
 		})
 	}
-	got.Twenty = s.twenty()
 	if *update {
 		text, err := json.MarshalIndent(got, "", "  ")
 		must(t, err)
@@ -205,6 +205,24 @@ func (s *scene) twenty() cost.Units {
 	}
 	u := s.index(records)
 	return cost.Units{Reads: u.Reads / cost.Twenty, Writes: u.Writes / cost.Twenty}
+}
+
+// look is what is read while a stream is open, each time that is seen to it that
+// it may be.
+func (s *scene) look() (u cost.Units) {
+	s.t.Helper()
+	s.static("watched", s.secret("watched"), 0)
+	response, err := s.call(s.t.Context(), *s.request("watched", http.MethodGet, ""))
+	must(s.t, err)
+	_, err = response.Body.Read(make([]byte, 16))
+	must(s.t, err)
+	s.meter.reset(0)
+	for before, asked := 0, 0; asked == 0 || asked > before; before, asked = asked, s.meter.count() {
+		time.Sleep(settled)
+	}
+	_, u.Reads, u.Writes, _ = s.meter.read()
+	must(s.t, response.Body.(io.Closer).Close())
+	return u
 }
 
 // sizeOf is the size of an item as DynamoDB counts it: names and values, and what

@@ -127,3 +127,10 @@ func (m *meter) read() (requests map[string]int, reads, writes float64, rounds i
 	}
 	return maps.Clone(m.requests), m.reads, m.writes, rounds
 }
+
+// count is how many requests there were.
+func (m *meter) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.during)
+}
