@@ -19,7 +19,7 @@ GRANTS  ?= 10000
 CALLS   ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo smoke test conformance contract race lifecycle load soak drill check bench bench-audit build release build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction build-RevocationFunction build-CleanupFunction clean
+.PHONY: help run demo sam-local smoke test conformance contract race lifecycle load soak drill check bench bench-audit build release build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction build-RevocationFunction build-CleanupFunction clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ run: ## the whole broker on this machine: one governed call shown, then it keeps
 
 demo: ## the same call and a whole pilot, checked on every side, without staying up
 	@$(call PROGRAM,local) -once
+
+sam-local: ## the functions in SAM's containers, one call through its gateway (DOCKER=install ONCE=1 EVENTS=all PORT=3000)
+	@$(call PROGRAM,samlocal) -docker "$$DOCKER" -events "$${EVENTS:-some}" -port "$${PORT:-3000}" $(if $(ONCE),-once)
 
 smoke: ## looks at a deployed stack with your AWS rights, changes nothing (STACK=name REGION= SERVER= TOKEN_COMMAND= NARROW_TOKEN_COMMAND= RESTORE=true)
 	@$(call PROGRAM,smoke) -stack "$$STACK" -region "$$REGION" -server "$$SERVER" -token-command "$$TOKEN_COMMAND" -narrow-token-command "$$NARROW_TOKEN_COMMAND" -restore "$$RESTORE"

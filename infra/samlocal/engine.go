@@ -29,6 +29,9 @@ type machine struct {
 	start   func(context.Context) (*process, error)
 }
 
+// errNotRun means that nothing was tried, since no engine can be had.
+var errNotRun = errors.New("NOT RUN")
+
 // errNoEngine says what is missing and how to ask for it.
 var errNoEngine = errors.New("no Docker engine answers")
 

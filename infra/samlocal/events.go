@@ -38,13 +38,21 @@ func (w *world) runEvents(ctx context.Context) (*tally, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := stage.tell(scenes()); err != nil {
+		return nil, err
+	}
+	server, at, err := w.startLambda(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
 	for _, s := range scenes() {
 		if w.options.only != "" && w.options.only != s.folder {
 			continue
 		}
 		before := *t
 		began := time.Now()
-		if err := w.play(ctx, stage, s, t); err != nil {
+		if err := w.play(ctx, stage, s, at, t); err != nil {
 			return nil, fmt.Errorf("events/%s: %w", s.folder, err)
 		}
 		w.say("events/%-11s %d of %d ok, %.0f s", s.folder, t.ok-before.ok, t.total-before.total, time.Since(began).Seconds())
@@ -56,21 +64,13 @@ func (w *world) runEvents(ctx context.Context) (*tally, error) {
 }
 
 // play runs the events of one function.
-func (w *world) play(ctx context.Context, stage *stage, s scene, t *tally) error {
+func (w *world) play(ctx context.Context, stage *stage, s scene, at string, t *tally) error {
 	files, err := filepath.Glob(filepath.Join("events", s.folder, "*.json"))
 	if err != nil || len(files) == 0 {
 		return errors.Join(errors.New("there are none"), err)
 	}
-	if err := stage.enter(ctx, s); err != nil {
-		return err
-	}
-	server, at, err := w.startLambda(ctx)
-	if err != nil {
-		return err
-	}
-	defer server.stop()
 	for i, file := range files {
-		if i > 0 && s.changes {
+		if i == 0 || s.changes {
 			if err := stage.fill(ctx, s); err != nil {
 				return err
 			}

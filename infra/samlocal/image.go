@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 )
@@ -24,15 +23,10 @@ const (
 	standIn  = "bindery-sam-local-stand-in:latest"
 )
 
-// architecture is this machine's, in Lambda's words.
-func architecture() string {
-	if runtime.GOARCH == "arm64" {
-		return "arm64"
-	}
-	return "x86_64"
-}
+// architecture of machine, build and image, as samconfig.toml has it for local.
+const architecture = "x86_64"
 
-func realImage() string { return registry + "/lambda/provided:al2023-" + architecture() }
+func realImage() string { return registry + "/lambda/provided:al2023-" + architecture }
 
 // images is what the choice of a base image depends on.
 type images struct {
@@ -190,7 +184,7 @@ func trusting(ctx context.Context, from, certificate string) (name string, err e
 func forget(name string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	for _, tag := range []string{"rapid-" + architecture(), "latest"} {
+	for _, tag := range []string{"rapid-" + architecture, "latest"} {
 		image := name + ":" + tag
 		running, err := docker(ctx, "ps", "--all", "--quiet", "--filter", "ancestor="+image)
 		if err == nil && running != "" {

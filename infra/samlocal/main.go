@@ -16,11 +16,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -46,6 +48,10 @@ func main() {
 	if ctx.Err() != nil {
 		fmt.Println("stopped, nothing is left running")
 		return
+	}
+	if errors.Is(err, errNotRun) { // for whoever runs this where it may be left out
+		fmt.Println("sam-local: " + strings.ReplaceAll(err.Error(), "\n", ";"))
+		os.Exit(1)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "\nsam-local: "+err.Error())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,7 @@ const settingsFile = ".local/sam/settings.json"
 func (w *world) env() []string {
 	env := []string{"AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_DEFAULT_REGION=" + stack.Region, "AWS_REGION=" + stack.Region,
 		"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_ENDPOINT_URL=" + w.moto,
-		"SAM_CLI_TELEMETRY=0", "SAM_CLI_CHECK_LATEST_VERSION=0", "LAMBDA_ARCH=" + architecture()}
+		"SAM_CLI_TELEMETRY=0", "SAM_CLI_CHECK_LATEST_VERSION=0", "LAMBDA_ARCH=" + architecture}
 	for _, entry := range os.Environ() {
 		if name, _, _ := strings.Cut(entry, "="); !strings.HasPrefix(name, "AWS_") && !strings.HasPrefix(name, "SAM_") && name != "LAMBDA_ARCH" && name != "MAKEFLAGS" && name != "MAKELEVEL" {
 			env = append(env, entry)
@@ -36,7 +37,6 @@ func (w *world) template() string { return filepath.Join(w.built(), "template.ya
 
 // build is `sam build`: SAM calls the targets of the Makefile for each function.
 func (w *world) build(ctx context.Context) error {
-	if os.Getenv("E_SKIP") != "" { return nil } // DEV
 	_, err := output(ctx, w.env(), w.tool(), "build", "--build-dir", w.built(), "--config-env", "local")
 	return err
 }
@@ -47,15 +47,18 @@ func (w *world) sam(command ...string) []string {
 		"--env-vars", settingsFile, "--invoke-image", w.image)
 }
 
-// writeSettings says what the functions are told beside the template.
-func (w *world) writeSettings(file string, settings map[string]string) error {
-	settings["AWS_ENDPOINT_URL"] = w.aws
-	settings["BINDERY_PRIVATE_NETWORKS"] = w.bridge.networks()[0].String()
-	text, err := json.MarshalIndent(map[string]any{"Parameters": settings}, "", "  ")
+// writeSettings says what the functions are told beside the template: all of them,
+// and some by their name.
+func (w *world) writeSettings(all map[string]string, some map[string]map[string]string) error {
+	all["AWS_ENDPOINT_URL"] = w.aws
+	all["BINDERY_PRIVATE_NETWORKS"] = w.bridge.networks()[0].String()
+	settings := map[string]map[string]string{"Parameters": all}
+	maps.Copy(settings, some)
+	text, err := json.MarshalIndent(settings, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(file, text, 0o600); err != nil {
+	if err := os.WriteFile(settingsFile, text, 0o600); err != nil {
 		return fmt.Errorf("write the functions' settings: %w", err)
 	}
 	return nil

@@ -85,24 +85,28 @@ func (w *world) newStage(ctx context.Context) (*stage, error) {
 	return s, err
 }
 
-// enter prepares the deployment for one function's events.
-func (s *stage) enter(ctx context.Context, of scene) error {
-	document, err := of.document(s.login)
-	if err != nil {
-		return err
+// tell writes the settings of all scenes, so that one `sam local start-lambda`
+// serves them.
+func (s *stage) tell(scenes []scene) error {
+	each := map[string]map[string]string{}
+	for _, of := range scenes {
+		document, err := of.document(s.login)
+		if err != nil {
+			return err
+		}
+		each[of.function] = map[string]string{"BINDERY_ISSUERS": string(document)}
+		maps.Copy(each[of.function], of.settings)
 	}
-	s.Config.Issuers = document
-	settings := map[string]string{"BINDERY_ENVIRONMENT": sampleEnvironment, "BINDERY_PUBLIC_URL": sampleURL,
-		"BINDERY_ISSUERS": string(document), "BINDERY_PRODUCTION": "true", "BINDERY_ORIGINS": "https://app.example.com"}
-	maps.Copy(settings, of.settings)
-	if err := s.w.writeSettings(settingsFile, settings); err != nil {
-		return err
-	}
-	return s.fill(ctx, of)
+	return s.w.writeSettings(map[string]string{"BINDERY_ENVIRONMENT": sampleEnvironment, "BINDERY_PUBLIC_URL": sampleURL,
+		"BINDERY_PRODUCTION": "true", "BINDERY_ORIGINS": "https://app.example.com"}, each)
 }
 
 // fill empties the tables, fills them, and makes the tokens anew.
 func (s *stage) fill(ctx context.Context, of scene) error {
+	var err error
+	if s.Config.Issuers, err = of.document(s.login); err != nil {
+		return err
+	}
 	if err := renew(ctx, s.Deployment); err != nil {
 		return err
 	}

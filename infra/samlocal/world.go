@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -54,6 +55,9 @@ func (w *world) later(stop func()) { w.stops = append(w.stops, stop) }
 
 // start brings everything up, what may be missing first.
 func (w *world) start(ctx context.Context) (err error) {
+	if runtime.GOARCH != "amd64" {
+		return fmt.Errorf("this machine is %s, and samconfig.toml has x86-64 for local", runtime.GOARCH)
+	}
 	if w.root, err = os.Getwd(); err != nil {
 		return err
 	}
@@ -89,7 +93,7 @@ func (w *world) start(ctx context.Context) (err error) {
 	if err := w.startEndpoint(ctx); err != nil {
 		return err
 	}
-	w.say("sam build (template.yaml, nine functions for %s)", architecture())
+	w.say("sam build (template.yaml, nine functions for %s)", architecture)
 	if err := w.build(ctx); err != nil {
 		return err
 	}
@@ -101,7 +105,7 @@ func (w *world) start(ctx context.Context) (err error) {
 
 func (w *world) startEngine(ctx context.Context) (err error) {
 	if w.engine, err = findEngine(ctx, thisMachine(w.work), w.options.docker, w.say); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNotRun, err)
 	}
 	w.later(w.engine.daemon.stop)
 	w.say("Docker engine: %s", w.engine.how)
@@ -169,7 +173,7 @@ func (w *world) tell(ctx context.Context) error {
 	if err := w.seed(ctx, notes); err != nil {
 		return err
 	}
-	return w.writeSettings(settingsFile, map[string]string{"BINDERY_ISSUERS": string(document), "BINDERY_PUBLIC_URL": w.url()})
+	return w.writeSettings(map[string]string{"BINDERY_ISSUERS": string(document), "BINDERY_PUBLIC_URL": w.url()}, nil)
 }
 
 func (w *world) seed(ctx context.Context, notes string) error {
