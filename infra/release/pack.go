@@ -123,7 +123,7 @@ func (r *release) write(name string, v any) error {
 }
 
 func (r *release) store(name string, text []byte) error {
-	if err := os.WriteFile(filepath.Join(r.dir, name), text, 0o644); err != nil { //nolint:gosec // it is handed out
+	if err := os.WriteFile(filepath.Join(r.dir, name), text, 0o644); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil

@@ -107,6 +107,11 @@ func TestTheSameCommitGivesTheSameBytes(t *testing.T) {
 		p.Committed != "2026-03-01T12:00:00Z" || !strings.HasPrefix(p.Go, "go1.") || len(p.Artifacts) != 1 || len(p.Artifacts[0].Bootstrap) != 64 {
 		t.Errorf("provenance %+v, %v", p, err)
 	}
+	// What is deployed of a release is what is in it.
+	out, ok := shell(t, first, "make -s build-OutboxFunction RELEASE=$PWD/build/bindery-1.2.3 LAMBDA_ARCH=x86_64 ARTIFACTS_DIR=$PWD && sha256sum bootstrap")
+	if !ok || !strings.Contains(out, p.Artifacts[0].Bootstrap) {
+		t.Errorf("sam build would take something else: %s", out)
+	}
 	if text := both[0]["LICENCES.txt"]; !strings.Contains(text, "==== github.com/aws/aws-lambda-go@") || !strings.Contains(text, "==== Go's standard library") {
 		t.Error("a licence is missing")
 	}
