@@ -92,8 +92,8 @@ func parts(p Prices, m Measured, stack Stack) string {
 
 func streams(p Prices, m Measured, stack Stack) string {
 	memory, tables := p.Minutes(m.Look, stack.Usual(time.Second))
-	return fmt.Sprintf("A GET stream, and any call that stays open, is billed for as long as it is open: a million minutes cost $%.0f for the function's memory and $%.0f for %v read units every %v, by which it ends when what it rests on does.\n",
-		memory, tables, m.Look.Reads, lookEvery)
+	return fmt.Sprintf("A GET stream, and any call that stays open, is billed for as long as it is open: a million minutes cost $%.0f for the function's memory and $%.0f for %v read units every %.1f s, by which it ends when what it rests on does.\n",
+		memory, tables, m.Look.Reads, lookEvery.Seconds())
 }
 
 // exampleSecrets are in the example of a month.
