@@ -79,6 +79,9 @@ func parse(args []string) (a asked, err error) {
 	return a, nil
 }
 
+// patience is how often a request is tried: nobody waits, and tables have ceilings.
+const patience = 12
+
 // tablesOf names the tables of a deployment, or their copies.
 func tablesOf(prefix string) dynamo.Tables {
 	return dynamo.Tables{Catalogue: prefix + "catalogue", Revocations: prefix + "revocations", Grants: prefix + "grants",
@@ -90,7 +93,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	settings, err := config.LoadDefaultConfig(ctx)
+	settings, err := config.LoadDefaultConfig(ctx, config.WithRetryMaxAttempts(patience))
 	if err != nil {
 		return fmt.Errorf("load the AWS configuration: %w", err)
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,5 +116,19 @@ func TestCommandLinesThatCouldDoHarmAreRefused(t *testing.T) {
 		if _, err := parse(append(good[:len(good):len(good)], more...)); err == nil {
 			t.Errorf("%s passes", name)
 		}
+	}
+}
+
+// TestTheCommandOfTheDocumentIsOneThatIsTaken, with and without -write.
+func TestTheCommandOfTheDocumentIsOneThatIsTaken(t *testing.T) {
+	page, err := os.ReadFile("../../docs/backup.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, found := strings.Cut(string(page), "\ngo run ./infra/restore ")
+	line, _, _ = strings.Cut(line, "\n")
+	a, err := parse(strings.Fields(strings.NewReplacer("$STACK", "bindery-prod", "$ENVIRONMENT", "prod").Replace(line)))
+	if !found || err != nil || a.to != "bindery-prod-" || a.from != "copy-bindery-prod-" || a.environment != "prod" || len(a.tables) != 4 || a.write {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
