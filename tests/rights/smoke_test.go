@@ -49,7 +49,7 @@ func TestSmokeAsksAboutTheSameAttacks(t *testing.T) {
 	}
 	text = append(text, '\n')
 	if *update {
-		if err := os.WriteFile(askedFile, text, 0o644); err != nil { //nolint:gosec // a file of the repository
+		if err := os.WriteFile(askedFile, text, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,6 +3,7 @@ package checks
 import (
 	"bytes"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -78,32 +79,41 @@ func (a *account) grant(t *testing.T, function, statement string) {
 	a.rights.Roles[a.role(function)] = own
 }
 
-// TestWhatIsNotAsDeployedIsFound breaks one thing of the account for each line.
-func TestWhatIsNotAsDeployedIsFound(t *testing.T) {
-	plan := planned(t)
-	table := func(a *account, name string) *table { return a.tables[stackName+"-"+name] }
-	for name, c := range map[string]struct {
-		check  string
-		breaks func(*account)
-		says   string
-	}{
+// breakage is something that is otherwise than deployed, and what a check says of it.
+type breakage struct {
+	check  string
+	breaks func(*account)
+	says   string
+}
+
+func (a *account) table(name string) *table { return a.tables[stackName+"-"+name] }
+
+func brokenData() map[string]breakage {
+	return map[string]breakage{
 		"a deployment was rolled back": {"stack", func(a *account) { a.stacks[stackName].StackStatus = cloudformation.StackStatusUpdateRollbackComplete }, "ROLLBACK"},
 		"a function is gone": {"stack", func(a *account) {
 			a.resources[stackName] = slices.DeleteFunc(a.resources[stackName], func(r cloudformation.StackResourceSummary) bool { return *r.LogicalResourceId == "LedgerFunction" })
 		}, "no LedgerFunction"},
 		"a role was changed by hand": {"drift", func(a *account) { a.drifted["ProxyRole"] = cloudformation.StackResourceDriftStatusModified }, "ProxyRole is MODIFIED"},
-		"no point-in-time recovery":  {"tables", func(a *account) { table(a, "grants").backups.PointInTimeRecoveryDescription = nil }, "grants cannot be restored"},
+		"no point-in-time recovery":  {"tables", func(a *account) { a.table("grants").backups.PointInTimeRecoveryDescription = nil }, "grants cannot be restored"},
 		"recovery for a day": {"tables", func(a *account) {
-			table(a, "audit").backups.PointInTimeRecoveryDescription.RecoveryPeriodInDays = aws.Int32(1)
+			a.table("audit").backups.PointInTimeRecoveryDescription.RecoveryPeriodInDays = aws.Int32(1)
 		}, "audit cannot be restored"},
-		"deletion is not protected":        {"tables", func(a *account) { table(a, "catalogue").DeletionProtectionEnabled = aws.Bool(false) }, "catalogue can be deleted"},
-		"no KMS":                           {"tables", func(a *account) { table(a, "transient").SSEDescription = nil }, "transient is not encrypted"},
-		"no ceiling":                       {"tables", func(a *account) { table(a, "audit").OnDemandThroughput = nil }, "audit has no ceiling"},
-		"audit records expire":             {"expiry", func(a *account) { table(a, "audit").ttl = table(a, "transient").ttl }, "rows of audit expire: true"},
-		"transient rows stay":              {"expiry", func(a *account) { table(a, "transient").ttl = dynamodb.TimeToLiveDescription{} }, "rows of transient expire: false"},
-		"no stream of records":             {"streams", func(a *account) { table(a, "audit").StreamSpecification = nil }, "audit has a stream of new images: false"},
-		"a stream of sealed values":        {"streams", func(a *account) { table(a, "grants").StreamSpecification = table(a, "audit").StreamSpecification }, "grants has a stream"},
-		"the table's policy is missing":    {"audit-append-only", func(a *account) { delete(a.rights.Resources, audit(a)) }, "nothing denied"},
+		"deletion is not protected":     {"tables", func(a *account) { a.table("catalogue").DeletionProtectionEnabled = aws.Bool(false) }, "catalogue can be deleted"},
+		"no KMS":                        {"tables", func(a *account) { a.table("transient").SSEDescription = nil }, "transient is not encrypted"},
+		"no ceiling":                    {"tables", func(a *account) { a.table("audit").OnDemandThroughput = nil }, "audit has no ceiling"},
+		"audit records expire":          {"expiry", func(a *account) { a.table("audit").ttl = a.table("transient").ttl }, "rows of audit expire: true"},
+		"transient rows stay":           {"expiry", func(a *account) { a.table("transient").ttl = dynamodb.TimeToLiveDescription{} }, "rows of transient expire: false"},
+		"no stream of records":          {"streams", func(a *account) { a.table("audit").StreamSpecification = nil }, "audit has a stream of new images: false"},
+		"a stream of sealed values":     {"streams", func(a *account) { a.table("grants").StreamSpecification = a.table("audit").StreamSpecification }, "grants has a stream"},
+		"the table's policy is missing": {"audit-append-only", func(a *account) { delete(a.rights.Resources, audit(a)) }, "nothing denied"},
+		"nothing to restore by":         {"restore", func(a *account) { a.table("catalogue").backups.PointInTimeRecoveryDescription = nil }, "PointInTimeRecoveryUnavailable"},
+		"a rehearsal that is left":      {"restore", func(a *account) { a.forbidden = "DeleteTable" }, "is left"},
+	}
+}
+
+func brokenRights(t *testing.T) map[string]breakage {
+	return map[string]breakage{
 		"the key is disabled":              {"key-policy", func(a *account) { a.key.KeyMetadata.Enabled = false }, "the key is"},
 		"the key's policy names everybody": {"key-policy", func(a *account) { a.keyPolicy = `{"Statement":[{"Effect":"Allow","Principal":"*","Action":"kms:*"}]}` }, "names everybody"},
 		"the account may use the key": {"key-policy", func(a *account) {
@@ -133,7 +143,12 @@ func TestWhatIsNotAsDeployedIsFound(t *testing.T) {
 		"events in another name": {"roles", func(a *account) {
 			a.grant(t, "outbox", `{"Sid":"X","Effect":"Allow","Action":"events:PutEvents","Resource":"*"}`)
 		}, "outbox: tell an event in another's name"},
-		"a role lost its rights":          {"roles", func(a *account) { a.rights.Roles[a.role("proxy")] = iam.Policy{} }, "proxy: add a record, or overwrite one (dynamodb:PutItem) is allowed: false"},
+		"a role lost its rights": {"roles", func(a *account) { a.rights.Roles[a.role("proxy")] = iam.Policy{} }, "proxy: add a record, or overwrite one (dynamodb:PutItem) is allowed: false"},
+	}
+}
+
+func brokenFunctions() map[string]breakage {
+	return map[string]breakage{
 		"a function under another's role": {"functions", func(a *account) { *a.functions[stackName+"-outbox"].Role = a.role("proxy") }, "outbox runs under another role"},
 		"a function that failed":          {"functions", func(a *account) { a.functions[stackName+"-proxy"].State = lambda.StateFailed }, "proxy is Failed"},
 		"a log as text":                   {"functions", func(a *account) { a.functions[stackName+"-proxy"].LoggingConfig.LogFormat = lambda.LogFormatText }, "proxy logs elsewhere"},
@@ -163,11 +178,17 @@ func TestWhatIsNotAsDeployedIsFound(t *testing.T) {
 			r := a.rules[stackName+"-RevocationRule"]
 			r.EventPattern = aws.String(strings.Replace(*r.EventPattern, `"environment":["prod"]`, `"environment":["prod","dev"]`, 1))
 		}, "other sources, kinds or environments"},
-		"no metric":                {"metrics", func(a *account) { a.metrics = nil }, "no metric"},
-		"no schedule":              {"schedules", func(a *account) { a.invoked = 0 }, "was not invoked"},
-		"nothing to restore by":    {"restore", func(a *account) { table(a, "catalogue").backups.PointInTimeRecoveryDescription = nil }, "PointInTimeRecoveryUnavailable"},
-		"a rehearsal that is left": {"restore", func(a *account) { a.forbidden = "DeleteTable" }, "is left"},
-	} {
+		"no metric":   {"metrics", func(a *account) { a.metrics = nil }, "no metric"},
+		"no schedule": {"schedules", func(a *account) { a.invoked = 0 }, "was not invoked"},
+	}
+}
+
+// TestWhatIsNotAsDeployedIsFound breaks one thing of the account for each line.
+func TestWhatIsNotAsDeployedIsFound(t *testing.T) {
+	plan, all := planned(t), brokenData()
+	maps.Copy(all, brokenRights(t))
+	maps.Copy(all, brokenFunctions())
+	for name, c := range all {
 		t.Run(name, func(t *testing.T) {
 			a := plan.deploy(t, "https://mcp.example.com")
 			c.breaks(a)

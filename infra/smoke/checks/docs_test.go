@@ -38,7 +38,7 @@ func TestThePageOfSmokeListsEveryCheck(t *testing.T) {
 	}
 	want := above + begin + table.String()
 	if *update {
-		if err := os.WriteFile(docs+"smoke.md", []byte(want), 0o644); err != nil { //nolint:gosec // a page of the repository
+		if err := os.WriteFile(docs+"smoke.md", []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

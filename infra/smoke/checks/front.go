@@ -171,7 +171,7 @@ func secondAddress(ctx context.Context, s *Subject) (string, error) {
 	}
 	a, err := s.send(ctx, request{method: http.MethodGet, url: strings.TrimSuffix(s.Outputs["ApiUrl"], "/") + "/.well-known/oauth-protected-resource/mcp/" + s.Environment + "/" + s.anyServer()})
 	if err != nil {
-		return "no answer at all", nil
+		return "", leftOut("the execute-api address gave no answer from here, not even a refusal")
 	}
 	if a.status != http.StatusForbidden {
 		return "", fmt.Errorf("it answers HTTP %d", a.status)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -72,6 +73,7 @@ func front(t *testing.T, change func(http.Handler, *account) http.Handler) (*acc
 	t.Helper()
 	var handler http.Handler
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // refused handshakes are meant
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	a := deployed(t, server.URL)
@@ -79,7 +81,10 @@ func front(t *testing.T, change func(http.Handler, *account) http.Handler) (*acc
 	if change != nil {
 		handler = change(handler, a)
 	}
+	forbidding := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	t.Cleanup(forbidding.Close)
 	s := a.subject(t, Given{Server: "notes", Token: printing("wide"), NarrowToken: printing("narrow")})
+	s.Outputs["ApiUrl"] = forbidding.URL
 	s.http.Transport = server.Client().Transport
 	s.roots = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	return a, s
@@ -238,6 +243,10 @@ func TestOldTLSAndTheSecondAddress(t *testing.T) {
 	_, s = front(t, nil)
 	s.Outputs["ApiUrl"] = s.Base
 	if r := result(t, s, "second-address"); r.State != Failed || !strings.Contains(r.Says, "HTTP 200") {
+		t.Errorf("%s: %s", r.State, r.Says)
+	}
+	s.Outputs["ApiUrl"] = "http://127.0.0.1:1"
+	if r := result(t, s, "second-address"); r.State != LeftOut || !strings.Contains(r.Says, "no answer") {
 		t.Errorf("%s: %s", r.State, r.Says)
 	}
 	delete(s.Parameters, "DomainName")

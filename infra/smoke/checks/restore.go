@@ -37,7 +37,8 @@ func restore(ctx context.Context, s *Subject) (says string, err error) {
 	}
 	defer func() {
 		if left := s.discard(context.WithoutCancel(ctx), copied); left != nil {
-			says, err = "", fmt.Errorf("the table %s is left (%v); delete it by hand", copied, left) // never a reason to leave the check out
+			// As text: that one may not delete it is no reason to leave the check out.
+			says, err = "", errors.New("the table "+copied+" is left, delete it by hand: "+left.Error())
 		}
 	}()
 	table, err := s.ready(ctx, copied)

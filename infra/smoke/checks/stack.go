@@ -128,6 +128,7 @@ func (s *Subject) compared(ctx context.Context, id *string) error {
 			return nil
 		case types.StackDriftDetectionStatusDetectionFailed:
 			return leftOut("CloudFormation could not read all that it has to compare; your rights may not suffice")
+		case types.StackDriftDetectionStatusDetectionInProgress:
 		}
 		if err := s.pause(ctx, driftPause); err != nil {
 			return err
