@@ -58,8 +58,9 @@ type sender struct{ role, arn string }
 
 // Deployment is what is deployed at an endpoint.
 type Deployment struct {
-	Environment string // its stack is called bindery-{environment}
-	ValuesKey   string // ARN of the key at the endpoint
+	Environment string   // its stack is called bindery-{environment}
+	ValuesKey   string   // ARN of the key at the endpoint
+	FormerKeys  []string // those of stacks before, with the same policy
 	Parameters  map[string]any
 	OtherKeys   map[string]string // policies of keys that are not of the stack, by ARN
 }
@@ -112,7 +113,9 @@ func (p *Proxy) deploy(d Deployment) error {
 	for arn, policy := range p.account.Resources {
 		if strings.HasSuffix(arn, "-ValuesKey") { // the stack has one key; it is the one at the endpoint
 			delete(p.account.Resources, arn)
-			p.account.Resources[d.ValuesKey] = policy
+			for _, key := range append(d.FormerKeys, d.ValuesKey) {
+				p.account.Resources[key] = policy
+			}
 		}
 	}
 	for arn, text := range d.OtherKeys {

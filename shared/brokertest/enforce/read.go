@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -116,11 +117,24 @@ func (p *Proxy) readSecrets(ctx context.Context, operation string, in map[string
 func (p *Proxy) readKeys(ctx context.Context, operation string, in map[string]any) ([]question, error) {
 	if operation == "ReEncrypt" {
 		return []question{
-			{"kms:ReEncryptFrom", p.keyARN(ctx, text(in, "SourceKeyId")), encryptionContext(in["SourceEncryptionContext"])},
+			{"kms:ReEncryptFrom", p.keyARN(ctx, keyOf(in, "SourceKeyId")), encryptionContext(in["SourceEncryptionContext"])},
 			{"kms:ReEncryptTo", p.keyARN(ctx, text(in, "DestinationKeyId")), encryptionContext(in["DestinationEncryptionContext"])},
 		}, nil
 	}
-	return []question{{"kms:" + operation, p.keyARN(ctx, text(in, "KeyId")), encryptionContext(in["EncryptionContext"])}}, nil
+	return []question{{"kms:" + operation, p.keyARN(ctx, keyOf(in, "KeyId")), encryptionContext(in["EncryptionContext"])}}, nil
+}
+
+// keyOf is the key that a request names or, where it need not, the one that its
+// text is under: moto writes the key's id before each text.
+func keyOf(in map[string]any, name string) string {
+	if id := text(in, name); id != "" {
+		return id
+	}
+	sealed, err := base64.StdEncoding.DecodeString(text(in, "CiphertextBlob"))
+	if err != nil || len(sealed) < 36 {
+		return "unknown"
+	}
+	return string(sealed[:36])
 }
 
 func encryptionContext(pairs any) map[string][]string {

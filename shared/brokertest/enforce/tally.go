@@ -39,8 +39,9 @@ func (t *Tally) add(function, action string, partitions, by []string) {
 			c.rows = map[string]bool{}
 		}
 		for _, p := range partitions {
-			kind, _, _ := strings.Cut(p, "/")
-			c.rows[kind] = true
+			if kind, _, ofKind := strings.Cut(p, "/"); ofKind { // receipts are of none
+				c.rows[kind] = true
+			}
 		}
 		c.all++
 		if len(by) == 1 {
