@@ -29,6 +29,9 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme == "http" {
 		t = g.plain
 	}
+	if isOnce(r.Context()) {
+		t = alone(t)
+	}
 	resp, err := t.RoundTrip(r)
 	if err != nil {
 		return nil, translate(r.Context(), err)

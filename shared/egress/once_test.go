@@ -62,3 +62,31 @@ func reset(t *testing.T, w http.ResponseWriter) {
 	_ = tcp.SetLinger(0)
 	_ = tcp.Close()
 }
+
+// TestARequestThatIsSentOnceIsAnOrdinaryOne over HTTP/2 as well, and leaves no
+// connection open.
+func TestARequestThatIsSentOnceIsAnOrdinaryOne(t *testing.T) {
+	open := make(chan http.ConnState, 10)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || len(body) > 0 || r.ContentLength != 0 || r.ProtoMajor != 2 {
+			t.Errorf("%s with a body of %d: %q, %v", r.Proto, r.ContentLength, body, err)
+		}
+	}))
+	srv.EnableHTTP2 = true
+	srv.Config.ConnState = func(_ net.Conn, s http.ConnState) { open <- s }
+	srv.StartTLS()
+	defer srv.Close()
+	c := trusting(t, srv, Policy{Loopback: true})
+	response, err := c.Do(Once(request(t, t.Context(), http.MethodGet, srv.URL)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, response.Body)
+	_ = response.Body.Close()
+	for s := range open {
+		if s == http.StateClosed {
+			return
+		}
+	}
+}
