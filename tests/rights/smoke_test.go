@@ -101,9 +101,10 @@ func (a attack) anywhere(may []string) asked {
 	if len(a.keys) > 0 {
 		line.Context = map[string][]string{}
 	}
+	documented := strings.NewReplacer("leadingkeys", "LeadingKeys", "versionstage", "VersionStage", "resourcetag", "ResourceTag") // IAM may be strict about them
 	for _, key := range slices.Sorted(maps.Keys(a.keys)) {
 		for _, value := range a.keys[key] {
-			line.Context[key] = append(line.Context[key], whole(value))
+			line.Context[documented.Replace(key)] = append(line.Context[documented.Replace(key)], whole(value))
 		}
 	}
 	return line

@@ -117,7 +117,7 @@ func (s *Subject) simulate(ctx context.Context, role string, alike []Attack) (ma
 	}
 	for key, values := range alike[0].Context {
 		kind := types.ContextKeyTypeEnumString
-		if key == "dynamodb:leadingkeys" || len(values) > 1 {
+		if key == "dynamodb:LeadingKeys" || len(values) > 1 {
 			kind = types.ContextKeyTypeEnumStringList
 		}
 		entry := types.ContextEntry{ContextKeyName: aws.String(key), ContextKeyType: kind}
