@@ -82,6 +82,8 @@ func (k *worker) wrong(p plan, s said) string {
 		return "it cannot have worked"
 	case p.tool == refusing && p.server == own && s.row == "consent_required": // a person can give another
 		return ""
+	case p.tool == refusing && p.server == own && s.row == "consent_not_asked" && k.hit.Load() > 0:
+		return ""
 	case s.worked(), slices.Contains(rows, s.row):
 		return ""
 	case k.hit.Load() > 0 && slices.Contains(ofFaults, s.row):
