@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"bindery/infra/local/stack"
+	"bindery/shared/brokertest/emf"
 	"bindery/shared/brokertest/leak"
 	"bindery/shared/brokertest/runtimeapi"
 	"bindery/shared/config"
@@ -114,6 +115,10 @@ func TestNothingThatComesOutHoldsTheCredential(t *testing.T) {
 		t.Errorf("core dumps are not off: %v, %v", coreLimit(string(limits)), err)
 	}
 	f.Stop()
+	lines, err := emf.ReadAll(f.Stdout())
+	if err != nil || emf.Sum(lines, "Calls") == 0 || emf.Sum(lines, "MaskedValues") == 0 {
+		t.Errorf("%v: the log has not the metrics of these calls: %s", err, f.Stdout())
+	}
 	w.scan(t, f, answers.Bytes())
 }
 

@@ -3,6 +3,7 @@
 package compiled
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"bindery/infra/local/parts"
 	"bindery/shared/broker"
+	"bindery/shared/brokertest/emf"
 	"bindery/shared/brokertest/runtimeapi"
 	"bindery/shared/config"
 )
@@ -27,13 +29,7 @@ func TestTheLedgerFunctionIndexesTheStreamAndTheTable(t *testing.T) {
 	}
 	t.Cleanup(moto.Stop)
 	_, w.Deployment = deploy(t, moto.URL)
-	var settings []string
-	for _, s := range w.settings() {
-		name, _, _ := strings.Cut(s, "=")
-		if !strings.HasPrefix(name, "BINDERY_") || name == config.AuditTable || name == config.AuditIndexTable || name == config.Local {
-			settings = append(settings, s)
-		}
-	}
+	settings := w.settingsOf(func(s config.Setting) bool { return s.For("ledger") })
 	function, err := runtimeapi.Start(t.Context(), w.binary, w.as(t, "ledger", settings))
 	if err != nil {
 		t.Fatal(err)
@@ -57,6 +53,36 @@ func TestTheLedgerFunctionIndexesTheStreamAndTheTable(t *testing.T) {
 	answers(t, function, `{"rebuild":{"segment":0,"segments":1}}`, `{"records":1,"unreadable":0,"done":true}`)
 	f.Principal = "p-bob"
 	if page, err := w.DB.Entries(t.Context(), f, "", 10); err != nil || len(page.Entries) != 1 {
+		t.Errorf("%+v, %v", page, err)
+	}
+	w.looksForIntents(t, function)
+	function.Stop()
+	lines, err := emf.ReadAll(function.Stdout())
+	if err != nil || emf.Sum(lines, "IntentRuns") != 2 || len(lines) == 0 || lines[0].Dimensions["Environment"] != environment {
+		t.Errorf("%v; it said %s", err, function.Stdout())
+	}
+}
+
+// looksForIntents has it find an intent without outcome, with the rights of its
+// role, once.
+func (w *world) looksForIntents(t *testing.T, function *runtimeapi.Function) {
+	t.Helper()
+	now := time.Now().UTC()
+	lost := broker.Record{Schema: broker.RecordSchema, Receipt: broker.FirstReceipt(now.Add(-time.Hour)) + "7000000000000000", Phase: broker.Intent, Nonce: "n",
+		At: now.Add(-time.Hour), Environment: environment, Server: "raw", Principal: "p-bob", Kind: broker.User, Method: "tools/call", Action: broker.CallTool}
+	err := errors.Join(w.DB.Append(t.Context(), lost), w.DB.IndexRecords(t.Context(), []broker.Record{lost}),
+		w.DB.MoveLooked(t.Context(), environment, time.Time{}, now.Add(-2*time.Hour)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"without":1,"done":true}`, `"without":0,"done":true}`} {
+		response, err := function.Invoke(t.Context(), []byte(`{"task":"intents"}`))
+		if err != nil || !strings.HasSuffix(string(response.Raw), want) {
+			t.Fatalf("%v: answered %s", err, response.Raw)
+		}
+	}
+	f := broker.AuditFilter{Environment: environment, From: now.Add(-2 * time.Hour), To: now, WithoutOutcome: true}
+	if page, err := w.DB.Entries(t.Context(), f, "", 10); err != nil || len(page.Entries) != 1 || page.Entries[0].Receipt != lost.Receipt {
 		t.Errorf("%+v, %v", page, err)
 	}
 }

@@ -65,7 +65,7 @@ type looked struct {
 func (h *Handler) look(ctx context.Context) (any, error) {
 	if end, bounded := ctx.Deadline(); bounded {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, end.Add(-spare))
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-min(spare, time.Until(end)/2)))
 		defer cancel()
 	}
 	report, err := h.lookOn(ctx)
