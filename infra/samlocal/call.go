@@ -69,28 +69,28 @@ func (w *world) callTool(ctx context.Context, agent *stack.Caller, seen *account
 
 // askAround asks for the metadata document, without a token, and the admin API.
 func (w *world) askAround(ctx context.Context, seen *account) error {
-	_, body, err := w.get(ctx, "/.well-known/oauth-protected-resource/mcp/"+environment+"/notes", "")
+	document, err := w.get(ctx, "/.well-known/oauth-protected-resource/mcp/"+environment+"/notes", "")
 	if err != nil {
 		return err
 	}
 	var metadata struct{ Resource string }
-	_ = json.Unmarshal(body, &metadata) // checked by what it holds
+	_ = json.Unmarshal(document.body, &metadata) // checked by what it holds
 	seen.resource = strings.TrimPrefix(metadata.Resource, w.url())
-	response, _, err := w.get(ctx, "/mcp/"+environment+"/notes", "")
+	refusal, err := w.get(ctx, "/mcp/"+environment+"/notes", "")
 	if err != nil {
 		return err
 	}
-	seen.refused, seen.challenge = response.StatusCode, response.Header.Get("WWW-Authenticate")
+	seen.refused, seen.challenge = refusal.status, refusal.header.Get("WWW-Authenticate")
 	token, err := w.issuer.Token("auditor")
 	if err != nil {
 		return err
 	}
-	_, body, err = w.get(ctx, "/admin/v1/servers", token)
+	list, err := w.get(ctx, "/admin/v1/servers", token)
 	if err != nil {
 		return err
 	}
 	var listed struct{ Items []struct{ Name string } }
-	_ = json.Unmarshal(body, &listed) // checked by what it holds
+	_ = json.Unmarshal(list.body, &listed) // checked by what it holds
 	for _, server := range listed.Items {
 		seen.servers = append(seen.servers, server.Name)
 	}

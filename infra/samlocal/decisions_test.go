@@ -135,7 +135,7 @@ func TestAPortThatIsTakenIsSaidBeforeAnythingSlow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close() //nolint:errcheck // it has served its purpose
+	defer taken.Close()
 	w := &world{options: options{port: taken.Addr().(*net.TCPAddr).Port}}
 	if err := w.portIsFree(); err == nil || !strings.Contains(err.Error(), "PORT=N") {
 		t.Error(err)

@@ -104,7 +104,7 @@ func buildStandIn(ctx context.Context, work string) error {
 			return err
 		}
 	}
-	defer os.RemoveAll(root) //nolint:errcheck // it is in .local, and cleared at the next start
+	defer os.RemoveAll(root)
 	busybox, err := staticBusybox(ctx, root)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func buildStandIn(ctx context.Context, work string) error {
 		return err
 	}
 	archive := filepath.Join(work, "stand-in.tar")
-	defer os.Remove(archive) //nolint:errcheck // as above
+	defer os.Remove(archive)
 	if _, err := output(ctx, os.Environ(), "tar", "--create", "--owner=0", "--group=0", "--file", archive, "--directory", root,
 		"bin", "tmp", "opt", "var", "etc"); err != nil {
 		return err

@@ -35,7 +35,7 @@ func background(name, log string, env []string, argv ...string) (*process, error
 	go func() {
 		runtime.LockOSThread() // the kernel may tie the program's life to the thread that forked it
 		defer runtime.UnlockOSThread()
-		defer file.Close() //nolint:errcheck // nothing is lost that anybody reads
+		defer file.Close()
 		err := cmd.Start()
 		if err == nil {
 			p.pid = cmd.Process.Pid

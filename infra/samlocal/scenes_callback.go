@@ -165,7 +165,7 @@ func (s *stage) agree(ctx context.Context, address string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer answer.Body.Close() //nolint:errcheck // nothing in it is needed
+	defer answer.Body.Close()
 	_, _ = io.Copy(io.Discard, answer.Body)
 	return answer.Header.Get("Location"), nil
 }

@@ -192,6 +192,6 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer listener.Close() //nolint:errcheck // it served no one
+	defer listener.Close()
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }

@@ -250,20 +250,27 @@ Ctrl-C stops everything.
 `, w.url(), token, environment, w.template(), settingsFile, w.image)
 }
 
+// reply is what the gateway said.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
 // get asks the gateway.
-func (w *world) get(ctx context.Context, path, token string) (*http.Response, []byte, error) {
+func (w *world) get(ctx context.Context, path, token string) (reply, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url()+path, nil)
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := (&http.Client{Timeout: time.Minute}).Do(r)
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
-	defer response.Body.Close() //nolint:errcheck // it has been read
+	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	return response, body, err
+	return reply{response.StatusCode, response.Header, body}, err
 }
