@@ -200,28 +200,6 @@ func TestWhatIsNotAsDeployedIsFound(t *testing.T) {
 	}
 }
 
-// TestAlarmsThatTellNobody: one that nobody hears is none.
-func TestAlarmsThatTellNobody(t *testing.T) {
-	const fire = stackName + "-Denials"
-	for name, c := range map[string]struct {
-		breaks func(*account)
-		says   string
-	}{
-		"fine":         {func(*account) {}, ""},
-		"switched off": {func(a *account) { a.alarms[fire].ActionsEnabled = aws.Bool(false) }, fire + " is switched off"},
-		"no action":    {func(a *account) { a.alarms[fire].AlarmActions = nil }, fire + " tells nobody"},
-		"gone":         {func(a *account) { delete(a.alarms, fire) }, fire + " does not exist"},
-		"unconfirmed":  {func(a *account) { a.confirmed = "0" }, "nobody has confirmed"},
-	} {
-		a := deployed(t, "https://mcp.example.com")
-		c.breaks(a)
-		r := result(t, a.subject(t, Given{}), "alarms")
-		if want := map[bool]State{true: OK, false: Failed}[c.says == ""]; r.State != want || !strings.Contains(r.Says, c.says) {
-			t.Errorf("%s: %s: %s", name, r.State, r.Says)
-		}
-	}
-}
-
 // TestWhatTheOperatorMayNotAskIsLeftOut: it says nothing about the stack, neither
 // good nor bad.
 func TestWhatTheOperatorMayNotAskIsLeftOut(t *testing.T) {
