@@ -26,6 +26,7 @@ type restorers struct {
 	mu     sync.Mutex
 	denied []string
 	used   map[string]bool // statement and action
+	breaks int             // after so many puts the next one is refused, once
 }
 
 func newRestorers(t *testing.T, endpoint, prefix string) *restorers {
@@ -73,6 +74,11 @@ func (s *restorers) allows(p iam.Policy, target string, body []byte, prefix stri
 			return false
 		}
 		s.used[p.Statements[by].Sid+" "+action] = true
+		if action == "dynamodb:PutItem" && s.breaks > 0 {
+			if s.breaks--; s.breaks == 0 {
+				return false
+			}
+		}
 	}
 	return len(tables) > 0
 }
@@ -99,6 +105,13 @@ func tablesIn(body []byte) (tables []string) {
 		}
 	}
 	return tables
+}
+
+// breaksAfter has the program end in the middle.
+func (s *restorers) breaksAfter(puts int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.breaks = puts
 }
 
 // held: the program asked for nothing that its policy does not allow.

@@ -189,8 +189,14 @@ func (r *rehearsal) restored(args []string, before int, bobs revoke.Acknowledgem
 		t.Fatal("it writes while calls are decided")
 	}
 	stopped := r.stop(broker.EnvironmentMarker, r.env)
+	r.endpoint.breaksAfter(30) // in the middle of a table
+	broken, err := r.restore(args...)
+	if err == nil {
+		t.Fatal("it does not notice that it is refused")
+	}
 	out, err := r.restore(args...)
 	must(t, err)
+	out += broken // what was put before is told there
 	if strings.Contains(out, "value/notes") || strings.Contains(out, "untouched") || strings.Contains(out, "server/") {
 		t.Error("what was not changed since comes back closed")
 	}
