@@ -5,6 +5,7 @@ package rights
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -62,38 +63,21 @@ func key(partition, sort string) map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: partition}, "sk": &types.AttributeValueMemberS{Value: sort}}
 }
 
-// TestACompromisedProxyIsDenied, by real requests of the AWS SDK to an endpoint
-// that would do all of it. The first of each kind shows that the way is open to
-// what is the proxy's work.
-func TestACompromisedProxyIsDenied(t *testing.T) {
-	p := takeOver(t)
+// try is something that the attacker does, and whether it is the proxy's work.
+type try struct {
+	what string
+	do   func() error
+	ok   bool
+}
+
+// secretsOfOthers are those that only look like its own.
+func (p taken) secretsOfOthers() []try {
+	p.t.Helper()
 	p.make("prod/github", "prod")
 	p.make("prod/untagged", "")
 	p.make("prod/of-dev", "dev")
 	p.make("payroll/database", "prod")
-	audit, grants, catalogue := &p.Config.Tables.Audit, &p.Config.Tables.Grants, &p.Config.Tables.Catalogue
-	receipt := key("01JABCDEF", "intent")
-	batch := func(write types.WriteRequest) error {
-		_, err := p.rows.BatchWriteItem(p.ctx, &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{*audit: {write}}})
-		return err
-	}
-	statement := func(text string) error {
-		_, err := p.rows.ExecuteStatement(p.ctx, &dynamodb.ExecuteStatementInput{Statement: aws.String(text)})
-		return err
-	}
-	open := func(environment, purpose string) error {
-		blob, err := kms.NewFromConfig(p.AWS).Encrypt(p.ctx, &kms.EncryptInput{KeyId: &p.Config.ValuesKey, Plaintext: []byte("made up"),
-			EncryptionContext: map[string]string{"bindery:environment": environment, "bindery:purpose": purpose}})
-		must(t, err)
-		_, err = p.keys.Decrypt(p.ctx, &kms.DecryptInput{CiphertextBlob: blob.CiphertextBlob, // by an id or without: the context is what counts
-			EncryptionContext: map[string]string{"bindery:environment": environment, "bindery:purpose": purpose}})
-		return err
-	}
-	for _, c := range []struct {
-		what string
-		do   func() error
-		ok   bool
-	}{
+	return []try{
 		{"a secret that is its work", func() error { return p.read("prod/github", nil) }, true},
 		{"an untagged secret", func() error { return p.read("prod/untagged", nil) }, false},
 		{"a secret tagged for another environment", func() error { return p.read("prod/of-dev", nil) }, false},
@@ -106,6 +90,22 @@ func TestACompromisedProxyIsDenied(t *testing.T) {
 				Tags: []secretstypes.Tag{{Key: aws.String("bindery-environment"), Value: aws.String("prod")}}})
 			return err
 		}, false},
+	}
+}
+
+// records are to be changed, by every request that could.
+func (p taken) records() []try {
+	p.t.Helper()
+	audit, receipt := &p.Config.Tables.Audit, key("01JABCDEF", "intent")
+	batch := func(write types.WriteRequest) error {
+		_, err := p.rows.BatchWriteItem(p.ctx, &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{*audit: {write}}})
+		return err
+	}
+	statement := func(text string) error {
+		_, err := p.rows.ExecuteStatement(p.ctx, &dynamodb.ExecuteStatementInput{Statement: aws.String(text)})
+		return err
+	}
+	return []try{
 		{"to append a record", func() error {
 			_, err := p.rows.PutItem(p.ctx, &dynamodb.PutItemInput{TableName: audit, Item: receipt})
 			return err
@@ -140,6 +140,14 @@ func TestACompromisedProxyIsDenied(t *testing.T) {
 			_, err := p.rows.GetItem(p.ctx, &dynamodb.GetItemInput{TableName: audit, Key: receipt})
 			return err
 		}, false},
+	}
+}
+
+// rowsOfOthers are in tables of which it reads other rows.
+func (p taken) rowsOfOthers() []try {
+	p.t.Helper()
+	grants, catalogue := &p.Config.Tables.Grants, &p.Config.Tables.Catalogue
+	return []try{
 		{"a sealed value that is its work", func() error {
 			_, err := p.rows.GetItem(p.ctx, &dynamodb.GetItemInput{TableName: grants, Key: key("sealed/prod/token", "value")})
 			return err
@@ -169,6 +177,21 @@ func TestACompromisedProxyIsDenied(t *testing.T) {
 			_, err := p.rows.PutItem(p.ctx, &dynamodb.PutItemInput{TableName: &p.Config.Tables.Revocations, Item: key("marker/prod/principal/p-alice", "marker")})
 			return err
 		}, false},
+	}
+}
+
+// sealedForOthers is what the key would open, if it opened everything.
+func (p taken) sealedForOthers() []try {
+	p.t.Helper()
+	open := func(environment, purpose string) error {
+		blob, err := kms.NewFromConfig(p.AWS).Encrypt(p.ctx, &kms.EncryptInput{KeyId: &p.Config.ValuesKey, Plaintext: []byte("made up"),
+			EncryptionContext: map[string]string{"bindery:environment": environment, "bindery:purpose": purpose}})
+		must(p.t, err)
+		_, err = p.keys.Decrypt(p.ctx, &kms.DecryptInput{CiphertextBlob: blob.CiphertextBlob, // by an id or without: the context is what counts
+			EncryptionContext: map[string]string{"bindery:environment": environment, "bindery:purpose": purpose}})
+		return err
+	}
+	return []try{
 		{"to open a grant", func() error { return open("prod", "grant") }, true},
 		{"to open a grant of another environment", func() error { return open("dev", "grant") }, false},
 		{"to open what a rotation keeps", func() error { return open("prod", "rotation") }, false},
@@ -177,7 +200,15 @@ func TestACompromisedProxyIsDenied(t *testing.T) {
 				Operations: []kmstypes.GrantOperation{kmstypes.GrantOperationDecrypt}})
 			return err
 		}, false},
-	} {
+	}
+}
+
+// TestACompromisedProxyIsDenied, by real requests of the AWS SDK to an endpoint
+// that would do all of it. The first of each kind shows that the way is open to
+// what is the proxy's work.
+func TestACompromisedProxyIsDenied(t *testing.T) {
+	p := takeOver(t)
+	for _, c := range slices.Concat(p.secretsOfOthers(), p.records(), p.rowsOfOthers(), p.sealedForOthers()) {
 		err := c.do()
 		var fault smithy.APIError
 		if denied := errors.As(err, &fault) && fault.ErrorCode() == "AccessDeniedException"; denied == c.ok || c.ok && err != nil {
