@@ -23,7 +23,7 @@ func sampleAccounts() map[string]map[string]any {
 		claims["sub"], claims["email"], claims["client_id"] = "alice", "alice@example.com", "console"
 		accounts[account] = claims
 	}
-	accounts["alice own"]["email"] = "made-up@corp.example"
+	accounts["alice own"]["email"], accounts["alice own"]["email_verified"] = "made-up@corp.example", true
 	for name, group := range map[string]string{"admin": "admins", "auditor": "auditors", "root": "roots", "nobody": "others"} {
 		accounts[name] = map[string]any{"sub": name, "aud": sampleURL + "/admin/v1", "groups": []string{group}, "scope": "mcp"}
 	}
@@ -85,8 +85,12 @@ func scenes() []scene {
 func rotationApart() map[string]apart {
 	counts := apart{why: "the counts are of what there is, which is less than in the golden file"}
 	unknown := apart{why: "the secret of the sample is in no store here", want: "error"}
-	return map[string]apart{"drift": counts, "rotate": counts, "refresh": counts, "reencrypt": counts,
-		"create-secret-step": unknown, "finish-secret-step": unknown, "unannounced-step": unknown}
+	all := map[string]apart{"create-secret-step": unknown, "finish-secret-step": unknown, "unannounced-step": unknown}
+	for _, name := range []string{"drift", "rotate", "refresh", "reencrypt", "cancel-rotation", "delete-secret", "put-secret-value", "restore-secret",
+		"rotation-succeeded", "secret-by-name-alone", "update-secret", "update-version-stage"} {
+		all[name] = counts
+	}
+	return all
 }
 
 // seedProxy has a server with a shared credential, one where everybody uses their

@@ -17,8 +17,13 @@ import (
 // sampleNoon is when the records of the samples were made.
 func sampleNoon() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 
-// seedLedger has records of two calls, and a row that is no record.
+// seedLedger has a row that is no record, and after it records of two calls.
 func seedLedger(ctx context.Context, s *stage) error {
+	_, err := dynamodb.NewFromConfig(s.AWS).PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String(s.Config.Tables.Audit), Item: map[string]types.AttributeValue{
+		"pk": &types.AttributeValueMemberS{Value: "01KJMMA2G10000000000000009"}, "sk": &types.AttributeValueMemberS{Value: "intent"}}})
+	if err != nil {
+		return fmt.Errorf("put a row that is no record: %w", err)
+	}
 	for i := range 2 {
 		receipt := fmt.Sprintf("%s%016d", broker.FirstReceipt(sampleNoon().Add(time.Duration(i)*time.Millisecond)), i)
 		for _, phase := range []broker.Phase{broker.Intent, broker.Outcome} {
@@ -29,9 +34,7 @@ func seedLedger(ctx context.Context, s *stage) error {
 			}
 		}
 	}
-	_, err := dynamodb.NewFromConfig(s.AWS).PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String(s.Config.Tables.Audit), Item: map[string]types.AttributeValue{
-		"pk": &types.AttributeValueMemberS{Value: "01KJMMA2G10000000000000009"}, "sk": &types.AttributeValueMemberS{Value: "intent"}}})
-	return err
+	return nil
 }
 
 func (s *stage) revoker() *revoke.Revoker {
