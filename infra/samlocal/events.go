@@ -150,13 +150,11 @@ func (w *world) invoke(ctx context.Context, function string, event []byte) ([]by
 
 // ask invokes a function that start-lambda serves.
 func ask(ctx context.Context, at, function string, event []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, at+"/2015-03-31/functions/"+function+"/invocations", bytes.NewReader(event))
 	if err != nil {
 		return nil, err
 	}
-	response, err := http.DefaultClient.Do(r)
+	response, err := (&http.Client{Timeout: 2 * time.Minute}).Do(r)
 	if err != nil {
 		return nil, err
 	}

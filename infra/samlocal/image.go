@@ -70,13 +70,11 @@ func dockerImages(work string) images {
 			return err == nil
 		},
 		reachable: func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-			defer cancel()
 			r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+registry+"/v2/", nil)
 			if err != nil {
 				return err
 			}
-			response, err := http.DefaultClient.Do(r)
+			response, err := (&http.Client{Timeout: 5 * time.Second}).Do(r)
 			if err != nil {
 				return fmt.Errorf("%s does not answer", registry)
 			}
