@@ -49,6 +49,6 @@ func (f grantFacts) tell(ctx context.Context, kind broker.FactKind, k broker.Gra
 	fact := credential.FactOf(kind, k, detail)
 	fact.Receipt = ulid.MustNew(ulid.Timestamp(at), rand.Reader).String()
 	if err := f.journal.Tell(ctx, fact, at); err != nil {
-		f.log.Error("a fact could not be recorded", "fact", string(kind), "cause", err.Error(), telemetry.AuditFailures.Is(1))
+		f.log.Error("a fact could not be recorded", "fact", string(kind), "cause", err.Error(), string(telemetry.AuditFailures), 1)
 	}
 }

@@ -21,7 +21,7 @@ func (h *Handler) logFailure(ctx context.Context, p *Problem) {
 	if p.Status >= http.StatusInternalServerError {
 		line := []any{"receipt", callerOf(ctx).Receipt, "status", p.Status, "cause", failureOf(p.cause)}
 		if errors.Is(p.cause, admin.ErrUnrecorded) {
-			line = append(line, telemetry.AuditFailures.Is(1))
+			line = append(line, string(telemetry.AuditFailures), 1)
 		}
 		h.log.Error("request failed", line...)
 	}

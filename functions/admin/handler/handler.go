@@ -198,7 +198,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.desk.Refuse(r.Context(), c, methodOf(r), seen.code); err != nil {
-		h.log.Error("request not recorded", "receipt", c.Receipt, "cause", err.Error(), telemetry.AuditFailures.Is(1))
+		h.log.Error("request not recorded", "receipt", c.Receipt, "cause", err.Error(), string(telemetry.AuditFailures), 1)
 	}
 }
 

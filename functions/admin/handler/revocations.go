@@ -119,7 +119,7 @@ func (h *Handler) decided(ctx context.Context, op admin.Operation, change admin.
 	if op.ID == "revoke" {
 		change.Unrecorded = func(err error) {
 			unrecorded = true
-			h.log.Error("a stop could not be recorded", "receipt", callerOf(ctx).Receipt, "cause", failureOf(err), telemetry.AuditFailures.Is(1))
+			h.log.Error("a stop could not be recorded", "receipt", callerOf(ctx).Receipt, "cause", failureOf(err), string(telemetry.AuditFailures), 1)
 		}
 	}
 	if err := h.desk.Change(ctx, callerOf(ctx), op, change); err != nil {

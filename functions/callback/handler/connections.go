@@ -226,7 +226,7 @@ func (h *Handler) tellNotRevoked(ctx context.Context, was broker.Grant) {
 	fact := credential.FactOf(broker.GrantNotRevoked, was.GrantKey, credential.GrantFact{Provider: was.Provider, Generation: was.Generation})
 	fact.Receipt, fact.By = h.newReceipt(), was.Principal
 	if err := h.desk.Journal.Tell(ctx, fact, h.now()); err != nil {
-		h.log.Error("a fact could not be recorded", "fact", string(fact.Kind), "cause", causeOf(err), telemetry.AuditFailures.Is(1))
+		h.log.Error("a fact could not be recorded", "fact", string(fact.Kind), "cause", causeOf(err), string(telemetry.AuditFailures), 1)
 	}
 }
 

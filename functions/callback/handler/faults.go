@@ -138,7 +138,7 @@ func causeOf(err error) string {
 func failureLine(receipt string, f Fault, err error) []any {
 	line := []any{"receipt", receipt, "status", f.Status, "cause", causeOf(err)}
 	if errors.Is(err, admin.ErrUnrecorded) {
-		line = append(line, telemetry.AuditFailures.Is(1))
+		line = append(line, string(telemetry.AuditFailures), 1)
 	}
 	return line
 }

@@ -142,7 +142,7 @@ func (h *Handler) goOn(ctx context.Context) (Report, error) {
 			report.Failed++
 		}
 	}
-	h.Log.Info("cases gone on with", "open", len(open), "worked", report.Worked, "failed", report.Failed, telemetry.CleanupRuns.Is(1))
+	h.Log.Info("cases gone on with", "open", len(open), "worked", report.Worked, "failed", report.Failed, string(telemetry.CleanupRuns), 1)
 	return report, nil
 }
 

@@ -43,6 +43,6 @@ func (a *access) over(ctx context.Context, status int, reason broker.Reason) {
 	a.record.Upstream, a.record.Reason = status, reason
 	a.record.LatencyMS = a.record.At.Sub(a.began).Milliseconds()
 	if err := a.r.Journal.Append(ctx, a.record); err != nil {
-		a.r.Log.Error("outcome not recorded", "receipt", a.record.Receipt, "cause", err.Error(), telemetry.AuditFailures.Is(1))
+		a.r.Log.Error("outcome not recorded", "receipt", a.record.Receipt, "cause", err.Error(), string(telemetry.AuditFailures), 1)
 	}
 }

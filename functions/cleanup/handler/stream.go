@@ -22,7 +22,7 @@ func (h *Handler) stream(ctx context.Context, batch []json.RawMessage) events.Dy
 	for _, raw := range batch {
 		var e events.DynamoDBEventRecord
 		if json.Unmarshal(raw, &e) != nil {
-			h.Log.Error("a row of the stream does not decode", telemetry.RowsUnreadable.Is(1))
+			h.Log.Error("a row of the stream does not decode", string(telemetry.RowsUnreadable), 1)
 			continue
 		}
 		if e.EventName == string(events.DynamoDBOperationTypeRemove) {
@@ -30,7 +30,7 @@ func (h *Handler) stream(ctx context.Context, batch []json.RawMessage) events.Dy
 		}
 		change, err := dynamo.DecodeRevocationChange(dynamo.Streamed(e.Change.NewImage))
 		if err != nil {
-			h.Log.Error("a row of the stream does not decode", "cause", err.Error(), telemetry.RowsUnreadable.Is(1))
+			h.Log.Error("a row of the stream does not decode", "cause", err.Error(), string(telemetry.RowsUnreadable), 1)
 			continue
 		}
 		if err := h.follow(ctx, change); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -220,7 +219,7 @@ func (r *run) try(ctx context.Context, t thing) result {
 // unread has rows that do not decode be left to do: whether they are concerned
 // nobody knows, so the case stays open until somebody has seen to them.
 func (r *run) unread(rows int) {
-	r.Log.Error("rows that may be concerned do not decode", slog.String("case", r.c.ID), telemetry.RowsUnreadable.Is(rows))
+	r.Log.Error("rows that may be concerned do not decode", "case", r.c.ID, string(telemetry.RowsUnreadable), rows)
 	r.note(result{})
 }
 

@@ -77,7 +77,7 @@ func (h *Handler) look(ctx context.Context) (any, error) {
 	if report.Done {
 		runs = 1
 	}
-	h.log.Info("intents looked at", "until", report.Until, "without", report.Without, "done", report.Done, telemetry.IntentRuns.Is(runs))
+	h.log.Info("intents looked at", "until", report.Until, "without", report.Without, "done", report.Done, string(telemetry.IntentRuns), runs)
 	return report, nil
 }
 

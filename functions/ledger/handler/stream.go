@@ -34,7 +34,7 @@ func (h *Handler) stream(ctx context.Context, batch []json.RawMessage) events.Dy
 			continue
 		}
 		if e.EventName != string(events.DynamoDBOperationTypeInsert) {
-			h.log.Error("an audit record was changed", "receipt", digest(receiptOf(e)), "phase", phaseOf(e), "how", how(e), telemetry.AuditChanged.Is(1))
+			h.log.Error("an audit record was changed", "receipt", digest(receiptOf(e)), "phase", phaseOf(e), "how", how(e), string(telemetry.AuditChanged), 1)
 			continue
 		}
 		r, err := recordOf(e.Change.NewImage)
@@ -80,7 +80,7 @@ func recordOf(image map[string]events.DynamoDBAttributeValue) (broker.Record, er
 
 // unreadable reports a row of the audit table that is no record.
 func (h *Handler) unreadable(receipt string) {
-	h.log.Error("an audit record does not decode", "receipt", digest(receipt), telemetry.AuditUnreadable.Is(1))
+	h.log.Error("an audit record does not decode", "receipt", digest(receipt), string(telemetry.AuditUnreadable), 1)
 }
 
 // digest names a receipt that may be anything.

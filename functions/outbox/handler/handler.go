@@ -100,7 +100,7 @@ func (h *Handler) eventsOf(batch []json.RawMessage) []placed {
 
 // passedOver reports a record that should have been told and is not.
 func (h *Handler) passedOver(receipt, why string) {
-	h.log.Error("a record is not told", "receipt", broker.Digest("receipt", receipt), "cause", why, telemetry.EventsNotTold.Is(1))
+	h.log.Error("a record is not told", "receipt", broker.Digest("receipt", receipt), "cause", why, string(telemetry.EventsNotTold), 1)
 }
 
 func receiptOf(e lambda.DynamoDBEventRecord) string {

@@ -105,7 +105,7 @@ func (h *Handler) challenge(w http.ResponseWriter, route broker.Route, err error
 	if problem.Status == http.StatusUnauthorized || problem.Status == http.StatusForbidden {
 		w.Header().Set("WWW-Authenticate", h.verifier.Challenge(route, err))
 	}
-	h.log.Info("not authenticated", "server", route.Server, "problem", problem.Name, "cause", identity.ReasonOf(err), telemetry.Unauthenticated.Is(1))
+	h.log.Info("not authenticated", "server", route.Server, "problem", problem.Name, "cause", identity.ReasonOf(err), string(telemetry.Unauthenticated), 1)
 	problem.write(w, nil)
 }
 

@@ -37,16 +37,16 @@ func (c *course) stage(m telemetry.Name) {
 	c.last = now
 }
 
-// line writes the line, with what was not recorded since the last one. A lasting
-// stream is as long as its reader likes, so its length says nothing.
-func (c *course) line(ctx context.Context, message string, lasting bool, attrs ...slog.Attr) {
+// line is what the line says: the stages, and what else. A lasting stream is as
+// long as its reader likes, so its length says nothing.
+func (c *course) line(lasting bool, attrs []slog.Attr) []slog.Attr {
 	if c.asked {
 		c.attrs = append(c.attrs, telemetry.UpstreamTime.Took(c.upstream))
 	}
 	if !lasting {
 		c.attrs = append(c.attrs, telemetry.CallTime.Took(c.now().Sub(c.began)))
 	}
-	c.log.LogAttrs(ctx, slog.LevelInfo, message, append(c.attrs, attrs...)...)
+	return append(c.attrs, attrs...)
 }
 
 // refused writes the line of a call that came to nothing before there was a
@@ -64,7 +64,7 @@ func (c *course) refused(ctx context.Context, call broker.Call, problem Problem,
 	if unrecorded > 0 {
 		attrs = append(attrs, telemetry.AuditFailures.Is(unrecorded))
 	}
-	c.line(ctx, "call refused", call.Lasting, attrs...)
+	c.log.LogAttrs(ctx, slog.LevelInfo, "call refused", c.line(call.Lasting, attrs)...)
 }
 
 // settled writes the line of a call that was relayed, or should have been.
@@ -86,7 +86,7 @@ func (c *course) settled(ctx context.Context, d *broker.Decision, result broker.
 			attrs = append(attrs, m.name.Is(m.n))
 		}
 	}
-	c.line(ctx, "call", d.Call.Lasting, attrs...)
+	c.log.LogAttrs(ctx, slog.LevelInfo, "call", c.line(d.Call.Lasting, attrs)...)
 }
 
 // failed counts an upstream that did not answer, or not with what may be relayed.

@@ -83,7 +83,7 @@ func (h *Handler) Invoke(ctx context.Context, request []byte) ([]byte, error) {
 
 // refused logs why an event came to nothing.
 func (h *Handler) refused(err error) (revoke.Answer, error) {
-	h.log.Error("revocation request refused", "cause", err.Error(), telemetry.StopsNotAcknowledged.Is(1))
+	h.log.Error("revocation request refused", "cause", err.Error(), string(telemetry.StopsNotAcknowledged), 1)
 	return revoke.Answer{}, err
 }
 
@@ -120,7 +120,7 @@ func (h *Handler) stop(ctx context.Context, o revoke.Order) (_ revoke.Acknowledg
 
 func (h *Handler) answer(a revoke.Acknowledgement, err error) revoke.Answer {
 	if err != nil {
-		h.log.Error("not acknowledged", "cause", err.Error(), telemetry.StopsNotAcknowledged.Is(1))
+		h.log.Error("not acknowledged", "cause", err.Error(), string(telemetry.StopsNotAcknowledged), 1)
 		return revoke.Refusal(err)
 	}
 	h.tell(a)
@@ -130,7 +130,7 @@ func (h *Handler) answer(a revoke.Acknowledgement, err error) revoke.Answer {
 func (h *Handler) tell(a revoke.Acknowledgement) {
 	h.log.Info("acknowledged", "case", a.Case, "kind", a.Kind, "revoked", a.Revoked, "epoch", a.Epoch, "already", a.Already)
 	if a.Unrecorded != nil {
-		h.log.Error("the case or its record could not be stored", "case", a.Case, "cause", a.Unrecorded.Error(), telemetry.AuditFailures.Is(1))
+		h.log.Error("the case or its record could not be stored", "case", a.Case, "cause", a.Unrecorded.Error(), string(telemetry.AuditFailures), 1)
 	}
 }
 

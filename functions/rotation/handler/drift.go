@@ -60,11 +60,11 @@ func (h *Handler) scan(ctx context.Context) (any, error) {
 		level = slog.LevelWarn // the next run goes on: with many of these, the schedule is too slow
 	}
 	if report.Unread > 0 {
-		h.log.Error("rows could not be read: nothing of what they are part of is closed", "parts", report.Unread, telemetry.RowsUnreadable.Is(report.Unread))
+		h.log.Error("rows could not be read: nothing of what they are part of is closed", "parts", report.Unread, string(telemetry.RowsUnreadable), report.Unread)
 	}
-	line := []any{"looked", report.Looked, "changed", report.Changed, "open", report.Open, "done", report.Done, "busy", report.Busy, telemetry.DriftRuns.Is(1)}
+	line := []any{"looked", report.Looked, "changed", report.Changed, "open", report.Open, "done", report.Done, "busy", report.Busy, string(telemetry.DriftRuns), 1}
 	if !report.Busy { // else nobody has counted them
-		line = append(line, telemetry.NoticesOpen.Is(report.Open))
+		line = append(line, string(telemetry.NoticesOpen), report.Open)
 	}
 	h.log.Log(ctx, level, "looked for drift", line...)
 	return report, nil

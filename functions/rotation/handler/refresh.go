@@ -44,10 +44,10 @@ func (h *Handler) refresh(ctx context.Context) (any, error) {
 			return nil, err
 		case err != nil || done.Refreshed == 0 || done.Refreshed+done.Left < batch:
 			if report.Unread > 0 {
-				h.log.Error("rows of grants do not decode: they are not refreshed", telemetry.RowsUnreadable.Is(report.Unread))
+				h.log.Error("rows of grants do not decode: they are not refreshed", string(telemetry.RowsUnreadable), report.Unread)
 			}
 			report.Done = err == nil && done.Refreshed+done.Left < batch
-			h.log.Info("grants refreshed ahead of time", "refreshed", report.Refreshed, "left", report.Left, "done", report.Done, telemetry.RefreshRuns.Is(1))
+			h.log.Info("grants refreshed ahead of time", "refreshed", report.Refreshed, "left", report.Left, "done", report.Done, string(telemetry.RefreshRuns), 1)
 			return report, nil
 		}
 	}

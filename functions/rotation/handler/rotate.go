@@ -17,12 +17,12 @@ type Rotations interface {
 func (h *Handler) rotate(ctx context.Context) (any, error) {
 	report, err := h.rotations.Run(ctx)
 	if report.Unread > 0 {
-		h.log.Error("rows of rotations do not decode: they are not gone on with", telemetry.RowsUnreadable.Is(report.Unread))
+		h.log.Error("rows of rotations do not decode: they are not gone on with", string(telemetry.RowsUnreadable), report.Unread)
 	}
 	if err != nil {
 		h.log.Error("rotations could not be gone on with", "begun", report.Begun, "worked", report.Worked, "cause", err.Error())
 		return nil, err
 	}
-	h.log.Info("rotations gone on with", "begun", report.Begun, "worked", report.Worked, "ended", report.Ended, "done", report.Done, telemetry.RotationRuns.Is(1))
+	h.log.Info("rotations gone on with", "begun", report.Begun, "worked", report.Worked, "ended", report.Ended, "done", report.Done, string(telemetry.RotationRuns), 1)
 	return report, nil
 }
