@@ -17,7 +17,7 @@ const (
 // line of the log does.
 type Name string
 
-// Is counts n.
+// Is counts n, among attributes; among keys and values, the name is the key.
 func (m Name) Is(n int) slog.Attr { return slog.Int64(string(m), int64(n)) }
 
 // Took is a time in whole milliseconds.
