@@ -38,7 +38,7 @@ func listening() http.Handler {
 func (f *front) formation(name string) http.Handler {
 	member := func(key, value string) string { return "<member>" + key + value + "</member>" }
 	var parameters, outputs, resources strings.Builder
-	for key, value := range map[string]string{"Environment": environment, "Authorizer": "request", "MaxReadUnits": "8000", "MaxWriteUnits": "2000", "DeletionProtection": "true"} {
+	for key, value := range map[string]string{"Environment": environment, "Authorizer": "request", "MaxReadUnits": "8000", "MaxWriteUnits": "5000", "DeletionProtection": "true"} {
 		parameters.WriteString(member("<ParameterKey>"+key+"</ParameterKey>", "<ParameterValue>"+value+"</ParameterValue>"))
 	}
 	outputs.WriteString(member("<OutputKey>BaseUrl</OutputKey>", "<OutputValue>"+f.Config.PublicURL+"</OutputValue>"))
