@@ -21,6 +21,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"bindery/infra/local/parts"
 	"bindery/infra/local/stack"
@@ -116,7 +117,8 @@ func provider() parts.OIDCConfig {
 		return parts.OIDCUser{Subject: name, Email: name + "@example.com", EmailVerified: true, Groups: groups}
 	}
 	return parts.OIDCConfig{
-		Users: []parts.OIDCUser{person(alice, "g-dev"), person(bob, "g-ops"), person(carol, "g-dev", "g-ops")},
+		AccessTokenTTL: 30 * time.Minute, // each account logs in once for all tests, on a machine that may be slow
+		Users:          []parts.OIDCUser{person(alice, "g-dev"), person(bob, "g-ops"), person(carol, "g-dev", "g-ops")},
 		Clients: []parts.OIDCClient{{ID: shell}, {ID: reporter, Secret: shared.reporterSecret},
 			{ID: connectClient, RedirectURI: "http://127.0.0.1:9/connect/login"}}, // and any other port
 		Resources: []parts.OIDCResource{{Audience: audience}, {Audience: adminAudience}, {Audience: ownAudience}, {Audience: frontResource("notes"), Scope: "mcp"},
