@@ -23,7 +23,8 @@ import (
 // lag; tells as a fact, under a receipt that follows from the intent's, so that it is
 // told once however often it is found; and adds to what the admin API lists. Where
 // an intent reaches the index only after the look has passed its time, the place of
-// the look is put back.
+// the look is put back, and where it may be about to pass it, is marked, so that the
+// look does not.
 
 // Evidence is what the look reads.
 type Evidence interface {
@@ -90,6 +91,16 @@ func (h *Handler) lookOn(ctx context.Context) (report looked, err error) {
 	report.Until = stored
 	if stored.IsZero() {
 		report.Until = until.Add(-firstLook)
+	}
+	if marked(stored) {
+		from := stored.Truncate(time.Millisecond)
+		switch err := h.intents.MoveLooked(ctx, h.environment, stored, from); {
+		case errors.Is(err, broker.ErrConflict):
+			return report, nil
+		case err != nil:
+			return report, err
+		}
+		report.Until, stored = from, from
 	}
 	for report.Until.Before(until) {
 		to := report.Until.Add(lookStep)
@@ -173,9 +184,16 @@ func omissionReceipt(e broker.Entry) string {
 	return id.String()
 }
 
-// lookAgain puts the place of the look back where intents of a time that it may
-// have passed have only now been indexed. It is asked afterwards: a look that began
-// before did not see them.
+// mark gives a place just before one, which no look has come to: receipts have whole
+// milliseconds, and so have the places of looks. A look begins by taking the mark
+// away. One that began before cannot store how far it came, and goes there again.
+func mark(place time.Time) time.Time { return place.Truncate(time.Millisecond).Add(-1) }
+
+func marked(place time.Time) bool { return !place.Equal(place.Truncate(time.Millisecond)) }
+
+// lookAgain marks the place of the look where intents of a time that it may have
+// passed, or be passing, have only now been indexed, and puts it back to them. It is
+// asked afterwards: a look that begins after the mark sees them.
 func (h *Handler) lookAgain(ctx context.Context, indexed []broker.Record) error {
 	edge, oldest := h.now().Add(skew-broker.IntentOverdue), time.Time{}
 	for _, r := range indexed {
@@ -192,14 +210,18 @@ func (h *Handler) lookAgain(ctx context.Context, indexed []broker.Record) error 
 		if err != nil {
 			return err
 		}
-		if !stored.IsZero() && !oldest.Before(stored) {
+		ahead := !stored.IsZero() && !oldest.Before(stored)
+		if ahead && marked(stored) {
 			return nil
 		}
 		back := oldest.UTC()
 		if first := h.now().UTC().Add(-firstLook); stored.IsZero() && first.Before(back) {
 			back = first // the first look has not been, and would have begun there
 		}
-		if err := h.intents.MoveLooked(ctx, h.environment, stored, back); !errors.Is(err, broker.ErrConflict) {
+		if ahead {
+			back = stored
+		}
+		if err := h.intents.MoveLooked(ctx, h.environment, stored, mark(back)); !errors.Is(err, broker.ErrConflict) {
 			return err
 		}
 	}

@@ -241,3 +241,41 @@ func TestARecordThatDoesNotDecodeIsNoOutcome(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 }
+
+// TestAnIntentThatComesWhileALookPassesIsFound: a look has read the index and has
+// not stored yet how far it came, when an old intent gets into the index. Another
+// one comes to each of the looks that follow.
+func TestAnIntentThatComesWhileALookPassesIsFound(t *testing.T) {
+	for name, c := range map[string]struct {
+		looked bool
+		ago    time.Duration // within the first step of the look
+	}{"the first look": {false, firstLook}, "a later one": {true, 4 * time.Hour}} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture()
+			if c.looked {
+				f.now = func() time.Time { return noon.Add(-c.ago) }
+				f.looks(t)
+				f.now = func() time.Time { return noon }
+			}
+			const several = 3
+			for n := range several {
+				intent := at(c.ago-time.Duration(n)*time.Second, n+1, broker.Intent)
+				f.happened(t, true, intent...)
+				if n > 0 {
+					f.tables.Inject(memory.MoveLooked, memory.Fault{}) // it takes the mark away
+				}
+				f.tables.Inject(memory.MoveLooked, memory.Fault{Wait: func(context.Context) {
+					f.tables.Clear()
+					if answer, err := f.ask(t, inserted(t, intent)); err != nil || answer != `{"batchItemFailures":[]}` {
+						t.Error(answer, err)
+					}
+				}})
+				f.looks(t)
+			}
+			f.tables.Clear()
+			if l := f.looks(t); !l.Done || len(f.told(t)) != several || len(f.listed(t)) != several {
+				t.Errorf("%+v, and told of %v", l, f.told(t))
+			}
+		})
+	}
+}
