@@ -141,20 +141,3 @@ func expand(t *testing.T, file string) object {
 	}
 	return objects(expanded).(object)
 }
-
-// objects gives decoded JSON the types that the template's reader gives.
-func objects(value any) any {
-	switch value := value.(type) {
-	case map[string]any:
-		o := object{}
-		for name, inner := range value {
-			o[name] = objects(inner)
-		}
-		return o
-	case []any:
-		for i, inner := range value {
-			value[i] = objects(inner)
-		}
-	}
-	return value
-}

@@ -3,12 +3,11 @@ package tests
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
+	"bindery/shared/brokertest/template"
 )
 
 // object is a mapping of the template, with the short forms of CloudFormation
@@ -18,76 +17,28 @@ type object map[string]any
 // readFile reads one file of the template as it stands.
 func readFile(t *testing.T, name string) object {
 	t.Helper()
-	text, err := os.ReadFile("../" + name)
+	document, err := template.Parse("../" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	value, err := long(document.Content[0])
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return value.(object)
+	return objects(document).(object)
 }
 
-// long turns a node into object, []any, string, int or bool.
-func long(n *yaml.Node) (any, error) {
-	value, err := untagged(n)
-	if err != nil || !strings.HasPrefix(n.Tag, "!") || strings.HasPrefix(n.Tag, "!!") {
-		return value, err
+// objects gives every mapping the methods of this file.
+func objects(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		o := object{}
+		for name, inner := range value {
+			o[name] = objects(inner)
+		}
+		return o
+	case []any:
+		for i, inner := range value {
+			value[i] = objects(inner)
+		}
 	}
-	switch name := n.Tag[1:]; name {
-	case "Ref", "Condition":
-		return object{name: value}, nil
-	case "GetAtt":
-		if text, ok := value.(string); ok {
-			resource, attribute, _ := strings.Cut(text, ".")
-			value = []any{resource, attribute}
-		}
-		return object{"Fn::GetAtt": value}, nil
-	default:
-		return object{"Fn::" + name: value}, nil
-	}
-}
-
-func untagged(n *yaml.Node) (any, error) {
-	switch n.Kind {
-	case yaml.MappingNode:
-		m := object{}
-		for i := 0; i < len(n.Content); i += 2 {
-			value, err := long(n.Content[i+1])
-			if err != nil {
-				return nil, err
-			}
-			if _, twice := m[n.Content[i].Value]; twice {
-				return nil, fmt.Errorf("line %d: %s stands twice", n.Content[i].Line, n.Content[i].Value)
-			}
-			m[n.Content[i].Value] = value
-		}
-		return m, nil
-	case yaml.SequenceNode:
-		list := []any{}
-		for _, c := range n.Content {
-			value, err := long(c)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, value)
-		}
-		return list, nil
-	case yaml.ScalarNode:
-		if !strings.HasPrefix(n.Tag, "!!") { // a short form: its content is text
-			return n.Value, nil
-		}
-		var value any
-		err := n.Decode(&value)
-		return value, err
-	default:
-		return nil, fmt.Errorf("line %d: CloudFormation has no anchors", n.Line)
-	}
+	return value
 }
 
 // at gives the mapping under name, or an empty one.

@@ -116,6 +116,9 @@ func untagged(n *yaml.Node) (any, error) {
 			if err != nil {
 				return nil, err
 			}
+			if _, twice := m[n.Content[i].Value]; twice {
+				return nil, fmt.Errorf("line %d: %s stands twice", n.Content[i].Line, n.Content[i].Value)
+			}
 			m[n.Content[i].Value] = value
 		}
 		return m, nil

@@ -131,7 +131,9 @@ func TestWhatCannotBeDecidedIsAnError(t *testing.T) {
 			t.Errorf("it is read with %v", wrong)
 		}
 	}
-	if _, err := Read(written(t, "Resources: &a {}\nOutputs: *a\n"), "one", nil); err == nil {
-		t.Error("an anchor is read")
+	for _, text := range []string{"Resources: &a {}\nOutputs: *a\n", "Resources: {}\nResources: {}\n"} { // an anchor, and what stands twice
+		if _, err := Read(written(t, text), "one", nil); err == nil {
+			t.Errorf("read: %s", text)
+		}
 	}
 }
