@@ -31,7 +31,7 @@ var usedElsewhere = map[string]string{
 	"admin UseGrants dynamodb:UpdateItem":                      asked,
 	"admin WakeRotation lambda:InvokeFunction":                 asked,
 	"admin Revoke lambda:InvokeFunction":                       "tests/compiled: TestTheAdminFunctionInvokesTheRevocationFunction",
-	"admin UseGrants dynamodb:GetItem":                         "verifying a card whose provider Bindery has registered itself at",
+	"admin ReadRegistrations dynamodb:GetItem":                 "verifying a card whose provider Bindery has registered itself at",
 	"callback ReadClientSecrets secretsmanager:GetSecretValue": "a login at an issuer, or tokens of a provider, that want a client's secret",
 	"callback ShareIssuerKeys dynamodb:PutItem":                "the first login after the issuer's keys have changed; the proxy was there before",
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"bindery/shared/brokertest/iam"
+	"bindery/shared/brokertest/template"
 )
 
 // whole are the statements that reach a whole table, each with the reason why no
@@ -41,7 +42,7 @@ func wide(d deployed) (found []string) {
 			if s.Deny {
 				continue
 			}
-			for _, why := range slices.Concat(wideAnywhere(s), wideOnTables(where, s), wideOnSecrets(s), wideOnKeys(s)) {
+			for _, why := range slices.Concat(wideAnywhere(s), wideOfOthers(name, s), wideOnTables(where, s), wideOnSecrets(s), wideOnKeys(s), wideOnEvents(s)) {
 				say(where, "%s", why)
 			}
 		}
@@ -63,11 +64,22 @@ func wide(d deployed) (found []string) {
 // log, the streams of a table.
 var boundedResource = regexp.MustCompile(`^arn:aws:(secretsmanager:.*:secret:` + environment + `/([a-z]+/)?\*|logs:.*:log-group:[a-z-]+:\*|[^*?]+)$`)
 
+// work are all actions that any function needs; what can be done beside them is
+// nobody's work, on whatever.
+var work = regexp.MustCompile(`^(dynamodb:.*|ec2:.*|events:PutEvents|kms:(Decrypt|GenerateDataKey|GetPublicKey|Sign)|lambda:InvokeFunction|logs:(CreateLogStream|PutLogEvents)|` +
+	`secretsmanager:(DescribeSecret|GetSecretValue|ListSecrets|PutSecretValue|RotateSecret|UpdateSecretVersionStage)|sqs:SendMessage|xray:Put(TelemetryRecords|TraceSegments))$`)
+
 func wideAnywhere(s iam.Statement) (why []string) {
 	for _, a := range s.Actions {
-		if strings.ContainsAny(a, "*?") {
+		switch {
+		case strings.ContainsAny(a, "*?"):
 			why = append(why, "the action "+a+" has a wildcard")
+		case !work.MatchString(a):
+			why = append(why, a+" is nobody's work")
 		}
+	}
+	if len(s.Resources) > 1 {
+		why = append(why, "it is about several resources, which conditions cannot tell apart")
 	}
 	for _, r := range s.Resources {
 		if r == "*" {
@@ -78,6 +90,30 @@ func wideAnywhere(s iam.Statement) (why []string) {
 			}
 		} else if !boundedResource.MatchString(r) {
 			why = append(why, "the resource "+r+" is too many")
+		}
+	}
+	return why
+}
+
+// ownParts are the logs and queues of functions, and the functions themselves.
+var ownParts = regexp.MustCompile(`:(?:log-group:|function:)?` + stackName + `-([a-z]+)(-failures|:\*)?$`)
+
+// invokers are the roles that may invoke functions, and which.
+var invokers = map[string]string{"AdminRole": "revocation rotation", "LedgerScheduleRole": "ledger", "RotationScheduleRole": "rotation", "CleanupScheduleRole": "cleanup"}
+
+// wideOfOthers: each function writes its own log and fills its own queue, and
+// invokes whom it has to.
+func wideOfOthers(role string, s iam.Statement) (why []string) {
+	function, _, _ := strings.Cut(strings.TrimSuffix(role, "Role"), "Schedule")
+	for _, a := range s.Actions {
+		for _, r := range s.Resources {
+			part := ownParts.FindStringSubmatch(r)
+			switch {
+			case a == "lambda:InvokeFunction" && r == rotator && role == "RotationRole":
+			case a == "lambda:InvokeFunction" && (part == nil || !slices.Contains(strings.Fields(invokers[role]), part[1])),
+				(strings.HasPrefix(a, "logs:") || strings.HasPrefix(a, "sqs:")) && (part == nil || part[1] != strings.ToLower(function)):
+				why = append(why, a+" of another's "+r)
+			}
 		}
 	}
 	return why
@@ -101,7 +137,7 @@ func wideOnTables(where string, s iam.Statement) (why []string) {
 			"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem"}, a) {
 			why = append(why, a+" is about tables, not rows")
 		}
-		if whole[where] == "" && !rowsBounded(s) {
+		if whole[where] == "" && (!rowsBounded(s) || a == "dynamodb:Scan" || a == "dynamodb:BatchWriteItem") {
 			why = append(why, a+" on a whole table, without a reason")
 		}
 	}
@@ -149,9 +185,19 @@ func wideOnKeys(s iam.Statement) (why []string) {
 	for _, a := range s.Actions {
 		switch {
 		case !strings.HasPrefix(a, "kms:"), (a == "kms:Sign" || a == "kms:GetPublicKey") && slices.Equal(s.Resources, []string{signingKey}):
-		case !slices.Equal(s.Resources, []string{secretsKey}) || !has(s, "StringEquals", "kms:ViaService", "secretsmanager.us-east-1.amazonaws.com") ||
-			!slices.ContainsFunc(s.Conditions, func(c iam.Condition) bool { return c.Key == "kms:EncryptionContext:SecretARN" }):
+		case a != "kms:Decrypt" && a != "kms:GenerateDataKey", !slices.Equal(s.Resources, []string{secretsKey}),
+			!has(s, "StringEquals", "kms:ViaService", "secretsmanager.us-east-1.amazonaws.com"),
+			!has(s, "StringLike", "kms:EncryptionContext:SecretARN", secretARN+environment+"/*") && !has(s, "StringLike", "kms:EncryptionContext:SecretARN", secretARN+environment+"/clients/*"):
 			why = append(why, a+" otherwise than through Secrets Manager")
+		}
+	}
+	return why
+}
+
+func wideOnEvents(s iam.Statement) (why []string) {
+	for _, a := range s.Actions {
+		if strings.HasPrefix(a, "events:") && !has(s, "StringEquals", "events:source", "bindery") {
+			why = append(why, a+" in the name of others")
 		}
 	}
 	return why
@@ -170,6 +216,8 @@ func wideOfResource(d deployed, s iam.Statement) (why []string) {
 		for _, a := range s.Actions {
 			uses := isRole && slices.Contains([]string{"kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}, a)
 			switch {
+			case !isRole && who != "arn:aws:iam::"+template.AccountID+":root":
+				why = append(why, a+" by "+who+", which is not of this account")
 			case !isRole && !administration.MatchString(a):
 				why = append(why, a+" by "+who)
 			case isRole && !uses:
