@@ -52,14 +52,18 @@ func TestTemplateParametersHaveSafeDefaults(t *testing.T) {
 		}
 	}
 	for name, bad := range map[string][]string{
-		"KeyAdministrators": {"*", "arn:aws:iam::123456789012:root", "arn:aws:iam::123456789012:role/a,*", "arn:aws:iam::123456789012:role/a b"},
+		"KeyAdministrators": {"*", "arn:aws:iam::123456789012:root", "arn:aws:iam::123456789012:role/*", "arn:aws:iam::123456789012:role/a,*", "arn:aws:iam::123456789012:role/a b"},
 		"WebAclArn":         {"*", "arn:aws:wafv2:us-east-1:123456789012:global/webacl/a/b"},
 		"SubnetIds":         {"*", "subnet", "sg-0123abcd"},
 		"SecurityGroupIds":  {"*", "sg", "subnet-0123abcd"},
 		"SecretsPath":       {"*", "prod/*", "prod"},
-		"SigningKeyArn":     {"*", "arn:aws:kms:us-east-1:123456789012:alias/x"},
-		"FormerKeys":        {"*", "arn:aws:kms:a,*"},
-		"Environment":       {"*", "", "Prod", "a/b", "a#b"},
+		"SecretsKeyArn":     {"*", "arn:aws:kms:us-east-1:123456789012:alias/x", "arn:aws:kms:us-east-1:123456789012:key/*"},
+		"SigningKeyArn":     {"*", "arn:aws:kms:us-east-1:123456789012:alias/x", "arn:aws:kms:us-east-1:123456789012:key/*", "arn:aws:kms:*:*:key/a"},
+		"FormerKeys":        {"*", "arn:aws:kms:a,*", "arn:aws:kms:us-east-1:123456789012:key/*", "arn:aws:iam::123456789012:role/a"},
+		"AlarmTopicArn":     {"*", "arn:aws:sns:us-east-1:123456789012:*"},
+		"SecretRotationFunctions": {"*", "arn:aws:lambda:us-east-1:123456789012:function:*", "rotator",
+			"arn:aws:lambda:us-east-1:123456789012:function:a,*"},
+		"Environment": {"*", "", "Prod", "a/b", "a#b"},
 	} {
 		pattern := regexp.MustCompile("^(?:" + parameters.at(name).text("AllowedPattern") + ")$")
 		for _, value := range bad {
@@ -68,6 +72,41 @@ func TestTemplateParametersHaveSafeDefaults(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTemplateParametersTakeWhatAWSNames: a bound that refuses what exists would be
+// taken away.
+func TestTemplateParametersTakeWhatAWSNames(t *testing.T) {
+	parameters := readTemplate(t).get(t, "Parameters")
+	const key = "arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab"
+	for name, good := range map[string][]string{
+		"SecretsKeyArn": {"", key}, "SigningKeyArn": {"", key}, "FormerKeys": {"", key, key + "," + key},
+		"SecretRotationFunctions": {"", "arn:aws:lambda:eu-central-1:123456789012:function:SecretsManager_rotator-1"},
+		"KeyAdministrators":       {"", "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Admin_1,arn:aws:iam::123456789012:user/eve@example.com"},
+		"AlarmTopicArn":           {"", "arn:aws-cn:sns:cn-north-1:123456789012:on-call_1"},
+		"SecretsPath":             {"", "prod/", "/prod/team.a/"},
+	} {
+		pattern := regexp.MustCompile("^(?:" + parameters.at(name).text("AllowedPattern") + ")$")
+		for _, value := range good {
+			if !pattern.MatchString(value) {
+				t.Errorf("%s may not be %q", name, value)
+			}
+		}
+	}
+}
+
+// TestTemplateRules: what is for one machine is refused where CloudFormation
+// deploys, and nothing that Bindery tells can ask it to revoke.
+func TestTemplateRules(t *testing.T) {
+	asserted := func(name string) (all []any) {
+		for _, one := range readTemplate(t).get(t, "Rules", name).list("Assertions") {
+			all = append(all, one.(object)["Assert"])
+		}
+		return all
+	}
+	equal := func(parameter, value string) any { return object{"Fn::Equals": []any{object{"Ref": parameter}, value}} }
+	same(t, "on AWS", asserted("OnAWS"), []any{equal("Local", "false"), equal("AwsEndpoint", ""), equal("ResponseMode", "stream")})
+	same(t, "revocations", asserted("RevocationsComeFromElsewhere"), []any{object{"Fn::Not": []any{object{"Fn::Contains": []any{object{"Ref": "RevocationSources"}, "bindery"}}}}})
 }
 
 // samples gives what samconfig.toml tells SAM, by environment and command.
@@ -111,7 +150,7 @@ func TestTemplateSamples(t *testing.T) {
 	for name := range sections {
 		names = append(names, name)
 	}
-	same(t, "sections", sorted(names), []string{"default.validate", "dev.build", "dev.deploy", "dev.validate", "local.build", "local.global",
+	same(t, "sections", sorted(names), []string{"default.build", "default.validate", "dev.build", "dev.deploy", "dev.validate", "local.build", "local.global",
 		"local.local_invoke", "local.local_start_api", "local.local_start_lambda", "local.validate", "prod.build", "prod.deploy", "prod.validate"})
 	parameters := readTemplate(t).get(t, "Parameters")
 	for name, section := range sections {
