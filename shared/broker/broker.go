@@ -66,6 +66,10 @@ func New(p Parts) *Broker {
 // was not released.
 var ErrUnrecorded = errors.New("the call could not be recorded")
 
+// ErrUnsettled means that the outcome of a call without a credential could not be
+// stored: its intent stands alone.
+var ErrUnsettled = errors.New("the outcome could not be recorded")
+
 // Decide judges a call. A *Refusal is already recorded (within the refusal
 // budget of the principal) when Decide returns; a record that could not be
 // stored changes nothing about the refusal.
@@ -105,9 +109,9 @@ type Release struct {
 // what the credential comes from is revoked, and fetches it, all side by side, and
 // returns when all are done. Without a stored intent it fails with ErrUnrecorded
 // and the credential is dropped; over a limit, with something revoked or without a
-// credential the outcome is recorded and the fault returned. If
-// this took longer than DecisionLife the call is decided again, and anything but
-// the very same permit is a refusal.
+// credential the outcome is recorded and the fault returned, with ErrUnsettled
+// where that could not be stored. If this took longer than DecisionLife the call is
+// decided again, and anything but the very same permit is a refusal.
 func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
 	recorded, holds := b.recordIntent(ctx, d), b.readHolds(ctx, d)
 	release, claimed := &Release{Decision: d}, make(chan error, 1)
@@ -141,7 +145,10 @@ func (b *Broker) Obtain(ctx context.Context, d *Decision) (*Release, error) {
 		release.Credential = credential
 		return release, nil
 	}
-	return nil, errors.Join(fault, b.Settle(ctx, release, Result{Reason: reasonOf(fault), Status: b.status(fault)}))
+	if err := b.Settle(ctx, release, Result{Reason: reasonOf(fault), Status: b.status(fault)}); err != nil {
+		fault = errors.Join(fault, ErrUnsettled, err)
+	}
+	return nil, fault
 }
 
 // decideAgain repeats the reads of an outdated decision and holds the result

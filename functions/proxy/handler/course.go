@@ -49,12 +49,19 @@ func (c *course) line(lasting bool, attrs []slog.Attr) []slog.Attr {
 	return append(c.attrs, attrs...)
 }
 
+// outcomeLost is what the log says of an intent that the ledger will find alone.
+const outcomeLost = "outcome not recorded"
+
 // refused writes the line of a call that came to nothing before there was a
 // credential.
 func (c *course) refused(ctx context.Context, call broker.Call, problem Problem, err error) {
 	unrecorded := c.broker.Unrecorded()
 	if errors.Is(err, broker.ErrUnrecorded) {
 		unrecorded++
+	}
+	if errors.Is(err, broker.ErrUnsettled) {
+		unrecorded++
+		c.log.Error(outcomeLost, "receipt", call.Receipt, "cause", broker.ErrUnsettled.Error())
 	}
 	attrs := []slog.Attr{slog.String("receipt", call.Receipt), slog.String("server", call.Route.Server),
 		slog.String("problem", problem.Name), slog.String("cause", err.Error()), telemetry.Calls.Is(1)}

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -80,6 +81,9 @@ func TestEveryRequestIsCountedOnceAsWhatBecameOfIt(t *testing.T) {
 		}, map[string]float64{"Calls": 1, "AuditFailures": 1}, whole},
 		"no credential": {fine, func(_ *testing.T, f *fixture, _ *http.Request) { f.vault.err = broker.ErrStoreDenied },
 			map[string]float64{"Calls": 1, "CredentialFailures": 1}, "Admit Decide Obtain Call "},
+		"no credential, and that not stored": {fine, func(_ *testing.T, f *fixture, _ *http.Request) {
+			f.sources[broker.Static] = denied(func() { f.broken(memory.Append) })
+		}, map[string]float64{"Calls": 1, "CredentialFailures": 1, "AuditFailures": 1}, "Admit Decide Obtain Call "},
 		"upstream down": {func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") }, nil,
 			map[string]float64{"Calls": 1, "UpstreamFailures": 1}, whole},
 		"forbidden by the upstream": {respond(http.StatusForbidden, "text/plain", "no"), nil, map[string]float64{"Calls": 1}, whole},
@@ -96,6 +100,16 @@ func TestEveryRequestIsCountedOnceAsWhatBecameOfIt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// denied is a source that gives nothing, and does something first, once the intent
+// is stored.
+type denied func()
+
+func (d denied) Obtain(ctx context.Context, a broker.Ask) (broker.Credential, error) {
+	err := a.Recorded(ctx)
+	d()
+	return broker.Credential{}, errors.Join(err, broker.ErrStoreDenied)
 }
 
 // broken lets an operation fail however often it is tried.

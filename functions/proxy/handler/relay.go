@@ -94,7 +94,7 @@ func (x *exchange) settle(ctx context.Context) {
 	err := x.broker.Settle(ctx, x.release, x.result)
 	x.course.stage(telemetry.SettleTime)
 	if err != nil {
-		x.log.Error("outcome not recorded", "receipt", d.Call.Receipt, "cause", err.Error())
+		x.log.Error(outcomeLost, "receipt", d.Call.Receipt, "cause", err.Error())
 	}
 	x.course.settled(ctx, d, x.result, err == nil)
 }
