@@ -1,10 +1,19 @@
 package handler
 
 import (
+	"context"
+	"crypto/rand"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"runtime"
 	"testing"
+	"time"
+
+	"bindery/shared/broker"
+	"bindery/shared/policy"
+	"bindery/shared/telemetry"
 )
 
 // TestMemoryIsFlatInTheLengthOfAStream relays a stream, and one more than ten
@@ -49,3 +58,37 @@ func highWater(t *testing.T, era string, size, events int) (most uint64) {
 	}
 	return most
 }
+
+// TestCallsLeaveNothingBehind makes many calls of every kind after as many that fill
+// what is kept, and holds what is in use then against it. A process lives for
+// thousands of calls.
+func TestCallsLeaveNothingBehind(t *testing.T) {
+	const calls, allowed = 600, 512 // bytes that a call may leave, on average
+	f := newFixture(t, answer{kind: "application/json", text: smallAnswer}, true)
+	f.log, f.Handler.log = nil, slog.New(telemetry.New(slog.NewJSONHandler(io.Discard, nil), "prod"))
+	f.Handler.broker = broker.New(broker.Parts{Catalogue: f.tables, Markers: f.tables, Audit: forgetful{}, Sources: f.sources,
+		Rules: policy.NewCalls(f.tables), Now: time.Now, Nonce: rand.Text, Status: statusOf, Quotas: f.tables, StreamTime: time.Minute})
+	requests := []func() *http.Request{f.relayed(t, legacy, "tools/call"), f.relayed(t, modern, "tools/call"), f.relayed(t, legacy, "tools/list")}
+	inUse := func() (bytes int64) {
+		for n := range calls {
+			f.send(t, requests[n%len(requests)])
+			f.ServeHTTP(&sink{header: http.Header{}}, f.request("no token", callBody))
+		}
+		var now runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&now)
+		return int64(now.HeapAlloc)
+	}
+	inUse()
+	before := inUse()
+	left := (inUse() - before) / calls
+	t.Logf("a call leaves %d bytes", left)
+	if left > allowed {
+		t.Errorf("a call leaves %d bytes behind", left)
+	}
+}
+
+// forgetful is an audit log that does not keep what is appended.
+type forgetful struct{}
+
+func (forgetful) Append(context.Context, broker.Record) error { return nil }
