@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,9 +24,10 @@ type history struct {
 	changes     map[string]change // by the object, as records name it
 	grants      map[string]bool   // by principal and server, either may be empty: any
 	values      map[string]change
-	sealed      bool // the store of all sealed values was revoked
-	latest      map[broker.MarkerKey]broker.Marker
-	seen        map[string]bool // records that were in both tables
+	sealed      bool                               // the store of all sealed values was revoked
+	latest      map[broker.MarkerKey]broker.Marker // by its epoch
+	last        map[broker.MarkerKey]broker.Marker // by its time
+	seen        map[string]bool                    // records that were in both tables
 	unreadable  int
 }
 
@@ -39,7 +41,7 @@ type change struct {
 
 func newHistory(environment string, since time.Time) *history {
 	return &history{environment: environment, since: since, changes: map[string]change{}, grants: map[string]bool{}, values: map[string]change{},
-		latest: map[broker.MarkerKey]broker.Marker{}, seen: map[string]bool{}}
+		latest: map[broker.MarkerKey]broker.Marker{}, last: map[broker.MarkerKey]broker.Marker{}, seen: map[string]bool{}}
 }
 
 var _ dynamo.History = (*history)(nil)
@@ -140,12 +142,36 @@ func replacedBy(r broker.Record) int64 {
 }
 
 func (h *history) fact(r broker.Record) {
-	if rest, ok := strings.CutPrefix(r.Object, "grant/"); ok {
-		h.grants[rest] = true
+	kind, name, _ := strings.Cut(r.Object, "/")
+	switch k := broker.FactKind(r.Method); {
+	case k == broker.RevocationCompleted, k == broker.RevocationIncomplete: // by now; it may have begun before
+		h.ended(broker.MarkerKind(kind), name)
+		return
+	case kind == "grant":
+		h.grants[name] = true
+	case kind == "binding" && (k == broker.RotationPromoted || k == broker.RotationRolledBack):
+		h.rotated(r, k == broker.RotationRolledBack)
 	}
 	for _, reference := range append(slices.Clone(r.References), r.Object) {
 		h.used(reference, false)
 	}
+}
+
+// rotated counts the versions that a rotation made of a card, of which taking it
+// back is one.
+func (h *history) rotated(r broker.Record, back bool) {
+	var d struct{ To string }
+	_ = json.Unmarshal([]byte(r.After), &d) // without a version it had not changed the card yet
+	to, err := strconv.ParseInt(d.To, 10, 64)
+	if err != nil {
+		return
+	}
+	if back {
+		to++
+	}
+	c := h.changes[r.Object]
+	c.latest = max(c.latest, to)
+	h.changes[r.Object] = c
 }
 
 // used counts what a fact says of a sealed value.
@@ -165,8 +191,7 @@ func (h *history) value(id string, deleted bool) {
 	h.values[id] = v
 }
 
-// stop remembers the latest decision on each marker, and since when what it ended
-// is not to come back.
+// stop remembers the decisions on each marker, and what those since ended.
 func (h *history) stop(r broker.Record) {
 	var s revoke.Stopped
 	if json.Unmarshal([]byte(r.After), &s) != nil || s.Epoch < 1 {
@@ -175,25 +200,33 @@ func (h *history) stop(r broker.Record) {
 	}
 	m := broker.Marker{Environment: h.environment, Kind: s.Kind, ID: s.Subject, Epoch: s.Epoch, Revoked: broker.FactKind(r.Method) == broker.RevocationAcknowledged,
 		At: r.At, By: s.By, Reason: s.Reason, Revocation: s.Case}
-	if h.latest[m.Key()].Epoch < m.Epoch {
-		h.latest[m.Key()] = m
+	k := m.Key()
+	if h.latest[k].Epoch < m.Epoch {
+		h.latest[k] = m
 	}
-	if r.At.Before(h.since) || !m.Revoked {
-		return
+	if h.last[k].At.Before(m.At) {
+		h.last[k] = m
 	}
-	switch s.Kind {
+	if !r.At.Before(h.since) && m.Revoked {
+		h.ended(s.Kind, s.Subject)
+	}
+}
+
+// ended remembers what a revocation ends for good.
+func (h *history) ended(kind broker.MarkerKind, subject string) {
+	switch kind {
 	case broker.PrincipalMarker:
-		h.grants[s.Subject+"/"] = true
+		h.grants[subject+"/"] = true
 	case broker.ServerMarker:
-		h.grants["/"+s.Subject] = true
+		h.grants["/"+subject] = true
 	case broker.GrantMarker:
-		h.grants[s.Subject] = true
+		h.grants[subject] = true
 	case broker.EverythingMarker:
 		h.grants["/"] = true
 	case broker.StoreMarker:
-		h.sealed = h.sealed || s.Subject == "sealed"
+		h.sealed = h.sealed || subject == "sealed"
 	case broker.ReferenceMarker:
-		h.used(s.Subject, true)
+		h.used(subject, true)
 	default: // ends no grant and no value
 	}
 }
@@ -203,8 +236,8 @@ func (h *history) stop(r broker.Record) {
 func (h *history) stops() []broker.Marker { return h.those(true) }
 
 func (h *history) those(revoked bool) (list []broker.Marker) {
-	for _, m := range h.latest {
-		if m.Revoked == revoked && m.Kind != broker.EnvironmentMarker {
+	for k := range h.latest {
+		if m := h.decided(k); m.Revoked == revoked && m.Kind != broker.EnvironmentMarker {
 			list = append(list, m)
 		}
 	}
@@ -212,6 +245,21 @@ func (h *history) those(revoked bool) (list []broker.Marker) {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Revocation, b.Revocation))
 	})
 	return list
+}
+
+// skew is how far clocks may be apart.
+const skew = 2 * time.Minute
+
+// decided is the decision on a marker that stands. Epochs say which that is, unless
+// markers were lost once before, and their epochs with them: then the last one in
+// time stands, with an epoch that no other has.
+func (h *history) decided(k broker.MarkerKey) broker.Marker {
+	m, last := h.latest[k], h.last[k]
+	if last.Epoch < m.Epoch && last.At.After(m.At.Add(skew)) {
+		last.Epoch = m.Epoch + 1
+		return last
+	}
+	return m
 }
 
 // lifted names what was let go since.

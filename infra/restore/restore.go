@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -25,7 +27,16 @@ type restoration struct {
 	out          io.Writer
 }
 
-func (r *restoration) say(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
+// say writes a line. Names may be of anything; they end no line and move no cursor.
+func (r *restoration) say(format string, args ...any) {
+	line := strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return unicode.ReplacementChar
+		}
+		return c
+	}, fmt.Sprintf(format, args...))
+	fmt.Fprintln(r.out, line)
+}
 
 func (r *restoration) do(ctx context.Context) error {
 	if err := r.stopped(ctx); err != nil {
@@ -58,6 +69,9 @@ func (r *restoration) do(ctx context.Context) error {
 		}
 	}
 	if err := r.stopAgain(ctx, h); err != nil {
+		return err
+	}
+	if err := r.letGo(ctx, h); err != nil {
 		return err
 	}
 	if slices.Contains(r.tables, "catalogue") {
@@ -96,8 +110,8 @@ const margin = time.Minute
 
 // copied is the time of the oldest copy.
 func (r *restoration) copied(ctx context.Context) (oldest time.Time, err error) {
-	if !r.since.IsZero() {
-		return r.since, nil
+	if r.since.After(time.Now()) {
+		return oldest, errors.New("-since is in the future")
 	}
 	for _, name := range r.tables {
 		out, err := r.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: aws.String(r.from + name)})
@@ -106,13 +120,22 @@ func (r *restoration) copied(ctx context.Context) (oldest time.Time, err error) 
 		}
 		summary := out.Table.RestoreSummary
 		if summary == nil || summary.RestoreDateTime == nil {
+			if !r.since.IsZero() {
+				continue
+			}
 			return oldest, fmt.Errorf("the copy of the table %s was not restored by DynamoDB: say by -since of when it is", name)
 		}
 		if oldest.IsZero() || summary.RestoreDateTime.Before(oldest) {
 			oldest = *summary.RestoreDateTime
 		}
 	}
-	return oldest, nil
+	switch {
+	case r.since.IsZero():
+		return oldest, nil
+	case !oldest.IsZero() && r.since.After(oldest):
+		return oldest, errors.New("-since is later than a copy is of, so that what was stopped in between would come back")
+	}
+	return r.since, nil
 }
 
 // refill tells what became of a table.
@@ -121,13 +144,20 @@ func (r *restoration) refill(done dynamo.Refilled, err error) func(table string)
 		if err != nil {
 			return err
 		}
-		r.say("%-12s %d rows in the copy: %d missing%s, %d there, %d left out, %d of another environment or release", table,
+		r.say("%-12s %d rows in the copy: %d missing%s, %d there, %d left out, %d of another environment", table,
 			done.Read, done.Put, map[bool]string{true: " and put"}[r.write], done.There, done.Out, done.Foreign)
 		for _, line := range done.Closed {
 			r.say("  closed     %s", line)
 		}
 		for _, line := range done.LeftOut {
 			r.say("  left out   %s", line)
+		}
+		switch {
+		case done.Unknown == 0:
+		case r.write:
+			return fmt.Errorf("%d rows in the copy of the table %s are of another release, and what they stop would not be stopped: take the release that knows them", done.Unknown, table)
+		default:
+			r.say("  unknown    %d rows are of another release: -write would refuse", done.Unknown)
 		}
 		return nil
 	}
@@ -156,6 +186,25 @@ func (r *restoration) stopAgain(ctx context.Context, h *history) error {
 		if err := revoke.Tell(ctx, journal, c); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// letGo puts markers back that were let go, where nothing is, so that their epochs
+// go on and no later decision has one that there was.
+func (r *restoration) letGo(ctx context.Context, h *history) error {
+	n := 0
+	for _, m := range h.those(false) {
+		missing, err := r.live.RestoreMarker(ctx, m, r.write)
+		if err != nil {
+			return err
+		}
+		if missing {
+			n++
+		}
+	}
+	if n > 0 {
+		r.say("  let go     %d markers that were lifted are missing; they go on from the epochs that they had", n)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,63 @@ func TestTheLatestDecisionOnAMarkerCounts(t *testing.T) {
 	}
 	if l := h.lifted(); len(l) != 1 || l[0] != "agent/corp:bot" {
 		t.Errorf("lifted: %v", l)
+	}
+}
+
+// TestADecisionUnderACounterThatBeganAnewCounts: markers were lost once before, and
+// with them how far their epochs had come.
+func TestADecisionUnderACounterThatBeganAnewCounts(t *testing.T) {
+	lifted := func(minute int, epoch int64) broker.Record {
+		r := stopped(minute, broker.AgentMarker, "corp:bot", epoch)
+		r.Method = string(broker.RevocationLifted)
+		return r
+	}
+	records := []broker.Record{stopped(1, broker.AgentMarker, "corp:bot", 3), lifted(2, 4), stopped(12, broker.AgentMarker, "corp:bot", 1)}
+	for range 2 { // in whatever order the table gives them
+		stops := told(records...).stops()
+		if len(stops) != 1 || !stops[0].Revoked || !stops[0].At.Equal(at(12)) || stops[0].Epoch <= 4 {
+			t.Errorf("stopped again: %+v", stops)
+		}
+		slices.Reverse(records)
+	}
+	if stops := told(append(records, lifted(13, 2))...).stops(); len(stops) != 0 {
+		t.Errorf("it was lifted last: %+v", stops)
+	}
+}
+
+// TestWhatCleanupEndedSinceDoesNotComeBack: the revocation is older than the copies,
+// and what it ended is in them.
+func TestWhatCleanupEndedSinceDoesNotComeBack(t *testing.T) {
+	for _, kind := range []broker.FactKind{broker.RevocationCompleted, broker.RevocationIncomplete} {
+		h := told(stopped(1, broker.PrincipalMarker, "p-alice", 1), fact(11, kind, "principal/p-alice", nil),
+			stopped(1, broker.ReferenceMarker, "sealed:leaked", 1), fact(11, kind, "reference/sealed:leaked", nil),
+			stopped(1, broker.ServerMarker, "drive", 1))
+		if !h.GrantMoved("p-alice", "any") || h.GrantMoved("p-bob", "drive") {
+			t.Errorf("%s: grants", kind)
+		}
+		if times, deleted := h.ValueMoved("leaked"); times == 0 || !deleted {
+			t.Errorf("%s: the value would come back", kind)
+		}
+	}
+}
+
+func TestACardThatARotationChangedSinceComesBackClosed(t *testing.T) {
+	versions := func(from, to string) any { return map[string]string{"from": from, "to": to} }
+	h := told(fact(11, broker.RotationPromoted, "binding/notes/a", versions("3", "4")),
+		fact(11, broker.RotationPromoted, "binding/notes/b", versions("3", "4")), fact(12, broker.RotationRolledBack, "binding/notes/b", versions("3", "4")),
+		fact(11, broker.RotationRolledBack, "binding/notes/c", versions("3", "")))
+	for name, want := range map[string]int64{"a": 4, "b": 5, "c": 3} {
+		if latest, deleted := h.Changed("binding/notes/"+name, 3); latest != want || deleted {
+			t.Errorf("%s came to version %d, deleted %v", name, latest, deleted)
+		}
+	}
+}
+
+func TestNothingThatIsNamedPutsWordsIntoTheMouthOfTheProgram(t *testing.T) {
+	var out strings.Builder
+	(&restoration{out: &out}).say("  closed     %s", "agent/x\n  revoked    everything\x1b[2J")
+	if got := out.String(); strings.Count(got, "\n") != 1 || strings.Contains(got, "\x1b") {
+		t.Errorf("%q", got)
 	}
 }
 

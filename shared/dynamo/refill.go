@@ -39,7 +39,8 @@ type History interface {
 // Refilled says what became of the rows of one copy.
 type Refilled struct {
 	Read, Put, There int
-	Out, Foreign     int      // rows that are in LeftOut; rows of other environments, or of other releases
+	Out, Foreign     int      // rows that are in LeftOut; rows of other environments
+	Unknown          int      // rows of a shape that this release does not know, and so did not put
 	Closed           []string // put, but closed: objects that were changed since
 	LeftOut          []string // not put, and why
 }
@@ -99,7 +100,8 @@ func (s *DB) RefillAudit(ctx context.Context, copied *DB, environment string, wr
 }
 
 // RestoreMarker puts a marker that is known from its record, in all its copies,
-// where none or one of an earlier epoch is. It reports whether any was missing.
+// where none is; one that stops something also over one of an earlier epoch. It
+// reports whether any was missing.
 func (s *DB) RestoreMarker(ctx context.Context, m broker.Marker, write bool) (missing bool, err error) {
 	const doing = "restore the marker"
 	if err := m.Check(); err != nil {
@@ -113,8 +115,12 @@ func (s *DB) RestoreMarker(ctx context.Context, m broker.Marker, write bool) (mi
 	for shard := 1; shard < shards && m.Kind.Wide(); shard++ {
 		rows = append(rows, withKey(item, wideMarkerKey(m.Environment, m.Key(), shard)))
 	}
+	var over *expression.ConditionBuilder
+	if m.Revoked {
+		over = earlierThan(m.Epoch)
+	}
 	for _, row := range rows {
-		put, err := s.fill(ctx, s.tables.Revocations, prepared{row: row, over: earlierThan(m.Epoch)}, write)
+		put, err := s.fill(ctx, s.tables.Revocations, prepared{row: row, over: over}, write)
 		if err != nil {
 			return missing, fmt.Errorf("%s: %w", doing, err)
 		}
@@ -158,8 +164,12 @@ func (s *DB) refill(ctx context.Context, r *refill) (Refilled, error) {
 }
 
 func (s *DB) refillRow(ctx context.Context, r *refill, row attributes) error {
-	if !belongs(row, r.environment) {
+	switch {
+	case !belongs(row, r.environment):
 		r.count(func(d *Refilled) { d.Read++; d.Foreign++ })
+		return nil
+	case !known(row):
+		r.count(func(d *Refilled) { d.Read++; d.Unknown++ })
 		return nil
 	}
 	p, err := r.prepare(ctx, row)

@@ -139,6 +139,17 @@ func testRefillMarkers(t *testing.T, e endpoint) {
 			t.Errorf("shard %d: %+v, %v", shard, found, err)
 		}
 	}
+	lifted := marker(broker.GroupMarker, "staff", 4, false)
+	if missing, err := live.RestoreMarker(t.Context(), lifted, true); err != nil || missing {
+		t.Errorf("what stops something was let go: %v, %v", missing, err)
+	}
+	lifted.ID = "others"
+	for _, want := range []bool{true, false} {
+		if missing, err := live.RestoreMarker(t.Context(), lifted, true); err != nil || missing != want {
+			t.Errorf("missing %v, %v", missing, err)
+		}
+	}
+	must(t, live.PutMarker(t.Context(), marker(broker.GroupMarker, "others", 5, true))) // its epochs go on
 	must(t, copied.PutMarker(t.Context(), marker(broker.AgentMarker, "a", 1, true)))
 	must(t, copied.PutMarker(t.Context(), marker(broker.AgentMarker, "a", 2, false)))
 	must(t, live.PutMarker(t.Context(), marker(broker.AgentMarker, "a", 1, true)))
@@ -156,6 +167,24 @@ func testRefillMarkers(t *testing.T, e endpoint) {
 	}
 	if len(found) != 2 {
 		t.Errorf("%d markers", len(found))
+	}
+}
+
+// testRefillUnknown: what a marker of another release stops is not known here, and
+// that is said.
+func testRefillUnknown(t *testing.T, e endpoint) {
+	env := environment()
+	live, tables := own(t, e, env)
+	copied, copies := own(t, e, "copy-"+env)
+	must(t, copied.PutMarker(t.Context(), broker.Marker{Environment: env, Kind: broker.AgentMarker, ID: "a", Epoch: 1, Revoked: true, At: time.Now().UTC(), By: "p-x", Reason: "r", Revocation: "01K"}))
+	c := client(e.url, patient)
+	for _, r := range dump(t, c, copies.Revocations, env) {
+		r["schema"] = &types.AttributeValueMemberN{Value: "99"}
+		putRaw(t, c, copies.Revocations, r)
+	}
+	done, err := live.RefillRevocations(t.Context(), copied, env, true)
+	if err != nil || done.Unknown != 1 || done.Foreign+done.Put != 0 || len(dump(t, c, tables.Revocations, env)) != 0 {
+		t.Errorf("%+v, %v", done, err)
 	}
 }
 

@@ -15,12 +15,16 @@ import (
 
 // What is made of each row of a copy.
 
-// belongs reports whether a row is of this environment and this release. Rows
-// name it; audit records do, too, and the entries of indexes by their key.
+// known reports whether a row is of a shape that this release knows. Audit records
+// are copied as they are, of whatever release.
+func known(row attributes) bool {
+	v, ok := row["schema"].(*types.AttributeValueMemberN)
+	return ok && (v.Value == strconv.Itoa(schema) || row["phase"] != nil)
+}
+
+// belongs reports whether a row is of this environment. Rows name it; audit records
+// do, too, and the entries of indexes by their key.
 func belongs(row attributes, environment string) bool {
-	if v, ok := row["schema"].(*types.AttributeValueMemberN); !ok || v.Value != strconv.Itoa(schema) && row["phase"] == nil {
-		return false
-	}
 	if v, ok := row["environment"].(*types.AttributeValueMemberS); ok {
 		return v.Value == environment
 	}

@@ -69,6 +69,7 @@ func runAll(t *testing.T, e endpoint) {
 		"undecodable rows":   testUndecodableRows,
 		"refill":             testRefill,
 		"refill markers":     testRefillMarkers,
+		"refill unknown":     testRefillUnknown,
 		"refill cards":       testRefillCards,
 		"claims cost":        testClaimsCost,
 		"claim lost":         testClaimLost,
