@@ -60,8 +60,11 @@ func (k *worker) call(p plan) {
 	}
 }
 
+// unrecorded is the row of a call whose intent could not be stored.
+const unrecorded = "audit_unavailable"
+
 // ofFaults are the rows of the error table that a fault of AWS may lead to.
-var ofFaults = []string{"decision_unavailable", "audit_unavailable", "credential_unavailable", "issuer_unavailable", "credential_failed"}
+var ofFaults = []string{"decision_unavailable", unrecorded, "credential_unavailable", "issuer_unavailable", "credential_failed"}
 
 // ofUpstream are the rows that an upstream's behaviour leads to.
 var ofUpstream = map[string][]string{
@@ -115,22 +118,25 @@ func (s *soak) lost(e evidence) {
 // the budget of its principal goes, and as far as it can be stored.
 func (s *soak) answered(e evidence) {
 	s.tb.Helper()
-	unrecorded := 0
+	silent := 0
 	for _, a := range s.answers {
 		_, intent := e[a.receipt][broker.Intent]
 		_, outcome := e[a.receipt][broker.Outcome]
 		_, refusal := e[a.receipt][broker.Refused]
 		put := s.puts[place{a.receipt, broker.Outcome}]
+		if a.row == unrecorded && s.givenUpEarly(place{a.receipt, broker.Intent}) {
+			s.tb.Errorf("an intent was not tried for long enough: %+v", a)
+		}
 		switch {
 		case outcome && (intent || !a.worked), refusal && !a.worked:
 		case intent && put != nil && !put.applied: // unfinished says more
 		case !a.worked && a.row == "decision_unavailable" && s.upstream.arrived[a.receipt] == 0:
-			unrecorded++
+			silent++
 		default:
 			s.tb.Errorf("an answer (%q) without its records: %+v %+v", a.row, a, e[a.receipt])
 		}
 	}
-	progress("%d refusals were not recorded: over the budget, or the table could not be reached", unrecorded)
+	progress("%d refusals were not recorded: over the budget, or the table could not be reached", silent)
 }
 
 // unfinished tells apart intents whose process was killed and those whose outcome
@@ -141,6 +147,10 @@ func (s *soak) unfinished(e evidence) (killed, unstored int) {
 	for _, k := range s.workers {
 		logs = append(logs, k.logs...)
 	}
+	lastWords := map[string]bool{} // of intents that could not be stored, for which there is less time
+	for _, a := range s.answers {
+		lastWords[a.receipt] = a.row == unrecorded
+	}
 	for _, receipt := range e.open() {
 		put := s.puts[place{receipt, broker.Outcome}]
 		switch intent := s.puts[place{receipt, broker.Intent}]; {
@@ -150,6 +160,8 @@ func (s *soak) unfinished(e evidence) (killed, unstored int) {
 			killed++
 		case put == nil:
 			s.tb.Errorf("an intent without outcome, and nobody tried to store one: call %d, %s", intent.number, receipt)
+		case !lastWords[receipt] && s.givenUpEarly(place{receipt, broker.Outcome}):
+			s.tb.Errorf("an outcome was not tried for long enough: call %d, %s", intent.number, receipt)
 		case !told(logs, "outcome not recorded", receipt), !told(logs, `"AuditFailures":`, receipt):
 			s.tb.Errorf("an outcome could not be stored, and log or metric do not say so: call %d, %s", intent.number, receipt)
 		default:
@@ -157,6 +169,15 @@ func (s *soak) unfinished(e evidence) (killed, unstored int) {
 		}
 	}
 	return killed, unstored
+}
+
+// leastTries is how often a record is put that cannot be stored: whatever becomes of
+// single requests, there is time for more of them.
+const leastTries = 3
+
+func (s *soak) givenUpEarly(at place) bool {
+	put := s.puts[at]
+	return put != nil && !put.applied && put.tries < leastTries
 }
 
 // told reports whether a line of a log has all of some words.
