@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -17,11 +16,7 @@ import (
 // the function as `make build` compiles it, and its size.
 func BenchmarkColdStart(b *testing.B) {
 	binary := filepath.Join(b.TempDir(), "bootstrap")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", binary, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		b.Fatalf("build: %v\n%s", err, out)
-	}
+	runtimeapi.Build(b, binary, []string{"authorizer"})
 	settings := []string{
 		config.Environment + "=prod", config.PublicURL + "=https://mcp.example.com", config.TransientTable + "=t", config.ValuesKey + "=alias/values",
 		config.Issuers + `={"issuers":[{"name":"corp","issuer":"https://login.example.com","kind":"user","environments":["prod"],` +

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -17,11 +16,7 @@ import (
 func build(tb testing.TB, arch string) string {
 	tb.Helper()
 	binary := filepath.Join(tb.TempDir(), "bootstrap")
-	command := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", binary, ".")
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
-	if out, err := command.CombinedOutput(); err != nil {
-		tb.Fatalf("build: %v\n%s", err, out)
-	}
+	runtimeapi.Build(tb, binary, []string{"proxy"}, "GOOS=linux", "GOARCH="+arch)
 	return binary
 }
 

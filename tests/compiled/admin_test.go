@@ -32,7 +32,7 @@ func newOffice(t *testing.T) *office {
 	t.Helper()
 	o := &office{world: &world{dir: t.TempDir(), canary: stack.RandomSecret("canary-")}}
 	o.binary = filepath.Join(o.dir, "bootstrap")
-	build(t, "bindery/functions/admin", o.binary)
+	runtimeapi.Build(t, o.binary, []string{"admin"})
 	moto, err := parts.Moto(t.Context(), t.Logf)
 	if err != nil {
 		t.Fatal(err)

@@ -41,7 +41,7 @@ func (a *asked) add(what string) {
 func TestTheCleanupFunctionEndsWhatIsRevoked(t *testing.T) {
 	w := &world{dir: t.TempDir(), canary: stack.RandomSecret("canary-")}
 	w.binary = filepath.Join(w.dir, "bootstrap")
-	build(t, "bindery/functions/cleanup", w.binary)
+	runtimeapi.Build(t, w.binary, []string{"cleanup"})
 	moto, err := parts.Moto(t.Context(), t.Logf)
 	must(t, err)
 	t.Cleanup(moto.Stop)

@@ -48,7 +48,7 @@ func newFront(t *testing.T, authorizer string, upstream http.Handler) *front {
 	f.Config.PublicURL, f.Config.Issuers = "http://"+listener.Addr().String(), f.document(t)
 	f.resource = f.Config.PublicURL + "/mcp/" + environment + "/raw"
 	asked := filepath.Join(f.dir, "authorizer")
-	build(t, "bindery/functions/authorizer", asked)
+	runtimeapi.Build(t, asked, []string{"authorizer"})
 	g, err := apigateway.New(expand(t), map[string]string{"Authorizer": authorizer}, f.sandboxes(t, f.binary, f.as(t, "proxy", f.settings())),
 		f.counted(f.sandboxes(t, asked, f.as(t, "authorizer", f.authorizerSettings()))))
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 func TestTheLedgerFunctionIndexesTheStreamAndTheTable(t *testing.T) {
 	w := &world{dir: t.TempDir()}
 	w.binary = filepath.Join(w.dir, "bootstrap")
-	build(t, "bindery/functions/ledger", w.binary)
+	runtimeapi.Build(t, w.binary, []string{"ledger"})
 	moto, err := parts.Moto(t.Context(), t.Logf)
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ import (
 func TestTheOutboxFunctionTellsTheStream(t *testing.T) {
 	w := &world{dir: t.TempDir()}
 	w.binary = filepath.Join(w.dir, "bootstrap")
-	build(t, "bindery/functions/outbox", w.binary)
+	runtimeapi.Build(t, w.binary, []string{"outbox"})
 	moto, err := parts.Moto(t.Context(), t.Logf)
 	must(t, err)
 	t.Cleanup(moto.Stop)

@@ -26,7 +26,7 @@ import (
 func newRevocation(t *testing.T, w *world) *runtimeapi.Function {
 	t.Helper()
 	binary := filepath.Join(w.dir, "revocation")
-	build(t, "bindery/functions/revocation", binary)
+	runtimeapi.Build(t, binary, []string{"revocation"})
 	f, err := runtimeapi.Start(t.Context(), binary, w.as(t, "revocation", w.settingsOf(func(s config.Setting) bool { return s.For("revocation") })))
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +108,7 @@ func TestTheAdminFunctionInvokesTheRevocationFunction(t *testing.T) {
 	t.Cleanup(lambda.Close)
 	o := &office{world: w}
 	o.binary = filepath.Join(o.dir, "bootstrap")
-	build(t, "bindery/functions/admin", o.binary)
+	runtimeapi.Build(t, o.binary, []string{"admin"})
 	function, err := runtimeapi.Start(t.Context(), o.binary, append(o.as(t, "admin", o.settings()), "AWS_ENDPOINT_URL_LAMBDA="+enforce.New(t, lambda.URL, o.deployed(), nil).URL))
 	must(t, err)
 	o.function = function

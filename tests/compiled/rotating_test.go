@@ -63,7 +63,7 @@ func (k *keysmith) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestTheRotationFunctionRotatesByPlan(t *testing.T) {
 	w := &world{dir: t.TempDir(), canary: stack.RandomSecret("canary-")}
 	w.binary = filepath.Join(w.dir, "bootstrap")
-	build(t, "bindery/functions/rotation", w.binary)
+	runtimeapi.Build(t, w.binary, []string{"rotation"})
 	moto, err := parts.Moto(t.Context(), t.Logf)
 	must(t, err)
 	t.Cleanup(moto.Stop)

@@ -29,7 +29,7 @@ import (
 func TestTheRotationFunctionRefreshesWhatIsDue(t *testing.T) {
 	w := &world{dir: t.TempDir(), canary: stack.RandomSecret("canary-")}
 	w.binary = filepath.Join(w.dir, "bootstrap")
-	build(t, "bindery/functions/rotation", w.binary)
+	runtimeapi.Build(t, w.binary, []string{"rotation"})
 	moto, err := parts.Moto(t.Context(), t.Logf)
 	if err != nil {
 		t.Fatal(err)

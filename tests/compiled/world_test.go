@@ -5,8 +5,6 @@ package compiled
 import (
 	"encoding/json"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -38,7 +36,7 @@ func newWorld(t *testing.T, upstream http.Handler) *world {
 	t.Helper()
 	w := &world{dir: t.TempDir(), canary: stack.RandomSecret("canary-")}
 	w.binary = filepath.Join(w.dir, "bootstrap")
-	build(t, "bindery/functions/proxy", w.binary)
+	runtimeapi.Build(t, w.binary, []string{"proxy"})
 	moto, err := parts.Moto(t.Context(), t.Logf)
 	if err != nil {
 		t.Fatal(err)
@@ -48,16 +46,6 @@ func newWorld(t *testing.T, upstream http.Handler) *world {
 	server := serve(t, upstream)
 	w.seed(t, server)
 	return w
-}
-
-// build compiles a function as `make build` does.
-func build(t *testing.T, function, binary string) {
-	t.Helper()
-	run := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", binary, function)
-	run.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := run.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
 }
 
 func serve(t *testing.T, h http.Handler) string {

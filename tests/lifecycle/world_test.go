@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -47,11 +46,7 @@ func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	w := &world{tb: tb, dir: tb.TempDir()}
 	progress("compiling the functions")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", w.dir, "bindery/functions/proxy", "bindery/functions/revocation")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		tb.Fatalf("build: %v\n%s", err, out)
-	}
+	runtimeapi.Build(tb, w.dir, []string{"proxy", "revocation"})
 	database, err := parts.DynamoDBLocal(tb.Context(), progress)
 	must(tb, err)
 	tb.Cleanup(database.Stop)

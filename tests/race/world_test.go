@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,6 +22,7 @@ import (
 	"bindery/infra/local/stack"
 	"bindery/shared/broker"
 	"bindery/shared/brokertest/faultproxy"
+	"bindery/shared/brokertest/runtimeapi"
 	"bindery/shared/config"
 )
 
@@ -55,11 +55,7 @@ type world struct {
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	w := &world{tb: tb, script: &script{}, binary: filepath.Join(tb.TempDir(), "bootstrap")}
-	build := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", w.binary, "bindery/functions/proxy")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		tb.Fatalf("build: %v\n%s", err, out)
-	}
+	runtimeapi.Build(tb, w.binary, []string{"proxy"})
 	database, err := parts.DynamoDBLocal(tb.Context(), progress)
 	w.must(err)
 	tb.Cleanup(database.Stop)

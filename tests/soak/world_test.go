@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,6 +19,7 @@ import (
 	"bindery/infra/local/parts"
 	"bindery/infra/local/stack"
 	"bindery/shared/broker"
+	"bindery/shared/brokertest/runtimeapi"
 	"bindery/shared/config"
 	"bindery/shared/credential"
 	"bindery/shared/secret"
@@ -61,7 +61,8 @@ type world struct {
 func newWorld(tb testing.TB, people int, functions ...string) *world {
 	tb.Helper()
 	w := &world{tb: tb, dir: tb.TempDir()}
-	w.compile(functions)
+	progress("compiling the functions")
+	runtimeapi.Build(tb, w.dir, functions)
 	database, err := parts.DynamoDBLocal(tb.Context(), progress)
 	must(tb, err)
 	tb.Cleanup(database.Stop)
@@ -80,20 +81,6 @@ func must(tb testing.TB, err error) {
 	tb.Helper()
 	if err != nil {
 		tb.Fatal(err)
-	}
-}
-
-func (w *world) compile(functions []string) {
-	w.tb.Helper()
-	progress("compiling the functions")
-	args := []string{"build", "-trimpath", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", w.dir}
-	for _, f := range functions {
-		args = append(args, "bindery/functions/"+f)
-	}
-	build := exec.Command("go", args...)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		w.tb.Fatalf("build: %v\n%s", err, out)
 	}
 }
 
