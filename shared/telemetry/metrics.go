@@ -119,7 +119,7 @@ func Metrics() []Metric {
 		{RefreshRuns, Count, "rotation", "scheduled refreshes of grants that came to their end"},
 		{DriftRuns, Count, "rotation", "scheduled searches for drift that came to their end"},
 		{RotationRuns, Count, "rotation", "scheduled runs of rotations that came to their end"},
-		{IntentRuns, Count, "rotation", "scheduled looks for intents without outcome that came to their end"},
+		{IntentRuns, Count, "ledger", "scheduled looks for intents without outcome that came to their end"},
 		{CleanupRuns, Count, "cleanup", "scheduled runs of cleanup that came to their end"},
 	}
 }
