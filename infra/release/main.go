@@ -45,6 +45,7 @@ type release struct {
 	commit string
 	at     time.Time // of the commit: the only time in a release
 	golang string
+	proxy  string // where Go gets modules from, which go.sum holds to their sums
 }
 
 // signing is what the signature is for: one made for anything else does not verify.
@@ -86,6 +87,10 @@ func run(ctx context.Context, args []string) error {
 	return nil
 }
 
+// compiled is what the functions are made of, and what go and make would take
+// instead of it if it were there.
+var compiled = []string{"functions", "shared", "vendor", "go.work", "GNUmakefile", "makefile"}
+
 // facts finds out what is released.
 func (r *release) facts(ctx context.Context) error {
 	changed, err := output(ctx, "git", "status", "--porcelain", "--untracked-files=no")
@@ -94,6 +99,13 @@ func (r *release) facts(ctx context.Context) error {
 		return err
 	case changed != "":
 		return errors.New("the tree has changes that are not committed: what is released must be in a commit")
+	}
+	beside, err := output(ctx, "git", append([]string{"ls-files", "--others", "--exclude=*.test", "--exclude=*.out", "--"}, compiled...)...)
+	switch {
+	case err != nil:
+		return err
+	case beside != "":
+		return fmt.Errorf("what is not committed would be compiled in: %s", strings.ReplaceAll(beside, "\n", ", "))
 	}
 	if r.commit, err = output(ctx, "git", "rev-parse", "HEAD"); err != nil {
 		return err
@@ -107,7 +119,10 @@ func (r *release) facts(ctx context.Context) error {
 		return errors.New("git gives no time of the commit")
 	}
 	r.at = time.Unix(seconds, 0).UTC()
-	r.golang, err = output(ctx, "go", "env", "GOVERSION")
+	if r.golang, err = output(ctx, "go", "env", "GOVERSION"); err != nil {
+		return err
+	}
+	r.proxy, err = output(ctx, "go", "env", "GOPROXY")
 	return err
 }
 

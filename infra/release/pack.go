@@ -25,13 +25,20 @@ func (r *release) build(ctx context.Context, into string) error {
 	}
 	command := exec.CommandContext(ctx, "make", "--no-print-directory", "build", "BUILD="+into,
 		"FUNCTIONS="+strings.Join(r.functions, " "), "ARCHITECTURES="+strings.Join(wanted, " "))
-	// What would change the bytes is not taken from whoever releases.
-	command.Env = append(os.Environ(), "GOFLAGS=", "GOAMD64=v1", "GOARM64=v8.0", "GOEXPERIMENT=", "MAKEFLAGS=")
+	command.Env = r.environment()
 	command.Stderr = os.Stderr
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("build the functions: %w", err)
 	}
 	return nil
+}
+
+// environment is that of the build. What would change the bytes is not taken from
+// whoever releases: neither from variables nor from what `go env -w` has written,
+// which stands in for every variable that is empty.
+func (r *release) environment() []string {
+	return append(os.Environ(), "GOENV=off", "GOWORK=off", "GOPROXY="+r.proxy, "GOTOOLCHAIN="+r.golang,
+		"GOFLAGS=", "GOAMD64=v1", "GOARM64=v8.0", "GOEXPERIMENT=", "MAKEFLAGS=")
 }
 
 // artifact is one function for one architecture, in provenance.json.

@@ -215,6 +215,43 @@ func TestWhatIsNotCommittedIsNotReleased(t *testing.T) {
 	}
 }
 
+// TestWhatLiesBesideTheCommitIsNotCompiledIn, whether or not git is told to ignore it.
+func TestWhatLiesBesideTheCommitIsNotCompiledIn(t *testing.T) {
+	in := source(t, checkout(t))
+	for _, name := range []string{"functions/outbox/more.go", "shared/more/more.go", "vendor/modules.txt", "go.work", "GNUmakefile"} {
+		if err := os.MkdirAll(filepath.Join(in, filepath.Dir(name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		overwrite(t, filepath.Join(in, name), []byte("\n"))
+		overwrite(t, filepath.Join(in, ".git/info/exclude"), []byte(name+"\n"))
+		if _, err := made(t, in, ""); err == nil || !strings.Contains(err.Error(), "compiled in: "+name) {
+			t.Errorf("%s: released: %v", name, err)
+		}
+		shell(t, in, "rm "+name)
+	}
+}
+
+// TestSettingsOfWhoeverReleasesAreNotCompiledIn: also not those of go env -w.
+func TestSettingsOfWhoeverReleasesAreNotCompiledIn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "env")
+	overwrite(t, file, []byte("GOFLAGS=-tags=mine\nGOEXPERIMENT=arenas\nGOAMD64=v3\n"))
+	t.Setenv("GOENV", file)
+	t.Setenv("GOWORK", filepath.Join(t.TempDir(), "go.work"))
+	for _, mine := range []bool{true, false} {
+		command := exec.CommandContext(t.Context(), "go", "env", "GOFLAGS", "GOEXPERIMENT", "GOAMD64", "GOWORK")
+		if !mine {
+			command.Env = (&release{golang: "local", proxy: "off"}).environment()
+		}
+		text, err := command.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if is := string(text) != "\n\nv1\noff\n"; is != mine {
+			t.Errorf("the settings are %q", text)
+		}
+	}
+}
+
 func TestAReleaseIsMadeOnceUnderAVersion(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, version := range []string{"", "v1.2.3", "1.2", "1.2.3/..", "1.02.3", "1.2.3+dirty"} {
