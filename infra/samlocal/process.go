@@ -7,67 +7,40 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"bindery/infra/local/parts"
 )
 
-// process is a program that runs beside this one, in a process group of its own.
+// process is a program that runs beside this one and ends with it.
 type process struct {
+	*parts.Process
 	name string
 	log  string // where its output goes
-	pid  int
-	done chan struct{}
 }
 
-// background starts a program that ends with this one. Its output goes to a file.
+// background starts a program. Its output goes to a file.
 func background(name, log string, env []string, argv ...string) (*process, error) {
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", name, err)
 	}
+	defer file.Close() // the program has its own
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, file, file
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p := &process{name: name, log: log, done: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // the kernel may tie the program's life to the thread that forked it
-		defer runtime.UnlockOSThread()
-		defer file.Close()
-		err := cmd.Start()
-		if err == nil {
-			p.pid = cmd.Process.Pid
-		}
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-			close(p.done)
-		}
-	}()
-	if err := <-started; err != nil {
+	running, err := parts.Spawn(cmd)
+	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	return p, nil
+	return &process{running, name, log}, nil
 }
 
-// stop asks the program to end, and ends its whole group when it does not.
+// stop gives the program time to remove its containers.
 func (p *process) stop() {
-	if p == nil {
-		return
-	}
-	select {
-	case <-p.done:
-		return // the pid may be somebody else's by now
-	default:
-	}
-	_ = syscall.Kill(-p.pid, syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(20 * time.Second):
-		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
-		<-p.done
+	if p != nil {
+		p.StopWithin(20 * time.Second)
 	}
 }
 
@@ -82,7 +55,7 @@ func (p *process) await(ctx context.Context, limit time.Duration, ready func() b
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-p.done:
+		case <-p.Done():
 			return fmt.Errorf("%s ended before it was ready:%s", p.name, p.tail())
 		case <-timeout:
 			return fmt.Errorf("%s was not ready within %s:%s", p.name, limit, p.tail())

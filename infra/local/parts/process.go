@@ -25,8 +25,21 @@ type Process struct {
 // It may be called more than once and from several goroutines.
 func (p *Process) Stop() { p.child.stop(3 * time.Second) }
 
+// StopWithin is Stop with as much time for the part to end by itself.
+func (p *Process) StopWithin(grace time.Duration) { p.child.stop(grace) }
+
 // Done is closed when the part has ended, by Stop or by itself.
 func (p *Process) Done() <-chan struct{} { return p.child.done }
+
+// Spawn starts a program that is no part in the way that parts are started: in a
+// process group of its own that ends with this process. It has no URL.
+func Spawn(cmd *exec.Cmd) (*Process, error) {
+	c, err := spawn(cmd)
+	if err != nil {
+		return nil, err
+	}
+	return &Process{child: c}, nil
+}
 
 // program says how to start one part.
 type program struct {
