@@ -129,12 +129,12 @@ func (w *world) session(name, card, agent string) string {
 func (w *world) administer() {
 	w.t.Helper()
 	status, body := w.ask("root", http.MethodPost, "/rotations", `{"server":"github","binding":"repointed-card","fields":[{"name":"token","reference":"aws-sm:prod/spare"}]}`)
-	var ordered struct{ Rotation string }
+	var ordered struct{ ID string }
 	if err := json.Unmarshal([]byte(body), &ordered); err != nil || status/100 != 2 {
 		w.t.Fatalf("the rotation was answered %d %s", status, body)
 	}
 	w.rotation(`{"task":"rotate"}`)
-	if status, body := w.ask("root", http.MethodGet, "/rotations/"+ordered.Rotation, ""); status != http.StatusOK {
+	if status, body := w.ask("root", http.MethodGet, "/rotations/"+ordered.ID, ""); status != http.StatusOK {
 		w.t.Errorf("the rotation is answered %d %s", status, body)
 	}
 	card := `{"actor":{"principal":"` + person("alice") + `"},"allow":{"tools":["*"]},"mode":"service_account","source":"static","owner":"platform","state":"active",` +
