@@ -252,11 +252,12 @@ const skew = 2 * time.Minute
 
 // decided is the decision on a marker that stands. Epochs say which that is, unless
 // markers were lost once before, and their epochs with them: then the last one in
-// time stands, with an epoch that no other has.
+// time stands, with an epoch that no other has, and so under a case of its own, or
+// nobody could lift it.
 func (h *history) decided(k broker.MarkerKey) broker.Marker {
 	m, last := h.latest[k], h.last[k]
 	if last.Epoch < m.Epoch && last.At.After(m.At.Add(skew)) {
-		last.Epoch = m.Epoch + 1
+		last.Epoch, last.Revocation = m.Epoch+1, revoke.Receipt(last.At, "anew", last.Revocation)
 		return last
 	}
 	return m

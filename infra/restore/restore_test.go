@@ -95,8 +95,13 @@ func TestADecisionUnderACounterThatBeganAnewCounts(t *testing.T) {
 	records := []broker.Record{stopped(1, broker.AgentMarker, "corp:bot", 3), lifted(2, 4), stopped(12, broker.AgentMarker, "corp:bot", 1)}
 	for range 2 { // in whatever order the table gives them
 		stops := told(records...).stops()
-		if len(stops) != 1 || !stops[0].Revoked || !stops[0].At.Equal(at(12)) || stops[0].Epoch <= 4 {
-			t.Errorf("stopped again: %+v", stops)
+		if len(stops) != 1 || !stops[0].Revoked || !stops[0].At.Equal(at(12)) || stops[0].Epoch <= 4 || stops[0].Revocation == "01K" {
+			t.Fatalf("stopped again: %+v", stops)
+		}
+		again := stopped(12, broker.AgentMarker, "corp:bot", stops[0].Epoch) // what is told of it
+		again.After = strings.Replace(again.After, "01K", stops[0].Revocation, 1)
+		if after := told(append(records, again)...).stops(); len(after) != 1 || after[0] != stops[0] {
+			t.Errorf("the second time: %+v", after)
 		}
 		slices.Reverse(records)
 	}
