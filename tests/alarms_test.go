@@ -193,6 +193,21 @@ func TestACanaryIsTakenBack(t *testing.T) {
 		any([]any{object{"Ref": "ProxyErrors"}, object{"Ref": "ApiFaults"}}))
 }
 
+// TestWhatEndangersTheKeyIsTold: also that its alias, which functions know it by, is
+// made to mean another key. CloudTrail names that other one then, and the alias.
+func TestWhatEndangersTheKeyIsTold(t *testing.T) {
+	detail := readTemplate(t).resource(t, "KeyInDanger").get(t, "Properties", "EventPattern", "detail")
+	same(t, "what", sorted(detail.texts("eventName")), []string{"DeleteAlias", "DisableKey", "DisableKeyRotation", "PutKeyPolicy", "ScheduleKeyDeletion", "UpdateAlias"})
+	var of []string
+	for _, arn := range detail.at("resources").list("ARN") {
+		of = append(of, plainText(arn))
+	}
+	alias := readTemplate(t).resource(t, "ProxyFunction").get(t, "Properties", "Environment", "Variables")["BINDERY_VALUES_KEY"]
+	if len(of) != 2 || of[1] != plainText(alias) {
+		t.Errorf("of %q", of)
+	}
+}
+
 var runbook = regexp.MustCompile(`docs/runbooks/([a-z0-9-]+)\.md\b`)
 
 // TestEachAlarmHasItsPage and each page its alarm, and the headings that somebody
