@@ -57,7 +57,7 @@ func parse(args []string) (a asked, err error) {
 	flags.StringVar(&a.to, "to", "", "what the names of the deployment's tables begin with (its output TablePrefix)")
 	flags.StringVar(&a.from, "from", "", "what the names of the copies begin with")
 	tables := flags.String("tables", "revocations,catalogue,grants", "which tables to refill: of audit, revocations, catalogue, grants")
-	since := flags.String("since", "", "the time of the oldest copy, as in 2026-03-01T12:00:00Z; default: what DynamoDB says of the copies")
+	since := flags.String("since", "", "the time of the oldest copy, or a minute before, as in 2026-03-01T12:00:00Z; default: what DynamoDB says of the copies")
 	flags.BoolVar(&a.write, "write", false, "refill; without it, only say what would be done")
 	if err := flags.Parse(args); err != nil {
 		return a, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bindery/shared/broker"
+	"bindery/shared/dynamo"
 	"bindery/shared/revoke"
 )
 
@@ -134,6 +135,16 @@ func TestACardThatARotationChangedSinceComesBackClosed(t *testing.T) {
 	for name, want := range map[string]int64{"a": 4, "b": 5, "c": 3} {
 		if latest, deleted := h.Changed("binding/notes/"+name, 3); latest != want || deleted {
 			t.Errorf("%s came to version %d, deleted %v", name, latest, deleted)
+		}
+	}
+}
+
+func TestRowsOfAnotherReleaseAreNotWrittenPast(t *testing.T) {
+	for write, refused := range map[bool]bool{false: false, true: true} {
+		var out strings.Builder
+		r := &restoration{asked: asked{write: write}, out: &out}
+		if err := r.refill(dynamo.Refilled{Read: 3, Put: 2, Unknown: 1}, nil)("revocations"); (err != nil) != refused || !refused && !strings.Contains(out.String(), "-write would refuse") {
+			t.Errorf("write %v: %v\n%s", write, err, out.String())
 		}
 	}
 }

@@ -189,6 +189,11 @@ func (r *rehearsal) restored(args []string, before int, bobs revoke.Acknowledgem
 		t.Fatal("it writes while calls are decided")
 	}
 	stopped := r.stop(broker.EnvironmentMarker, r.env)
+	for _, late := range []time.Duration{0, time.Hour} { // what was stopped before would come back
+		if out, err := r.restore(args[0], args[1], "-write", "-since", time.Now().Add(late).Format(time.RFC3339Nano)); err == nil || !strings.Contains(out, "-since is") {
+			t.Fatal("it takes a time that is later than the copies")
+		}
+	}
 	r.endpoint.breaksAfter(30) // in the middle of a table
 	broken, err := r.restore(args...)
 	if err == nil {
