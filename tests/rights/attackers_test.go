@@ -75,6 +75,8 @@ func TestAnAdministratorOfTheAccountChangesNoRecordAndOpensNothing(t *testing.T)
 		{row("delete a record", "DeleteItem", "audit", "01JABCDEF", ""), iam.ExplicitlyDenied},
 		{row("delete records in a batch", "BatchWriteItem", "audit", "01JABCDEF", ""), iam.ExplicitlyDenied},
 		{row("delete by a statement", "PartiQLDelete", "audit", "01JABCDEF", ""), iam.ExplicitlyDenied},
+		{row("update by a statement", "PartiQLUpdate", "audit", "01JABCDEF", ""), iam.ExplicitlyDenied},
+		{row("insert by a statement", "PartiQLInsert", "audit", "01JABCDEF", ""), iam.ExplicitlyDenied},
 		{row("let records expire", "UpdateTimeToLive", "audit", "", ""), iam.ExplicitlyDenied},
 		{opening("open a grant", "Decrypt", environment, "grant", ""), iam.ImplicitlyDenied},
 		{opening("open a value", "Decrypt", environment, "value", ""), iam.ImplicitlyDenied},
