@@ -125,6 +125,17 @@ func TestWhatIsNotKnownIsNoPolicy(t *testing.T) {
 	}
 }
 
+// TestAPrincipalInAnotherSpellingIsNoPolicy: AWS takes an account's number for its
+// root, and a prohibition that is passed over would be a right.
+func TestAPrincipalInAnotherSpellingIsNoPolicy(t *testing.T) {
+	for _, who := range []string{"123456789012", "AIDAEXAMPLE", "arn:aws:iam::123456789012:role/*", "arn:aws:iam::*:root", "lambda", ""} {
+		text := `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":{"AWS":"` + who + `"},"Action":"dynamodb:DeleteItem","Resource":"*"}]}`
+		if _, err := Parse([]byte(text), true); err == nil || !strings.Contains(err.Error(), "principal") {
+			t.Errorf("%q: %v", who, err)
+		}
+	}
+}
+
 // TestPoliciesAreJoinedAsDocumented: an explicit denial wins wherever it stands, a
 // table's policy can allow beside the role's, and a key's policy has the last word.
 func TestPoliciesAreJoinedAsDocumented(t *testing.T) {

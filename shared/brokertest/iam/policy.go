@@ -12,6 +12,7 @@ package iam
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -112,6 +113,10 @@ func parseEffect(value json.RawMessage) (deny bool, err error) {
 	return effect == "Deny", nil
 }
 
+// principal is one as policies here write it. AWS knows more spellings, such as an
+// account's bare number; to pass over one would be to pass over a prohibition.
+var principal = regexp.MustCompile(`^(\*|arn:[a-z-]+:(iam|sts)::[0-9]{12}:(root|[a-z-]+/[^*?]+)|[a-z0-9.-]+\.amazonaws\.com)$`)
+
 func parsePrincipals(value json.RawMessage) (all []string, err error) {
 	var anyone string
 	if json.Unmarshal(value, &anyone) == nil {
@@ -131,6 +136,11 @@ func parsePrincipals(value json.RawMessage) (all []string, err error) {
 		some, err := texts(kind)
 		if err != nil {
 			return nil, err
+		}
+		for _, one := range some {
+			if !principal.MatchString(one) {
+				return nil, fmt.Errorf("the principal %q is not known", one)
+			}
 		}
 		all = append(all, some...)
 	}
