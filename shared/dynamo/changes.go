@@ -37,6 +37,13 @@ func DecodeRevocationChange(a attributes) (RevocationChange, error) {
 	return RevocationChange{}, nil
 }
 
+// RemovedByNobody reports whether a row of the revocations table, by its key, is one
+// that Bindery never removes: all but the entries of open cases.
+func RemovedByNobody(keys attributes) bool {
+	at := keyOf(keys)
+	return !strings.HasPrefix(at.pk, "revocations/") || !strings.HasPrefix(at.sk, "open/")
+}
+
 func changeOf(m broker.Marker, err error) (RevocationChange, error) {
 	if err != nil {
 		return RevocationChange{}, err

@@ -102,7 +102,7 @@ func Metrics() []Metric {
 		{AuditFailures, Count, "proxy, admin, callback, cleanup, revocation, rotation", "records that could not be stored"},
 		{AWSThrottles, Count, "all", "answers of AWS that said to slow down"},
 		{AWSRetries, Count, "all", "requests to AWS that were sent again"},
-		{AuditChanged, Count, "ledger", "records of the audit table that somebody changed or removed"},
+		{AuditChanged, Count, "ledger, cleanup", "records of the audit table that somebody changed or removed; markers and cases that somebody removed"},
 		{AuditUnreadable, Count, "ledger", "rows of the audit table that are no records"},
 		{IndexLag, Milliseconds, "ledger", "age of the oldest record of a batch when the audit index has it"},
 		{EventsNotTold, Count, "outbox", "records that should be events and never will be"},

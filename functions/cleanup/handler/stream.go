@@ -16,7 +16,8 @@ import (
 
 // stream begins with what is new in the revocations table, and names the first
 // row that has to come again, with all after it. A row that is none is reported
-// and passed over, so that it does not hold up the others for ever.
+// and passed over, so that it does not hold up the others for ever. So is one that
+// was removed: what it stopped may go on.
 func (h *Handler) stream(ctx context.Context, batch []json.RawMessage) events.DynamoDBEventResponse {
 	answer := events.DynamoDBEventResponse{BatchItemFailures: []events.DynamoDBBatchItemFailure{}}
 	for _, raw := range batch {
@@ -26,7 +27,10 @@ func (h *Handler) stream(ctx context.Context, batch []json.RawMessage) events.Dy
 			continue
 		}
 		if e.EventName == string(events.DynamoDBOperationTypeRemove) {
-			continue // an entry of a case that is done; nobody deletes markers or cases
+			if dynamo.RemovedByNobody(dynamo.Streamed(e.Change.Keys)) { // else it is the entry of a case that is done
+				h.Log.Error("a marker or a case was removed", string(telemetry.AuditChanged), 1)
+			}
+			continue
 		}
 		change, err := dynamo.DecodeRevocationChange(dynamo.Streamed(e.Change.NewImage))
 		if err != nil {
