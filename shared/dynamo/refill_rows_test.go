@@ -38,20 +38,20 @@ func TestRowsOfOtherEnvironmentsAndReleasesAreLeftAlone(t *testing.T) {
 		return a
 	}
 	for name, c := range map[string]struct {
-		row  attributes
-		mine bool
+		row         attributes
+		mine, known bool
 	}{
-		"by its attribute":            {row("agent/prod", "prod", "1"), true},
-		"an entry, by its key":        {row("servers/prod", "", "1"), true},
-		"a copy":                      {row("env/prod#3", "", "1"), true},
-		"of another":                  {row("agent/dev", "dev", "1"), false},
-		"of another, by its key":      {row("servers/dev", "", "1"), false},
-		"of one whose name begins so": {row("servers/prod-2", "", "1"), false},
-		"of a later release":          {row("agent/prod", "prod", "2"), false},
-		"of none":                     {attributes{"pk": &types.AttributeValueMemberS{Value: "agent/prod"}}, false},
+		"by its attribute":            {row("agent/prod", "prod", "1"), true, true},
+		"an entry, by its key":        {row("servers/prod", "", "1"), true, true},
+		"a copy":                      {row("env/prod#3", "", "1"), true, true},
+		"of another":                  {row("agent/dev", "dev", "1"), false, true},
+		"of another, by its key":      {row("servers/dev", "", "1"), false, true},
+		"of one whose name begins so": {row("servers/prod-2", "", "1"), false, true},
+		"of a later release":          {row("agent/prod", "prod", "2"), true, false},
+		"of none":                     {attributes{"pk": &types.AttributeValueMemberS{Value: "agent/prod"}}, false, false},
 	} {
-		if belongs(c.row, "prod") != c.mine {
-			t.Errorf("%s: belongs %v", name, !c.mine)
+		if belongs(c.row, "prod") != c.mine || known(c.row) != c.known {
+			t.Errorf("%s: belongs %v, known %v", name, belongs(c.row, "prod"), known(c.row))
 		}
 	}
 	if strings.Join(partsOf("tool/a%2Fb/c#1"), "|") != "tool|a/b|c" {
