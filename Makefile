@@ -46,21 +46,20 @@ contract: ## the admin API against its own document: every operation, every erro
 	@out=$$($(GO) test -count=1 -v -run '^TestContract' ./functions/admin/handler) || { echo "$$out"; exit 1; }; echo "$$out" | grep '^contract: '
 
 race: ## fifty processes refresh one grant, answers are lost, processes killed; ends with one line (ROUNDS=20)
-	@mkdir -p .local/bin && $(GO) test -c -tags e2e -o .local/bin/race ./tests/race
-	@out=$$(cd tests/race && ../../.local/bin/race -test.timeout 4h -test.run '^$$' -test.bench . -test.benchtime $(ROUNDS)x) || { echo "$$out"; exit 1; }; echo "$$out" | grep '^race: '
+	@GO=$(GO) infra/measure.sh race . $(ROUNDS)
 
 lifecycle: ROUNDS := 1
 lifecycle: ## all kinds of revocation, rotations each second, while everybody calls; deaths at each step (ROUNDS=1 SECONDS=30)
 	@GO=$(GO) infra/lifecycle.sh $(ROUNDS) $(SECONDS)
 
 load: ## as many processes as the machine carries, calling at once; memory, descriptors, records, latency; ends with one line (SECONDS=30)
-	@GO=$(GO) infra/soak.sh load $(SECONDS)
+	@GO=$(GO) infra/measure.sh soak Load $(SECONDS)
 
 soak: ## everything that calls ask of AWS and of upstreams fails, processes are killed; ends with one line (CALLS=500 SEED=)
-	@GO=$(GO) infra/soak.sh faults $(CALLS) $(SEED)
+	@GO=$(GO) BINDERY_SOAK_SEED=$(SEED) infra/measure.sh soak Others $$(($(CALLS) < 500 ? 5 : $(CALLS) / 100)) Faults $(CALLS)
 
 drill: ## everything is revoked, the provider's side too, in memory and on DynamoDB Local (GRANTS=10000)
-	@out=$$(BINDERY_DRILL_GRANTS=$(GRANTS) $(GO) test -tags e2e -run '^$$' -bench Drill -benchtime 1x -timeout 4h ./tests/drill) || { echo "$$out"; exit 1; }; echo "$$out" | grep '^drill: '
+	@GO=$(GO) BINDERY_DRILL_GRANTS=$(GRANTS) infra/measure.sh drill Drill 1
 
 check: ## formatting, linters, vulnerabilities, secrets in the tree, the template
 	@infra/check.sh
@@ -99,4 +98,4 @@ build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackF
 	@if [ -f issuers.json ]; then cp issuers.json $(ARTIFACTS_DIR)/; else echo "issuers.json is missing: the function starts only if BINDERY_ISSUERS holds the document itself" >&2; fi
 
 clean: ## what was built and installed into this folder
-	rm -rf $(BUILD) .local
+	rm -rf $(BUILD) .local .aws-sam

@@ -5,24 +5,9 @@
 # error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-go=${GO:-go} rounds=$1 seconds=$2
-program=$PWD/.local/bin/lifecycle
-mkdir -p .local/bin
 
-# measured WHAT TIMES runs one of the benchmarks so many times.
-measured() {
-	local out
-	out=$(cd tests/lifecycle && "$program" -test.timeout 4h -test.run '^$' -test.bench "$1" -test.benchtime "$2x") || {
-		echo "$out" >&2
-		exit 1
-	}
-	grep '^lifecycle: ' <<<"$out"
-}
-
-"$go" test -c -tags e2e -o "$program" ./tests/lifecycle
-measured Revocation "$rounds"
-measured Rotation "$seconds"
-out=$("$go" test -count=1 -v ./shared/revoke ./shared/rotate ./functions/cleanup/...) || {
+infra/measure.sh lifecycle Revocation "$1" Rotation "$2"
+out=$("${GO:-go}" test -count=1 -v ./shared/revoke ./shared/rotate ./functions/cleanup/...) || {
 	echo "$out" >&2
 	exit 1
 }
