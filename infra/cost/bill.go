@@ -75,8 +75,8 @@ func (p Prices) Million(u Use, twenty Units, s Setting) Bill {
 		bytes += float64(s.AccessLog + lineOverhead)
 	}
 	if u.Records > 0 && !s.NoLedger {
-		ledger, traces, logged := p.ledger(u, twenty, s)
-		b.Ledger, b.Traces, bytes = ledger, b.Traces+traces, bytes+logged
+		ledger, logged := p.ledger(u, twenty, s)
+		b.Ledger, bytes = ledger, bytes+logged
 	}
 	b.Logs = p.usd("logs_gb", bytes*million/gb)
 	return b
@@ -108,8 +108,8 @@ func (p Prices) keys(u Use) float64 {
 }
 
 // ledger is what a million calls cost in the ledger: its function and what it
-// writes, its traces, and the bytes that one call leaves in its log.
-func (p Prices) ledger(u Use, twenty Units, s Setting) (usd, traces, logged float64) {
+// writes, and the bytes that one call leaves in its log. It is not traced.
+func (p Prices) ledger(u Use, twenty Units, s Setting) (usd, logged float64) {
 	units, batches := u.Together, 1.0
 	if n := s.Calls / month.Seconds() * s.Window.Seconds() / float64(s.Lanes); n > 1 {
 		batches = 1 / n
@@ -125,8 +125,7 @@ func (p Prices) ledger(u Use, twenty Units, s Setting) (usd, traces, logged floa
 		batches = min(1, batches) * (1 + apart*min(1, batches))
 	}
 	usd = p.units(units) + batches*p.lambda(ledgerRounds*assumedRound+assumedOwn, ledgerMB, s.X86)
-	traces = p.usd("trace", million*batches*traced(s.Traced, s.Calls*batches))
-	return usd, traces, batches * (assumedLedgerLine + float64(s.Platform) + 3*lineOverhead)
+	return usd, batches * (assumedLedgerLine + float64(s.Platform) + 3*lineOverhead)
 }
 
 // assumedLedgerLine is the length of the line that the ledger writes for a batch.

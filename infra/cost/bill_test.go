@@ -20,7 +20,7 @@ func TestABillByHand(t *testing.T) {
 		"tables":  {got.Tables, 10*0.125 + 3*0.625},
 		"keys":    {got.Keys, 5 + 2*3},
 		"ledger":  {got.Ledger, 9*0.125 + 18*0.625 + 1.5*(0.20+0.045*0.5*13.3334)}, // half of the intents come alone
-		"traces":  {got.Traces, 0.5 * 5 * 2.5},
+		"traces":  {got.Traces, 0.5 * 5},
 		"logs":    {got.Logs, 0.5 * (0.726 + 0.552 + 0.326 + 1.5*(0.110+0.500+0.078))},
 	} {
 		if math.Abs(c.got-c.want) > 0.001 {

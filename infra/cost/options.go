@@ -79,7 +79,7 @@ func (p Prices) logOptions(by func(func(*Setting)) []float64, static Use) []Opti
 	return []Option{
 		{What: "`Tracing=false`", Saves: by(func(s *Setting) { s.Traced = 0 }), Gives: "X-Ray's view of a slow call; the metrics of each stage stay"},
 		{What: "one trace in a hundred", Saves: by(func(s *Setting) { s.Traced = 0.01 }),
-			Gives: "most single calls have no trace. Of what API Gateway hands on a sampling rule of the account decides; for functions that a stream wakes AWS has no such rule"},
+			Gives: "most single calls have no trace. A sampling rule of the account decides"},
 		{What: "no access log", Saves: by(func(s *Setting) { s.AccessLog = 0 }), Gives: "requests that API Gateway refuses itself leave nothing"},
 		{What: "Lambda's own lines off (`SystemLogLevel: WARN`)", Saves: by(func(s *Setting) { s.Platform = 0 }), Gives: "billed time and memory of single invocations; metrics have the sums"},
 		{What: "`LogRetentionDays` 30 in place of 90", Saves: []float64{0, 0}, Kept: p.usd("logs_gb_month", line*2), Gives: "two months of lines; the evidence is in the audit table"},

@@ -134,7 +134,7 @@ func (p Prices) standing(stack Stack) (names []string, all []float64) {
 	add(fmt.Sprintf("alarms: %d", stack.Alarms), p.usd("alarm_month", float64(stack.Alarms)))
 	add(fmt.Sprintf("dashboards: %d", stack.Dashboards), p.usd("dashboard_month", float64(stack.Dashboards)))
 	add(fmt.Sprintf("functions woken by schedules: %d times, 100 ms each is assumed", stack.Runs), runs/million*p.lambda(ran, ledgerMB, false))
-	add("traces of them, all recorded", p.usd("trace", runs))
+	add("traces of them but the ledger's, all recorded", p.usd("trace", float64(stack.TracedRuns)))
 	return names, all
 }
 

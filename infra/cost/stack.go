@@ -9,6 +9,7 @@ type Stack struct {
 	Methods                  int // of the API, each with metrics of its own where Detailed
 	Detailed                 bool
 	Runs                     int           // of functions by schedules, a month
+	TracedRuns               int           // of those
 	AccessLog                int           // bytes of one line
 	Window                   time.Duration // for which the ledger's batches wait
 	Lanes                    int           // in which the ledger reads a shard at once

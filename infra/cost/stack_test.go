@@ -74,6 +74,13 @@ func addEvents(s *cost.Stack, whole *template.Stack, function string) error {
 	if err := property(whole, function, "Events", &events); err != nil {
 		return err
 	}
+	var tracing any // nothing where it is as for all
+	if err := property(whole, function, "Tracing", &tracing); err != nil {
+		return err
+	}
+	if (tracing == "PassThrough") != (function == "LedgerFunction") {
+		return fmt.Errorf("read the template: the bill knows the ledger alone as not traced, %s is %v", function, tracing)
+	}
 	for name, e := range events {
 		switch e.Type {
 		case "Api":
@@ -84,7 +91,11 @@ func addEvents(s *cost.Stack, whole *template.Stack, function string) error {
 				return fmt.Errorf("read the template: how often %s of %s runs is not known", name, function)
 			}
 			every, _ := strconv.Atoi(rate[1]) // digits
-			s.Runs += minutes / (every * map[string]int{"minute": 1, "hour": 60, "day": 1440}[rate[2]])
+			runs := minutes / (every * map[string]int{"minute": 1, "hour": 60, "day": 1440}[rate[2]])
+			s.Runs += runs
+			if tracing != "PassThrough" {
+				s.TracedRuns += runs
+			}
 		case "DynamoDB":
 			if function == "LedgerFunction" {
 				s.Window, s.Lanes = time.Duration(e.Properties.MaximumBatchingWindowInSeconds)*time.Second, e.Properties.ParallelizationFactor
