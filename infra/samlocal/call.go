@@ -136,7 +136,11 @@ func (a *account) print(out io.Writer) {
 	}
 	row("agent saw", "[masked:%s] where the credential was: %t", callCard, strings.Contains(a.answer, "[masked:"+callCard+"]"))
 	for _, r := range a.records {
-		row("audit "+string(r.Phase), "%s of %s by %s, binding %s, status %d, %d masked", r.Target, r.Server, r.Agent, r.Binding, r.Status, r.Masked)
+		became := ""
+		if r.Phase == broker.Outcome {
+			became = fmt.Sprintf(", status %d, %d masked", r.Status, r.Masked)
+		}
+		row("audit "+string(r.Phase), "%s of %s by %s, binding %s%s", r.Target, r.Server, r.Agent, r.Binding, became)
 	}
 	row("metadata", "%s", a.resource)
 	row("without a token", "%d, WWW-Authenticate: %s", a.refused, a.challenge)

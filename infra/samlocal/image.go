@@ -124,6 +124,7 @@ func buildStandIn(ctx context.Context, work string) error {
 		"bin", "tmp", "opt", "var", "etc"); err != nil {
 		return err
 	}
+	_, _ = docker(ctx, "image", "rm", standIn) // that of a run before would stay without its name
 	_, err = docker(ctx, "import", "--change", "ENV PATH=/usr/local/bin:/usr/bin:/bin:/opt/bin LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime",
 		"--change", "WORKDIR /var/task", "--change", "LABEL bindery=stand-in", archive, standIn)
 	return err

@@ -243,7 +243,7 @@ The functions keep being served at %[1]s. In another terminal:
     -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -H 'MCP-Protocol-Version: 2025-11-25' \
     -d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","arguments":{}}}'
 
-  one event:  infra/tools/sam/sam local invoke ProxyFunction --config-file $PWD/samconfig.toml --config-env local -t %[4]s -e events/proxy/no-token.json \
+  one event:  infra/tools/sam/sam local invoke OutboxFunction --config-file $PWD/samconfig.toml --config-env local -t %[4]s -e events/outbox/records.json \
                 --env-vars %[5]s --invoke-image %[6]s
 
 Ctrl-C stops everything.
