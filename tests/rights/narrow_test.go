@@ -182,12 +182,15 @@ func wideOnSecrets(s iam.Statement) (why []string) {
 // wideOnKeys: what a role says of keys is about the customer's. The stack's own
 // says itself who may use it.
 func wideOnKeys(s iam.Statement) (why []string) {
+	opens := func(below string) bool {
+		return has(s, "StringLike", "kms:EncryptionContext:SecretARN", secretARN+environment+below)
+	}
 	for _, a := range s.Actions {
 		switch {
 		case !strings.HasPrefix(a, "kms:"), (a == "kms:Sign" || a == "kms:GetPublicKey") && slices.Equal(s.Resources, []string{signingKey}):
 		case a != "kms:Decrypt" && a != "kms:GenerateDataKey", !slices.Equal(s.Resources, []string{secretsKey}),
 			!has(s, "StringEquals", "kms:ViaService", "secretsmanager.us-east-1.amazonaws.com"),
-			!has(s, "StringLike", "kms:EncryptionContext:SecretARN", secretARN+environment+"/*") && !has(s, "StringLike", "kms:EncryptionContext:SecretARN", secretARN+environment+"/clients/*"):
+			!opens("/*") && !opens("/clients/*"):
 			why = append(why, a+" otherwise than through Secrets Manager")
 		}
 	}
