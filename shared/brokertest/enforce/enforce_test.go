@@ -135,3 +135,22 @@ func TestRequestsAreReadAsIAMReadsThem(t *testing.T) {
 		t.Errorf("%v %s", err, diff)
 	}
 }
+
+// TestASecretThatCannotBeLookedUpIsDenied: only one that is not there has nothing to
+// protect.
+func TestASecretThatCannotBeLookedUpIsDenied(t *testing.T) {
+	for code, want := range map[string]int{"ResourceNotFoundException": http.StatusOK, "InvalidRequestException": http.StatusBadRequest} {
+		endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".DescribeSecret") {
+				w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = io.WriteString(w, `{"__type":"`+code+`"}`)
+			}
+		}))
+		t.Cleanup(endpoint.Close)
+		p := New(t, endpoint.URL, Deployment{Environment: "prod", ValuesKey: key}, nil)
+		if status, answer := asks(t, p, "proxy", "secretsmanager.GetSecretValue", `{"SecretId":"dev/github"}`); status != want {
+			t.Errorf("%s: it is answered %d %s", code, status, answer)
+		}
+	}
+}

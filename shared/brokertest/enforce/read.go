@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"bindery/shared/brokertest/template"
 )
@@ -95,8 +96,12 @@ func (p *Proxy) readSecrets(ctx context.Context, operation string, in map[string
 		q.keys["secretsmanager:versionstage"] = []string{stage}
 	}
 	s, err := p.secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
-	if err != nil { // there is nothing to be protected: the endpoint says so itself
+	var missing *types.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing): // there is nothing to be protected: the endpoint says so itself
 		return nil, nil //nolint:nilerr // AWS may also say that it is denied, because what is not there has no tag
+	case err != nil:
+		return nil, err
 	}
 	q.resource = aws.ToString(s.ARN)
 	for _, tag := range s.Tags {
