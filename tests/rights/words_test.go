@@ -16,12 +16,12 @@ var unbounded = map[string]string{
 	"xray:PutTelemetryRecords":       "X-Ray has no resource to name",
 	"xray:PutTraceSegments":          "X-Ray has no resource to name",
 	"secretsmanager:ListSecrets":     "AWS lists all secrets or none; only where `ListSecretNames` is true",
-	"ec2:AssignPrivateIpAddresses":   "an interface has no name before it is made; only in a VPC, and denied to the function's code",
-	"ec2:CreateNetworkInterface":     "an interface has no name before it is made; only in a VPC, and denied to the function's code",
-	"ec2:DeleteNetworkInterface":     "an interface has no name before it is made; only in a VPC, and denied to the function's code",
-	"ec2:DescribeNetworkInterfaces":  "it knows no resource; only in a VPC, and denied to the function's code",
-	"ec2:DescribeSubnets":            "it knows no resource; only in a VPC, and denied to the function's code",
-	"ec2:UnassignPrivateIpAddresses": "an interface has no name before it is made; only in a VPC, and denied to the function's code",
+	"ec2:AssignPrivateIpAddresses":   "interfaces have no name before they are made, and what describes them knows none; only in a VPC, and denied to the function's code",
+	"ec2:CreateNetworkInterface":     "interfaces have no name before they are made, and what describes them knows none; only in a VPC, and denied to the function's code",
+	"ec2:DeleteNetworkInterface":     "interfaces have no name before they are made, and what describes them knows none; only in a VPC, and denied to the function's code",
+	"ec2:DescribeNetworkInterfaces":  "interfaces have no name before they are made, and what describes them knows none; only in a VPC, and denied to the function's code",
+	"ec2:DescribeSubnets":            "interfaces have no name before they are made, and what describes them knows none; only in a VPC, and denied to the function's code",
+	"ec2:UnassignPrivateIpAddresses": "interfaces have no name before they are made, and what describes them knows none; only in a VPC, and denied to the function's code",
 }
 
 // forms turn ARNs into words, the first that fits.
