@@ -29,6 +29,7 @@ func awsCommands() map[string]any {
 		"dynamodb wait table-exists":                 dynamodb.DescribeTableInput{},
 		"kms cancel-key-deletion":                    kms.CancelKeyDeletionInput{},
 		"kms create-key":                             kms.CreateKeyInput{},
+		"kms delete-alias":                           kms.DeleteAliasInput{},
 		"kms update-alias":                           kms.UpdateAliasInput{},
 		"lambda delete-function-concurrency":         lambda.DeleteFunctionConcurrencyInput{},
 		"lambda put-function-concurrency":            lambda.PutFunctionConcurrencyInput{},
