@@ -33,7 +33,7 @@ demo: ## the same call and a whole pilot, checked on every side, without staying
 sam-local: ## the functions in SAM's containers, one call through its gateway (DOCKER=install ONCE=1 EVENTS=all PORT=3000)
 	@$(call PROGRAM,samlocal) -docker "$$DOCKER" -events "$${EVENTS:-some}" -port "$${PORT:-3000}" $(if $(ONCE),-once)
 
-smoke: ## looks at a deployed stack with your AWS rights, changes nothing (STACK=name REGION= SERVER= TOKEN_COMMAND= NARROW_TOKEN_COMMAND= RESTORE=true)
+smoke: ## looks at a deployed stack with your AWS rights, changes nothing (STACK=name; docs/smoke.md has the others)
 	@$(call PROGRAM,smoke) -stack "$$STACK" -region "$$REGION" -server "$$SERVER" -token-command "$$TOKEN_COMMAND" -narrow-token-command "$$NARROW_TOKEN_COMMAND" -restore "$$RESTORE"
 
 test: ## every test, on real parts: DynamoDB Local, moto, OpenID provider, MCP servers
@@ -45,17 +45,17 @@ conformance: ## the official MCP suite, directly and through Bindery: every chec
 contract: ## the admin API against its own document: every operation, every error, every limit
 	@out=$$($(GO) test -count=1 -v -run '^TestContract' ./functions/admin/handler) || { echo "$$out"; exit 1; }; echo "$$out" | grep '^contract: '
 
-race: ## fifty processes refresh one grant, answers are lost, processes killed; ends with one line (ROUNDS=20)
+race: ## fifty processes refresh one grant, answers are lost, processes killed (ROUNDS=20)
 	@GO=$(GO) infra/measure.sh race . $(ROUNDS)
 
 lifecycle: ROUNDS := 1
-lifecycle: ## all kinds of revocation, rotations each second, while everybody calls; deaths at each step (ROUNDS=1 SECONDS=30)
+lifecycle: ## all kinds of revocation, a rotation each second, while everybody calls (ROUNDS=1 SECONDS=30)
 	@GO=$(GO) infra/lifecycle.sh $(ROUNDS) $(SECONDS)
 
-load: ## as many processes as the machine carries, calling at once; memory, descriptors, records, latency; ends with one line (SECONDS=30)
+load: ## as many processes as the machine carries call at once: memory, descriptors, records, latency (SECONDS=30)
 	@GO=$(GO) infra/measure.sh soak Load $(SECONDS)
 
-soak: ## everything that calls ask of AWS and of upstreams fails, processes are killed; ends with one line (CALLS=500 SEED=)
+soak: ## all that calls ask of AWS and of upstreams fails, and processes are killed (CALLS=500 SEED=)
 	@GO=$(GO) BINDERY_SOAK_SEED=$(SEED) infra/measure.sh soak Others $$(($(CALLS) < 500 ? 5 : $(CALLS) / 100)) Faults $(CALLS)
 
 drill: ## everything is revoked, the provider's side too, in memory and on DynamoDB Local (GRANTS=10000)
@@ -64,14 +64,14 @@ drill: ## everything is revoked, the provider's side too, in memory and on Dynam
 check: ## formatting, linters, vulnerabilities, secrets in the tree, the template
 	@infra/check.sh
 
-bench: ## benchmarks of the hot path (BENCH=pattern COUNT=3), cold start and size; of everything also what lifecycle measures
+bench: ## benchmarks of the hot path, cold start, size, lifecycle (BENCH=pattern COUNT=3)
 	@mkdir -p $(BUILD)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./shared/... ./functions/... | tee $(BUILD)/bench.txt
 	@if command -v javac mvn >/dev/null; then $(GO) test -tags e2e -run '^$$' -bench '$(BENCH)' ./shared/dynamo | tee -a $(BUILD)/bench.txt; else echo "left out: decisions on DynamoDB Local (a Java 17 JDK and Maven are missing)"; fi
 	@$(GO) tool benchstat $(if $(BASE),$(BASE)) $(BUILD)/bench.txt
 	@if [ '$(BENCH)' = . ] && command -v javac mvn >/dev/null; then $(MAKE) --no-print-directory lifecycle SECONDS=10; fi
 
-bench-audit: ## the audit index on DynamoDB Local: filling it (once, into .local), what auditors ask, an incident (RECORDS=100000)
+bench-audit: ## the audit index on DynamoDB Local: filling it, what auditors ask, an incident (RECORDS=100000)
 	@mkdir -p .local/audit-$(RECORDS)
 	BINDERY_BENCH_TABLES=$(abspath .local/audit-$(RECORDS)) BINDERY_BENCH_RECORDS=$(RECORDS) $(GO) test -tags e2e -run '^$$' -bench AuditIndex -benchtime 100x -timeout 4h ./shared/dynamo
 	BINDERY_BENCH_TABLES=$(abspath .local/audit-$(RECORDS)) $(GO) test -tags e2e -run '^$$' -bench Incident -benchtime 20x ./functions/admin/handler

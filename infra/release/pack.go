@@ -27,6 +27,7 @@ func (r *release) build(ctx context.Context, into string) error {
 		"FUNCTIONS="+strings.Join(r.functions, " "), "ARCHITECTURES="+strings.Join(wanted, " "))
 	command.Env = r.environment()
 	command.Stderr = os.Stderr
+	fmt.Printf("compiling %d functions for %s (some minutes the first time)\n", len(r.functions), strings.Join(r.architectures, " and "))
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("build the functions: %w", err)
 	}
