@@ -86,6 +86,12 @@ func TestEveryRequestIsCountedOnceAsWhatBecameOfIt(t *testing.T) {
 		}, map[string]float64{"Calls": 1, "CredentialFailures": 1, "AuditFailures": 1}, "Admit Decide Obtain Call "},
 		"upstream down": {func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") }, nil,
 			map[string]float64{"Calls": 1, "UpstreamFailures": 1}, whole},
+		"a lasting stream": {respond(http.StatusOK, "text/event-stream", "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n"), func(_ *testing.T, f *fixture, r *http.Request) {
+			f.streamTimeout = f.timeout
+			r.Method, r.Body = http.MethodGet, http.NoBody
+			r.Header.Set("Accept", "text/event-stream")
+			r.Header.Del("Content-Type")
+		}, map[string]float64{"Calls": 1}, "Admit Decide Obtain Upstream Settle "}, // the whole is as long as its reader likes
 		"forbidden by the upstream": {respond(http.StatusForbidden, "text/plain", "no"), nil, map[string]float64{"Calls": 1}, whole},
 	} {
 		t.Run(name, func(t *testing.T) {
