@@ -95,7 +95,7 @@ build-RevocationFunction: FUNCTION := revocation
 build-CleanupFunction: FUNCTION := cleanup
 build-ProxyFunction build-AuthorizerFunction build-AdminFunction build-CallbackFunction build-LedgerFunction build-RotationFunction build-OutboxFunction build-RevocationFunction build-CleanupFunction: # called by `sam build`
 	$(if $(RELEASE),unzip -oq $(RELEASE)/$(FUNCTION)-$(or $(LAMBDA_ARCH),arm64).zip -d $(ARTIFACTS_DIR),GOARCH=$(if $(filter x86_64,$(LAMBDA_ARCH)),amd64,arm64) $(LAMBDA) -o $(ARTIFACTS_DIR)/bootstrap ./functions/$(FUNCTION))
-	@if [ -f issuers.json ]; then cp issuers.json $(ARTIFACTS_DIR)/; else echo "issuers.json is missing: the function starts only if BINDERY_ISSUERS holds the document itself" >&2; fi
+	@if [ -f issuers.json ]; then cp issuers.json $(ARTIFACTS_DIR)/; else echo "issuers.json is missing: the function starts only if the parameter Issuers holds the document itself"; fi
 
 clean: ## what was built and installed into this folder
 	rm -rf $(BUILD) .local .aws-sam
