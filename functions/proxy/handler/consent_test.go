@@ -3,6 +3,7 @@ package handler
 import (
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -182,6 +183,9 @@ func TestOnePromptOneResult(t *testing.T) {
 		}
 		if waited := time.Since(began); waited < 1500*time.Millisecond || waited > 3*time.Second {
 			t.Errorf("waited %v on the test's clock", waited)
+		}
+		if !regexp.MustCompile(`"ObtainTime":\d{1,3},.*"CallTime":1\d{3},`).MatchString(c.log.String()) {
+			t.Errorf("what the person took is in the time of a stage: %s", c.log)
 		}
 		if len(u.bodies) != 1 || u.bodies[0] != modernCall(canURL, "tools/call", "") || u.tokens[0] != canary+"-alice" {
 			t.Errorf("the upstream got %q", u.bodies)

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -59,6 +60,11 @@ func TestEveryRequestIsCountedOnceAsWhatBecameOfIt(t *testing.T) {
 	}{
 		"relayed": {fine, nil, map[string]float64{"Calls": 1}, whole},
 		"masked":  {leak, nil, map[string]float64{"Calls": 1, "MaskedValues": 1}, whole},
+		"with a marker that every call reads": {fine, func(t *testing.T, f *fixture, _ *http.Request) {
+			if err := f.tables.PutMarker(t.Context(), broker.Marker{Environment: "prod", Kind: broker.GroupMarker, ID: "made-up", Revoked: true, Epoch: 1, At: time.Now().UTC(), By: "p-admin"}); err != nil {
+				t.Fatal(err)
+			}
+		}, map[string]float64{"Calls": 1, "WideMarkers": 1}, whole},
 		"without a token": {fine, func(_ *testing.T, _ *fixture, r *http.Request) { r.Header.Del("Authorization") },
 			map[string]float64{"Unauthenticated": 1}, ""},
 		"no message": {fine, func(_ *testing.T, _ *fixture, r *http.Request) { r.Body = http.NoBody },

@@ -55,6 +55,9 @@ func TestTheSearchForDriftSaysHowFarItCame(t *testing.T) {
 		if wary := strings.Contains(log.String(), `"WARN"`); wary != (!want.Done && !want.Busy) {
 			t.Errorf("%+v: %s", want, log)
 		}
+		if counted := strings.Contains(log.String(), `"NoticesOpen":`); counted != !want.Busy { // else nobody has counted them
+			t.Errorf("%+v: %s", want, log)
+		}
 		if bad := strings.Contains(log.String(), `"parts":2`); bad != (want.Unread > 0) {
 			t.Errorf("%+v: %s", want, log)
 		}
