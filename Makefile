@@ -82,7 +82,7 @@ build: ## the functions for AWS Lambda, arm64 and x86-64, into build/
 	@ls -l $(BUILD)/*/*/bootstrap | awk '{ printf "  %-32s %.1f MB\n", $$9, $$5 / 1e6 }'
 
 release: ## zips of all functions, SBOM, sums, licences, signature (VERSION=1.2.3 SIGN_KEY=path), into build/
-	@$(GO) run ./infra/release -version '$(VERSION)' -key '$(SIGN_KEY)' -functions '$(FUNCTIONS)' -into $(BUILD)
+	@$(GO) run ./infra/release -version "$$VERSION" -key "$$SIGN_KEY" -functions '$(FUNCTIONS)' -into $(BUILD)
 
 build-ProxyFunction: FUNCTION := proxy
 build-AuthorizerFunction: FUNCTION := authorizer
