@@ -194,6 +194,9 @@ func (r *rehearsal) restored(args []string, before int, bobs revoke.Acknowledgem
 			t.Fatal("it takes a time that is later than the copies")
 		}
 	}
+	if out, err := r.restore(args[0], args[1], "-since", "2020-01-01T00:00:00Z"); err == nil || !strings.Contains(out, "the audit records begin after") {
+		t.Fatal("it takes copies that are older than all that is known of what was stopped")
+	}
 	r.endpoint.breaksAfter(30) // in the middle of a table
 	broken, err := r.restore(args...)
 	if err == nil {
