@@ -41,7 +41,7 @@ func rehearse(t *testing.T) *rehearsal {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	r := &rehearsal{desk: administered(t), program: program}
-	r.endpoint = newRestorers(t, shared.moto.URL, r.prefix())
+	r.endpoint = newRestorers(t, shared.moto.URL, r.env, r.prefix())
 	return r
 }
 
@@ -78,7 +78,7 @@ func (r *rehearsal) restore(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	defer cancel()
 	run := exec.CommandContext(ctx, r.program, append([]string{"-environment", r.env, "-to", r.prefix(), "-from", copies + r.prefix()}, args...)...)
-	run.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+r.endpoint.URL, "AWS_REGION="+stack.Region, "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_EC2_METADATA_DISABLED=true")
+	run.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+r.endpoint.URL, "AWS_REGION="+stack.Region, "AWS_ACCESS_KEY_ID="+restorer, "AWS_SECRET_ACCESS_KEY=local", "AWS_EC2_METADATA_DISABLED=true")
 	out, err := run.CombinedOutput()
 	r.t.Logf("restore %s\n%s", strings.Join(args, " "), out)
 	return string(out), err

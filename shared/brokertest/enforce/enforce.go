@@ -53,7 +53,7 @@ type Proxy struct {
 	off     bool
 }
 
-// sender is a function.
+// sender is who sends a request: a function, or somebody without an ARN.
 type sender struct{ role, arn string }
 
 // Deployment is what is deployed at an endpoint.
@@ -143,6 +143,14 @@ func senders(s *template.Stack) (map[string]sender, error) {
 	return all, nil
 }
 
+// Admit lets somebody in who is no function and has a policy of its own, by an
+// access key id. Nothing may have been asked yet.
+func (p *Proxy) Admit(accessKeyID string, policy iam.Policy) {
+	role := "arn:aws:iam::" + template.AccountID + ":role/" + accessKeyID
+	p.account.Roles[role] = policy
+	p.senders[accessKeyID] = sender{role: role}
+}
+
 // moduleRoot is the folder of go.mod, from wherever a test runs.
 func moduleRoot() (string, error) {
 	at, err := os.Getwd()
@@ -189,7 +197,10 @@ func (p *Proxy) decide(r *http.Request, body []byte) string {
 		return fmt.Sprintf("%s: %v", name, err)
 	}
 	for _, q := range questions {
-		keys := map[string][]string{"lambda:sourcefunctionarn": {from.arn}}
+		keys := map[string][]string{}
+		if from.arn != "" {
+			keys["lambda:sourcefunctionarn"] = []string{from.arn}
+		}
 		maps.Copy(keys, q.keys)
 		d, err := p.account.Decide(iam.Request{Principal: from.role, Action: q.action, Resource: q.resource, Keys: keys})
 		if err != nil {
