@@ -50,10 +50,9 @@ func (s *restorers) held(t *testing.T) {
 	if denied := s.Denied(); len(denied) > 0 {
 		t.Errorf("denied: %v", denied)
 	}
-	for _, use := range []enforce.Use{{restorer, "ReadCopies", "dynamodb:DescribeTable"}, {restorer, "ReadCopies", "dynamodb:Scan"},
-		{restorer, "ReadWhatHappenedSince", "dynamodb:Scan"}, {restorer, "ReadMarkers", "dynamodb:BatchGetItem"},
-		{restorer, "PutWhatIsMissing", "dynamodb:GetItem"}, {restorer, "PutWhatIsMissing", "dynamodb:PutItem"}} {
-		if !s.tally.Needed(use) {
+	for _, use := range [][2]string{{"ReadCopies", "dynamodb:DescribeTable"}, {"ReadCopies", "dynamodb:Scan"}, {"ReadWhatHappenedSince", "dynamodb:Scan"},
+		{"ReadMarkers", "dynamodb:BatchGetItem"}, {"PutWhatIsMissing", "dynamodb:GetItem"}, {"PutWhatIsMissing", "dynamodb:PutItem"}} {
+		if !s.tally.Needed(enforce.Use{Function: restorer, Statement: use[0], Action: use[1]}) {
 			t.Errorf("nothing needed %v", use)
 		}
 	}
