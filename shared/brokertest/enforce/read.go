@@ -99,7 +99,7 @@ func (p *Proxy) readSecrets(ctx context.Context, operation string, in map[string
 	var missing *types.ResourceNotFoundException
 	switch {
 	case errors.As(err, &missing): // there is nothing to be protected: the endpoint says so itself
-		return nil, nil //nolint:nilerr // AWS may also say that it is denied, because what is not there has no tag
+		return nil, nil // AWS may also say that it is denied, because what is not there has no tag
 	case err != nil:
 		return nil, err
 	}
