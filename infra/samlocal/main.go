@@ -98,6 +98,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	w.quote(w.api.said(), "REPORT")
 	seen.print(os.Stdout)
 	if err := seen.check(); err != nil {
 		return err

@@ -64,14 +64,17 @@ func (p *process) await(ctx context.Context, limit time.Duration, ready func() b
 	}
 }
 
-// tail is the last lines of the program's output.
-func (p *process) tail() string {
+// said is the program's output so far, or why that cannot be read.
+func (p *process) said() string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
-		return " " + err.Error()
+		return err.Error()
 	}
-	return lastLines(string(text), 15)
+	return string(text)
 }
+
+// tail is the last lines of it.
+func (p *process) tail() string { return lastLines(p.said(), 15) }
 
 func lastLines(text string, n int) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"bindery/infra/local/stack"
@@ -37,8 +38,19 @@ func (w *world) template() string { return filepath.Join(w.built(), "template.ya
 
 // build is `sam build`: SAM calls the targets of the Makefile for each function.
 func (w *world) build(ctx context.Context) error {
-	_, err := output(ctx, w.env(), w.tool(), "build", "--build-dir", w.built(), "--config-env", "local")
+	said, err := output(ctx, w.env(), w.tool(), "build", "--build-dir", w.built(), "--config-env", "local")
+	w.quote(said, "Build Succeeded", "Built Artifacts", "Built Template")
 	return err
+}
+
+// quote shows lines of what SAM said, in its own words.
+func (w *world) quote(said string, beginnings ...string) {
+	for line := range strings.Lines(said) {
+		line = strings.TrimSpace(line)
+		if slices.ContainsFunc(beginnings, func(b string) bool { return strings.HasPrefix(line, b) }) {
+			w.say("  sam: %s", line)
+		}
+	}
 }
 
 // sam is a `sam local` command with what all of them are told.

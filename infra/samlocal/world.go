@@ -219,7 +219,11 @@ func (w *world) startAPI(ctx context.Context) (err error) {
 		return err
 	}
 	w.later(w.api.stop)
-	return w.api.await(ctx, 2*time.Minute, func() bool { return listens(w.options.port) })
+	if err = w.api.await(ctx, 2*time.Minute, func() bool { return listens(w.options.port) }); err != nil {
+		return err
+	}
+	w.quote(w.api.said(), "Mounting")
+	return nil
 }
 
 func listens(port int) bool {
