@@ -124,8 +124,8 @@ func (f *following) missing(e evidence, facts map[string]bool) (missing []string
 	}
 	for receipt, records := range e {
 		want := broker.Intent
-		for _, phase := range []broker.Phase{broker.Refused, broker.Outcome} {
-			if _, ok := records[phase]; ok {
+		for phase := range records {
+			if phase.Supersedes(want) {
 				want = phase
 			}
 		}
