@@ -7,11 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+
+	"bindery/shared/brokertest/faultproxy"
 )
 
 // How the upstream behaves: each is a tool, and for a stream the event id that a
@@ -128,14 +129,14 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (u *upstream) fails(w http.ResponseWriter, how, receipt string) bool {
 	switch how {
 	case hangup:
-		reset(w)
+		faultproxy.BreakOff(w)
 	case refusing:
 		w.WriteHeader(http.StatusUnauthorized)
 	case failing:
 		w.WriteHeader(http.StatusInternalServerError)
 	case killing:
 		u.kill(receipt)
-		reset(w)
+		faultproxy.BreakOff(w)
 	default:
 		return false
 	}
@@ -154,7 +155,7 @@ func (u *upstream) call(w http.ResponseWriter, m request, how, key string) {
 		w.Header().Set("Content-Length", "1000")
 		fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":`, m.ID)
 		_ = http.NewResponseController(w).Flush()
-		reset(w)
+		faultproxy.BreakOff(w)
 		return
 	case asEvents:
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -188,16 +189,4 @@ func stream(w http.ResponseWriter, r *http.Request, how string) {
 		case <-time.After(time.Second):
 		}
 	}
-}
-
-// reset ends a connection the hard way.
-func reset(w http.ResponseWriter) {
-	connection, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return
-	}
-	if tcp, ok := connection.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
-	}
-	_ = connection.Close()
 }

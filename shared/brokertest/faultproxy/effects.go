@@ -31,14 +31,14 @@ const Leak = "leaked-request-text"
 
 // Reset ends the connection before anything is applied.
 func Reset() Effect {
-	return func(w http.ResponseWriter, _ []byte, _ func([]byte) (*Answer, error)) { reset(w) }
+	return func(w http.ResponseWriter, _ []byte, _ func([]byte) (*Answer, error)) { BreakOff(w) }
 }
 
 // DropAnswer has the request applied and then ends the connection.
 func DropAnswer() Effect {
 	return func(w http.ResponseWriter, body []byte, forward func([]byte) (*Answer, error)) {
 		_, _ = forward(body)
-		reset(w)
+		BreakOff(w)
 	}
 }
 
@@ -72,7 +72,7 @@ func CutPage(n int) Effect {
 	return func(w http.ResponseWriter, body []byte, forward func([]byte) (*Answer, error)) {
 		var request map[string]json.RawMessage
 		if err := json.Unmarshal(body, &request); err != nil {
-			reset(w)
+			BreakOff(w)
 			return
 		}
 		request["Limit"], _ = json.Marshal(n)
@@ -94,7 +94,7 @@ func Unprocessed(n int) Effect {
 		var request map[string]json.RawMessage
 		var items, rest batch
 		if json.Unmarshal(body, &request) != nil || json.Unmarshal(body, &items) != nil {
-			reset(w)
+			BreakOff(w)
 			return
 		}
 		rest.RequestItems = map[string]batchTable{}
@@ -116,7 +116,7 @@ func Unprocessed(n int) Effect {
 			body, _ = json.Marshal(request)
 			var err error
 			if answer, err = forward(body); err != nil {
-				reset(w)
+				BreakOff(w)
 				return
 			}
 		}
@@ -153,7 +153,7 @@ func While(lock sync.Locker) Effect {
 		answer, err := forward(body)
 		lock.Unlock()
 		if err != nil {
-			reset(w)
+			BreakOff(w)
 			return
 		}
 		answer.write(w)

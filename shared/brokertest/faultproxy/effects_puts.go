@@ -14,7 +14,7 @@ func UnprocessedPuts(n int) Effect {
 			RequestItems map[string][]json.RawMessage
 		}
 		if json.Unmarshal(body, &request) != nil || json.Unmarshal(body, &items) != nil {
-			reset(w)
+			BreakOff(w)
 			return
 		}
 		now, rest := map[string][]json.RawMessage{}, map[string][]json.RawMessage{}
@@ -33,7 +33,7 @@ func UnprocessedPuts(n int) Effect {
 			body, _ = json.Marshal(request)
 			var err error
 			if answer, err = forward(body); err != nil {
-				reset(w)
+				BreakOff(w)
 				return
 			}
 		}

@@ -171,7 +171,7 @@ func (p *Proxy) forward(r *http.Request, body []byte) (*Answer, error) {
 func pass(w http.ResponseWriter, body []byte, forward func([]byte) (*Answer, error)) {
 	answer, err := forward(body)
 	if err != nil {
-		reset(w)
+		BreakOff(w)
 		return
 	}
 	answer.write(w)
@@ -187,8 +187,8 @@ func (a *Answer) write(w http.ResponseWriter) {
 	_, _ = w.Write(a.Body)
 }
 
-// reset ends the connection the hard way.
-func reset(w http.ResponseWriter) {
+// BreakOff ends the connection of a request the hard way: its sender sees a reset.
+func BreakOff(w http.ResponseWriter) {
 	connection, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
