@@ -68,13 +68,13 @@ func ownArrow(from, to string, inTest bool) string {
 	case from == "shared/wire":
 		return unless(under(to, "shared"), "wire joins what is under shared")
 	case from == "shared/start":
-		return unless(to == "shared/telemetry", "what every function does first knows the metrics, and no function")
+		return unless(to == "shared/telemetry" || to == "shared/awsclient", "what every function does first knows the metrics and the way to AWS, and no function")
 	case from == "shared/probe":
 		return unless(to == "shared/broker" || to == "shared/egress" || to == "shared/mcp",
 			"a probe is a call of its own: it knows the protocol and the faults of the way there, and nothing else")
 	case under(from, "shared"):
-		return unless(to == "shared/broker" || to == "shared/secret" || to == "shared/awsfault",
-			"an adapter imports broker, secret and awsfault, never another adapter: the interface belongs in broker, and wire joins them")
+		return unless(to == "shared/broker" || to == "shared/secret" || to == "shared/awsfault" || to == "shared/awsclient",
+			"an adapter imports broker, secret, awsfault and awsclient, never another adapter: the interface belongs in broker, and wire joins them")
 	}
 	return "no arrow is drawn from this folder; add it to the map first"
 }
@@ -117,7 +117,9 @@ func TestImportArrowsAreRefused(t *testing.T) {
 		{from: "shared/mask", to: "github.com/cloudflare/ahocorasick"},
 		{from: "shared/dynamo", to: "github.com/aws/aws-sdk-go-v2/service/dynamodb", fine: true},
 		{from: "shared/dynamo", to: "shared/awsfault", fine: true},
+		{from: "shared/dynamo", to: "shared/awsclient", fine: true},
 		{from: "shared/broker", to: "shared/awsfault"},
+		{from: "shared/broker", to: "shared/awsclient"},
 		{from: "shared/dynamo", to: "shared/seal"},
 		{from: "shared/stores/sealed", to: "shared/seal"},
 		{from: "shared/oauth", to: "shared/secret", fine: true},

@@ -6,9 +6,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"bindery/shared/awsclient"
 	"bindery/shared/broker"
 )
 
@@ -94,7 +94,7 @@ func Configure(o *dynamodb.Options) {
 	})
 	o.RetryMaxAttempts = attempts
 	o.RetryMode = aws.RetryModeStandard
-	o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTime)
+	o.HTTPClient = awsclient.Within(attemptTime)
 }
 
 // jitter is between half of d and d, so that those who failed together do not

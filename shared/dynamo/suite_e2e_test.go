@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"bindery/infra/local/parts"
+	"bindery/shared/awsclient"
 	"bindery/shared/brokertest/faultproxy"
 	"bindery/shared/brokertest/storesuite"
 	"bindery/shared/dynamo"
@@ -148,5 +148,5 @@ func must(t testing.TB, errs ...error) {
 
 // patient lets a busy machine answer late, where time is not what is tested.
 func patient(o *dynamodb.Options) {
-	o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(20 * time.Second)
+	o.HTTPClient = awsclient.Within(20 * time.Second)
 }

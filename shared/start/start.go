@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
+	"bindery/shared/awsclient"
 	"bindery/shared/telemetry"
 )
 
@@ -48,6 +49,7 @@ func begin[S any](getenv func(string) string, load func(func(string) string) (S,
 	if err != nil {
 		return err
 	}
+	a.HTTPClient = awsclient.Whole(a.HTTPClient)
 	return run(settings, metrics.Watch(a), slog.New(metrics))
 }
 

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"bindery/shared/awsclient"
 	"bindery/shared/awsfault"
 	"bindery/shared/broker"
 	"bindery/shared/config"
@@ -25,7 +25,7 @@ const revocationTime = 15 * time.Second
 // runtime could say anything.
 func Revoker(c config.Config, a aws.Config) revoke.Client {
 	client := lambda.NewFromConfig(a, func(o *lambda.Options) {
-		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(revocationTime)
+		o.HTTPClient = awsclient.Within(revocationTime)
 	})
 	return revoke.Client{Invoke: func(ctx context.Context, request []byte) ([]byte, error) {
 		out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(c.Revocation), Payload: request})

@@ -4,10 +4,10 @@ import (
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"bindery/shared/awsclient"
 	"bindery/shared/awsfault"
 	"bindery/shared/broker"
 	"bindery/shared/config"
@@ -21,7 +21,7 @@ func Waker(c config.Config, a aws.Config) func(context.Context) error {
 		return func(context.Context) error { return nil }
 	}
 	client := lambda.NewFromConfig(a, func(o *lambda.Options) {
-		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(HotPath().Keys)
+		o.HTTPClient = awsclient.Within(HotPath().Keys)
 	})
 	return func(ctx context.Context) error {
 		_, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(c.Rotation), InvocationType: types.InvocationTypeEvent,

@@ -27,6 +27,7 @@ import (
 	"bindery/infra/local/idp"
 	"bindery/infra/local/parts"
 	"bindery/infra/local/stack"
+	"bindery/shared/awsclient"
 	"bindery/shared/broker"
 	"bindery/shared/dynamo"
 	"bindery/shared/lambdahttp"
@@ -121,7 +122,8 @@ func (w *world) provision(tables, moto string) {
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": moto, "AWS_ENDPOINT_URL_DYNAMODB": tables, "AWS_REGION": stack.Region} {
 		w.t.Setenv(name, value)
 	}
-	aws, err := awsconfig.LoadDefaultConfig(w.t.Context(), awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
+	aws, err := awsconfig.LoadDefaultConfig(w.t.Context(), awsconfig.WithHTTPClient(awsclient.Whole(nil)),
+		awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
 	must(w.t, err)
 	w.Deployment, err = stack.Provision(w.t.Context(), aws, environment, publicURL, document)
 	must(w.t, err)

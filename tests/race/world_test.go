@@ -20,6 +20,7 @@ import (
 	"bindery/infra/local/idp"
 	"bindery/infra/local/parts"
 	"bindery/infra/local/stack"
+	"bindery/shared/awsclient"
 	"bindery/shared/broker"
 	"bindery/shared/brokertest/faultproxy"
 	"bindery/shared/brokertest/runtimeapi"
@@ -108,7 +109,8 @@ func (w *world) provision(moto string) *idp.Issuer {
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": moto, "AWS_ENDPOINT_URL_DYNAMODB": w.tables, "AWS_REGION": stack.Region} {
 		w.tb.Setenv(name, value)
 	}
-	aws, err := awsconfig.LoadDefaultConfig(w.tb.Context(), awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
+	aws, err := awsconfig.LoadDefaultConfig(w.tb.Context(), awsconfig.WithHTTPClient(awsclient.Whole(nil)),
+		awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
 	w.must(err)
 	w.Deployment, err = stack.Provision(w.tb.Context(), aws, environment, publicURL, document)
 	w.must(err)

@@ -18,6 +18,7 @@ import (
 	"bindery/infra/local/idp"
 	"bindery/infra/local/parts"
 	"bindery/infra/local/stack"
+	"bindery/shared/awsclient"
 	"bindery/shared/broker"
 	"bindery/shared/brokertest/runtimeapi"
 	"bindery/shared/config"
@@ -106,7 +107,8 @@ func (w *world) provision(people int) {
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": w.moto, "AWS_ENDPOINT_URL_DYNAMODB": w.tables, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": w.tables, "AWS_REGION": stack.Region} {
 		w.tb.Setenv(name, value)
 	}
-	aws, err := awsconfig.LoadDefaultConfig(w.tb.Context(), awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
+	aws, err := awsconfig.LoadDefaultConfig(w.tb.Context(), awsconfig.WithHTTPClient(awsclient.Whole(nil)),
+		awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
 	must(w.tb, err)
 	w.Deployment, err = stack.Provision(w.tb.Context(), aws, environment, publicURL, document)
 	must(w.tb, err)

@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/oklog/ulid/v2"
 
+	"bindery/shared/awsclient"
 	"bindery/shared/broker"
 	"bindery/shared/config"
 	"bindery/shared/dynamo"
@@ -28,7 +28,7 @@ const (
 func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 	p := wire.Join(c, a, wire.Limits{Secrets: patience, Keys: patience, Tables: func(o *dynamodb.Options) {
 		dynamo.Configure(o)
-		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(patience)
+		o.HTTPClient = awsclient.Within(patience)
 	}})
 	p.Grant(c, log)
 	return &Handler{Parts{

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"bindery/shared/awsclient"
 	"bindery/shared/broker"
 	"bindery/shared/config"
 	"bindery/shared/dynamo"
@@ -21,7 +21,7 @@ const attemptTime = 5 * time.Second
 // New joins the handler to the tables.
 func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 	client := dynamodb.NewFromConfig(a, dynamo.Configure, func(o *dynamodb.Options) {
-		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTime)
+		o.HTTPClient = awsclient.Within(attemptTime)
 	})
 	db := dynamo.New(client, dynamo.Tables{Audit: c.Tables.Audit, AuditIndex: c.Tables.AuditIndex}, time.Now)
 	return &Handler{environment: c.Environment, index: db, audit: db, evidence: db, intents: db, journal: broker.NewJournal(db, rand.Text), log: log, now: time.Now}

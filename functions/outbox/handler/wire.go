@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 
+	"bindery/shared/awsclient"
 	"bindery/shared/config"
 )
 
@@ -18,7 +18,7 @@ const attemptTime = 15 * time.Second
 // New joins the handler to the bus.
 func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 	client := eventbridge.NewFromConfig(a, func(o *eventbridge.Options) {
-		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTime)
+		o.HTTPClient = awsclient.Within(attemptTime)
 	})
 	return &Handler{bus: bridge{client, c.EventBus}, log: log}
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"bindery/shared/awsclient"
 	"bindery/shared/broker"
 	"bindery/shared/config"
 	"bindery/shared/dynamo"
@@ -22,7 +22,7 @@ const patience = 5 * time.Second
 func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 	p := wire.Join(c, a, wire.Limits{Secrets: patience, Keys: patience, Tables: func(o *dynamodb.Options) {
 		dynamo.Configure(o)
-		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(patience)
+		o.HTTPClient = awsclient.Within(patience)
 	}})
 	journal := broker.NewJournal(p.DB, rand.Text)
 	engine := p.Rotation(c, a, patience, journal, log)

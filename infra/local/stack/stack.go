@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -25,6 +24,7 @@ import (
 
 	callback "bindery/functions/callback/handler"
 	"bindery/functions/proxy/handler"
+	"bindery/shared/awsclient"
 	"bindery/shared/broker"
 	"bindery/shared/config"
 	"bindery/shared/dynamo"
@@ -39,7 +39,7 @@ const Region = "us-east-1"
 // AWS is a configuration for a local endpoint that asks for no credentials.
 func AWS(endpoint string) aws.Config {
 	return aws.Config{
-		Region: Region, BaseEndpoint: aws.String(endpoint),
+		Region: Region, BaseEndpoint: aws.String(endpoint), HTTPClient: awsclient.Whole(nil),
 		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
 	}
@@ -97,7 +97,7 @@ const patience = time.Minute
 // without the time limits of the hot path.
 func (d *Deployment) Administer() {
 	parts := wire.Join(d.Config, d.AWS, wire.Limits{
-		Tables:  func(o *dynamodb.Options) { o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(patience) },
+		Tables:  func(o *dynamodb.Options) { o.HTTPClient = awsclient.Within(patience) },
 		Secrets: patience, Keys: patience,
 	})
 	d.DB, d.Sealer, d.Sealed = parts.DB, parts.Sealer, parts.Sealed
