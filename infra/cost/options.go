@@ -35,10 +35,10 @@ func (p Prices) Options(m Measured, stack Stack) []Option {
 	as := func(mode Mode) []float64 { return saves(mode, func(*Setting) {}) }
 	static := m.Modes[Static]
 	return append([]Option{
-		{What: "`max_age` on a card", Saves: as(StaticKept),
-			Gives: "a value that the store changed by itself is used for up to `max_age` longer; what Bindery rotates, revokes or is told of counts at once"},
+		{What: "`max_age_seconds` on a card", Saves: as(StaticKept),
+			Gives: "a value that the store changed by itself is used for up to `max_age_seconds` longer; what Bindery rotates, revokes or is told of counts at once"},
 		{What: "a sealed value in place of Secrets Manager", Saves: as(Sealed), Gives: "the store's own rotation, policies and record of who read it"},
-		{What: "a sealed value with `max_age`", Saves: as(SealedKept), Gives: "both of these"},
+		{What: "a sealed value with `max_age_seconds`", Saves: as(SealedKept), Gives: "both of these"},
 		{What: "`UseLimits` that count calls of two subjects", Saves: as(Limited), Gives: "it costs this more; without it nobody is held to calls a minute"},
 		{What: "`Authorizer=none`", Saves: by(func(s *Setting) { s.Authorizer = 0 }), Gives: "clients do not see `WWW-Authenticate`, so some cannot log in by themselves"},
 		{What: "`AuthorizerTtl=0`", Saves: by(func(s *Setting) { s.Authorizer = 1 }), Gives: "nothing is gained: the proxy judges each token itself"},

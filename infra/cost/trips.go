@@ -37,9 +37,9 @@ type Mode string
 // The modes. Warm means that the process has served such a call before.
 const (
 	Static          Mode = "static"
-	StaticKept      Mode = "static, kept by max_age"
+	StaticKept      Mode = "static, kept by max_age_seconds"
 	Sealed          Mode = "sealed value"
-	SealedKept      Mode = "sealed value, kept by max_age"
+	SealedKept      Mode = "sealed value, kept by max_age_seconds"
 	Grant           Mode = "own account, token fresh"
 	GrantRefreshed  Mode = "own account, token refreshed"
 	Client          Mode = "client credentials, token kept"
