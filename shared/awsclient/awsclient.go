@@ -19,10 +19,18 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
-// Within is a client with connections of its own, which gives each request, its
-// answer read to the end, at most limit.
-func Within(limit time.Duration) aws.HTTPClient {
-	return Whole(awshttp.NewBuildableClient().WithTimeout(limit))
+// Within is a client like the one given, with connections of its own, which gives
+// each request, its answer read to the end, at most limit. Like the SDK's own client,
+// that is: where another is given, the SDK's own is taken.
+func Within(client aws.HTTPClient, limit time.Duration) aws.HTTPClient {
+	if w, ok := client.(whole); ok {
+		client = w.HTTPClient
+	}
+	own, ok := client.(*awshttp.BuildableClient)
+	if !ok {
+		own = awshttp.NewBuildableClient()
+	}
+	return whole{own.WithTimeout(limit)}
 }
 
 // Whole has a client, or the SDK's own if it is nil, send bodies of known length

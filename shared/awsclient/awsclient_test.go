@@ -1,13 +1,16 @@
 package awsclient_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,39 +28,95 @@ func client(url string, own aws.HTTPClient) *kms.Client {
 		Retryer:     func() aws.Retryer { return aws.NopRetryer{} }})
 }
 
-// lateWriter is a connection whose writer learns late that all is written, as on a
-// machine that has no processor for it.
-type lateWriter struct{ net.Conn }
+// late is a connection on a machine that has no processor for its writer: that it
+// has written all of a request the writer learns only after taken.
+type late struct {
+	net.Conn
+	taken  <-chan struct{}
+	closed func()
+}
 
-func (c lateWriter) Write(p []byte) (int, error) {
+func (c late) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
-	time.Sleep(40 * time.Millisecond)
+	if bytes.Contains(p, []byte(`"KeyId"`)) {
+		<-c.taken
+	}
 	return n, err
+}
+
+func (c late) Close() error {
+	defer c.closed()
+	return c.Conn.Close()
+}
+
+// answers says when the SDK, which has done with the request then, begins to read
+// an answer's body.
+type answers struct {
+	aws.HTTPClient
+	begin func()
+}
+
+type answer struct {
+	io.ReadCloser
+	begin func()
+}
+
+func (a answers) Do(r *http.Request) (*http.Response, error) {
+	response, err := a.HTTPClient.Do(r)
+	if err == nil {
+		response.Body = answer{response.Body, a.begin}
+	}
+	return response, err
+}
+
+func (a answer) Read(p []byte) (int, error) {
+	a.begin()
+	return a.ReadCloser.Read(p)
+}
+
+// askLate has the SDK take the head of an answer, then the writer look for a
+// surplus of the request, and only then the rest of the answer come.
+func askLate(t *testing.T, own func(aws.HTTPClient) aws.HTTPClient) error {
+	t.Helper()
+	taken, closed, rest, looked := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Length", "13")
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-rest:
+			_, _ = io.WriteString(w, `{"KeyId":"k"}`)
+		case <-r.Context().Done():
+		}
+	}))
+	defer server.Close()
+	sdk := awshttp.NewBuildableClient().WithTransportOptions(func(u *http.Transport) {
+		dial := u.DialContext
+		u.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dial(ctx, network, address)
+			return late{c, taken, sync.OnceFunc(func() { close(closed) })}, err
+		}
+	})
+	begin := sync.OnceFunc(func() {
+		close(taken)
+		if <-looked != nil {
+			<-closed // by net/http, for what its writer found
+		}
+		close(rest)
+	})
+	trace := &httptrace.ClientTrace{WroteRequest: func(i httptrace.WroteRequestInfo) { looked <- i.Err }}
+	c := client(server.URL, own(answers{sdk, begin}))
+	_, err := c.DescribeKey(httptrace.WithClientTrace(t.Context(), trace), &kms.DescribeKeyInput{KeyId: aws.String("k")})
+	return err
 }
 
 // TestAnAnswerIsReadAlthoughTheWriterIsLate: the head of the answer is there
 // before the writer has looked for a surplus, and the rest comes after.
 func TestAnAnswerIsReadAlthoughTheWriterIsLate(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Length", "13")
-		_ = http.NewResponseController(w).Flush()
-		time.Sleep(120 * time.Millisecond)
-		_, _ = io.WriteString(w, `{"KeyId":"k"}`)
-	}))
-	t.Cleanup(server.Close)
-	late := awshttp.NewBuildableClient().WithTransportOptions(func(u *http.Transport) {
-		dial := u.DialContext
-		u.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-			c, err := dial(ctx, network, address)
-			return lateWriter{c}, err
-		}
-	})
-	input := &kms.DescribeKeyInput{KeyId: aws.String("k")}
-	if _, err := client(server.URL, late).DescribeKey(t.Context(), input); !errors.Is(err, net.ErrClosed) {
+	if err := askLate(t, func(sdk aws.HTTPClient) aws.HTTPClient { return sdk }); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("without this package: %v; if the SDK has mended it, the package has no use any more", err)
 	}
-	if _, err := client(server.URL, awsclient.Whole(late)).DescribeKey(t.Context(), input); err != nil {
+	if err := askLate(t, awsclient.Whole); err != nil {
 		t.Error(err)
 	}
 }
@@ -70,7 +129,7 @@ func TestARequestHasALimit(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(release) })
-	_, err := client(server.URL, awsclient.Within(20*time.Millisecond)).DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String("k")})
+	_, err := client(server.URL, awsclient.Within(nil, 20*time.Millisecond)).DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String("k")})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
@@ -119,7 +178,7 @@ func BenchmarkRequest(b *testing.B) {
 		_, _ = io.WriteString(w, `{"KeyId":"k"}`)
 	}))
 	b.Cleanup(server.Close)
-	for name, own := range map[string]aws.HTTPClient{"sdk": awshttp.NewBuildableClient().WithTimeout(time.Minute), "whole": awsclient.Within(time.Minute)} {
+	for name, own := range map[string]aws.HTTPClient{"sdk": awshttp.NewBuildableClient().WithTimeout(time.Minute), "whole": awsclient.Within(nil, time.Minute)} {
 		b.Run(name, func(b *testing.B) {
 			c := client(server.URL, own)
 			b.ReportAllocs()

@@ -94,7 +94,7 @@ func Configure(o *dynamodb.Options) {
 	})
 	o.RetryMaxAttempts = attempts
 	o.RetryMode = aws.RetryModeStandard
-	o.HTTPClient = awsclient.Within(attemptTime)
+	o.HTTPClient = awsclient.Within(o.HTTPClient, attemptTime)
 }
 
 // jitter is between half of d and d, so that those who failed together do not

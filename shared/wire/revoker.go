@@ -25,7 +25,7 @@ const revocationTime = 15 * time.Second
 // runtime could say anything.
 func Revoker(c config.Config, a aws.Config) revoke.Client {
 	client := lambda.NewFromConfig(a, func(o *lambda.Options) {
-		o.HTTPClient = awsclient.Within(revocationTime)
+		o.HTTPClient = awsclient.Within(o.HTTPClient, revocationTime)
 	})
 	return revoke.Client{Invoke: func(ctx context.Context, request []byte) ([]byte, error) {
 		out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(c.Revocation), Payload: request})

@@ -21,7 +21,7 @@ func Waker(c config.Config, a aws.Config) func(context.Context) error {
 		return func(context.Context) error { return nil }
 	}
 	client := lambda.NewFromConfig(a, func(o *lambda.Options) {
-		o.HTTPClient = awsclient.Within(HotPath().Keys)
+		o.HTTPClient = awsclient.Within(o.HTTPClient, HotPath().Keys)
 	})
 	return func(ctx context.Context) error {
 		_, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(c.Rotation), InvocationType: types.InvocationTypeEvent,

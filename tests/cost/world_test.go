@@ -122,9 +122,9 @@ func (w *world) provision(tables, moto string) {
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": moto, "AWS_ENDPOINT_URL_DYNAMODB": tables, "AWS_REGION": stack.Region} {
 		w.t.Setenv(name, value)
 	}
-	aws, err := awsconfig.LoadDefaultConfig(w.t.Context(), awsconfig.WithHTTPClient(awsclient.Whole(nil)),
-		awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
+	aws, err := awsconfig.LoadDefaultConfig(w.t.Context(), awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
 	must(w.t, err)
+	aws.HTTPClient = awsclient.Whole(aws.HTTPClient)
 	w.Deployment, err = stack.Provision(w.t.Context(), aws, environment, publicURL, document)
 	must(w.t, err)
 }

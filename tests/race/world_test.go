@@ -109,9 +109,9 @@ func (w *world) provision(moto string) *idp.Issuer {
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": moto, "AWS_ENDPOINT_URL_DYNAMODB": w.tables, "AWS_REGION": stack.Region} {
 		w.tb.Setenv(name, value)
 	}
-	aws, err := awsconfig.LoadDefaultConfig(w.tb.Context(), awsconfig.WithHTTPClient(awsclient.Whole(nil)),
-		awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
+	aws, err := awsconfig.LoadDefaultConfig(w.tb.Context(), awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
 	w.must(err)
+	aws.HTTPClient = awsclient.Whole(aws.HTTPClient)
 	w.Deployment, err = stack.Provision(w.tb.Context(), aws, environment, publicURL, document)
 	w.must(err)
 	w.rows = dynamodb.NewFromConfig(aws)

@@ -28,7 +28,7 @@ const (
 func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 	p := wire.Join(c, a, wire.Limits{Secrets: patience, Keys: patience, Tables: func(o *dynamodb.Options) {
 		dynamo.Configure(o)
-		o.HTTPClient = awsclient.Within(patience)
+		o.HTTPClient = awsclient.Within(o.HTTPClient, patience)
 	}})
 	p.Grant(c, log)
 	return &Handler{Parts{

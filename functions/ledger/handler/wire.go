@@ -21,7 +21,7 @@ const attemptTime = 5 * time.Second
 // New joins the handler to the tables.
 func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 	client := dynamodb.NewFromConfig(a, dynamo.Configure, func(o *dynamodb.Options) {
-		o.HTTPClient = awsclient.Within(attemptTime)
+		o.HTTPClient = awsclient.Within(o.HTTPClient, attemptTime)
 	})
 	db := dynamo.New(client, dynamo.Tables{Audit: c.Tables.Audit, AuditIndex: c.Tables.AuditIndex}, time.Now)
 	return &Handler{environment: c.Environment, index: db, audit: db, evidence: db, intents: db, journal: broker.NewJournal(db, rand.Text), log: log, now: time.Now}

@@ -18,7 +18,7 @@ const attemptTime = 15 * time.Second
 // New joins the handler to the bus.
 func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 	client := eventbridge.NewFromConfig(a, func(o *eventbridge.Options) {
-		o.HTTPClient = awsclient.Within(attemptTime)
+		o.HTTPClient = awsclient.Within(o.HTTPClient, attemptTime)
 	})
 	return &Handler{bus: bridge{client, c.EventBus}, log: log}
 }

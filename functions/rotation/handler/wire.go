@@ -22,7 +22,7 @@ const patience = 5 * time.Second
 func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 	p := wire.Join(c, a, wire.Limits{Secrets: patience, Keys: patience, Tables: func(o *dynamodb.Options) {
 		dynamo.Configure(o)
-		o.HTTPClient = awsclient.Within(patience)
+		o.HTTPClient = awsclient.Within(o.HTTPClient, patience)
 	}})
 	journal := broker.NewJournal(p.DB, rand.Text)
 	engine := p.Rotation(c, a, patience, journal, log)

@@ -97,7 +97,7 @@ const patience = time.Minute
 // without the time limits of the hot path.
 func (d *Deployment) Administer() {
 	parts := wire.Join(d.Config, d.AWS, wire.Limits{
-		Tables:  func(o *dynamodb.Options) { o.HTTPClient = awsclient.Within(patience) },
+		Tables:  func(o *dynamodb.Options) { o.HTTPClient = awsclient.Within(o.HTTPClient, patience) },
 		Secrets: patience, Keys: patience,
 	})
 	d.DB, d.Sealer, d.Sealed = parts.DB, parts.Sealer, parts.Sealed
