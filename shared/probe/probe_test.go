@@ -71,7 +71,7 @@ func reply(w http.ResponseWriter, c called, result string) {
 
 func ask(t *testing.T, url string) probe.Finding {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	p := probe.Probe{Client: egress.New(egress.Policy{Loopback: true}), URL: url, Prepare: func(r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+canary)

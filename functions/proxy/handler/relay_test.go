@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -244,13 +245,16 @@ func TestNoArgumentIsRecorded(t *testing.T) {
 // A caller who stops reading must not keep the outcome from being recorded.
 func TestACallerWhoStopsReadingDoesNotPreventTheOutcome(t *testing.T) {
 	f := newFixture(t, respond(200, "application/json", smallAnswer), true)
-	f.timeout = 100 * time.Millisecond
-	event := events.APIGatewayProxyRequest{HTTPMethod: http.MethodPost, Path: route, Body: callBody, MultiValueHeaders: f.request(f.token(t), "").Header}
-	event.MultiValueHeaders["Host"] = []string{"mcp.example.com"}
-	answer, err := lambdahttp.StreamHandler(f, slog.New(slog.DiscardHandler))(t.Context(), event)
-	if err != nil {
-		t.Fatal(err)
-	}
-	receipt := http.Header(answer.MultiValueHeaders).Get("Bindery-Receipt")
-	f.settled(t, receipt) // nobody reads answer.Body
+	f.timeout = 5 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		f.verifier = known{broker.Principal{ID: "p-alice", Kind: broker.User, Groups: []string{"dev"}, Expires: time.Now().Add(time.Hour)}}
+		event := events.APIGatewayProxyRequest{HTTPMethod: http.MethodPost, Path: route, Body: callBody, MultiValueHeaders: f.request("t", "").Header}
+		event.MultiValueHeaders["Host"] = []string{"mcp.example.com"}
+		answer, err := lambdahttp.StreamHandler(f, slog.New(slog.DiscardHandler))(t.Context(), event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		receipt := http.Header(answer.MultiValueHeaders).Get("Bindery-Receipt")
+		f.settled(t, receipt) // nobody reads answer.Body
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -105,13 +106,15 @@ func TestTablesThatCannotBeReadFailTheRun(t *testing.T) {
 
 // TestARunEndsBeforeTheInvocation, and what it did by then counts.
 func TestARunEndsBeforeTheInvocation(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), reserve+50*time.Millisecond)
-	defer cancel()
-	h, _ := newHandler(&due{batches: []credential.Prefetched{{Refreshed: 7}}, wait: true})
-	got, err := h.Handle(ctx, json.RawMessage(refresh))
-	if want := (Refreshed{Refreshed: 7}); err != nil || got != any(want) || ctx.Err() != nil {
-		t.Errorf("%+v, %v, the invocation is over: %v", got, err, ctx.Err())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), reserve+time.Second)
+		defer cancel()
+		h, _ := newHandler(&due{batches: []credential.Prefetched{{Refreshed: 7}}, wait: true})
+		got, err := h.Handle(ctx, json.RawMessage(refresh))
+		if want := (Refreshed{Refreshed: 7}); err != nil || got != any(want) || ctx.Err() != nil {
+			t.Errorf("%+v, %v, the invocation is over: %v", got, err, ctx.Err())
+		}
+	})
 }
 
 type broken struct{}
