@@ -26,7 +26,13 @@ type Caller struct {
 	Roles     []string
 	Receipt   string
 	RequestID string
-	Recorded  *bool // set when something of the request has been recorded, or its refusal counted
+	Asked     *Asked // what the request has come to; nil: a question is recorded before it is answered
+}
+
+// Asked is what a request has come to, for whoever answers it.
+type Asked struct {
+	recorded bool           // something of it has been recorded, or its refusal counted
+	question *broker.Record // that is recorded when the status of its answer is known
 }
 
 // Object is what is asked about.
@@ -58,6 +64,8 @@ type Need struct {
 type Operation struct {
 	ID    string // of the API, as in "put-server"
 	Needs []Need // at least one
+
+	Answer int // the status of a change that is made, or tried; 0: that of no fault
 }
 
 // Gate says who may do what. It is pure: the same question has the same answer.
@@ -102,15 +110,20 @@ func (d *Desk) Admit(ctx context.Context, c Caller, method string) error {
 // Sees reports whether a row may be shown in a list that has been recorded.
 func (d *Desk) Sees(c Caller, n Need) bool { return d.Gate.Permits(c, n) }
 
-// List records that a list is asked for. Everybody may ask: what is in it is
-// for Sees to say, row by row.
+// List records that a list is asked for, or has Answered record it. Everybody may
+// ask: what is in it is for Sees to say, row by row.
 func (d *Desk) List(ctx context.Context, c Caller, o Operation) error {
 	r := d.record(c, o, broker.Outcome)
+	if c.Asked != nil {
+		c.Asked.question = &r
+		return nil
+	}
 	r.Status = d.Status(nil)
 	return d.store(ctx, c, r)
 }
 
-// Read permits and records a question. Nothing may be shown if it fails.
+// Read permits and records a question, as List does. Nothing may be shown if it
+// fails.
 func (d *Desk) Read(ctx context.Context, c Caller, o Operation) error {
 	if err := d.permit(ctx, c, o); err != nil {
 		return err
@@ -150,7 +163,7 @@ func (d *Desk) Change(ctx context.Context, c Caller, o Operation, change Change)
 		return err
 	}
 	if change.Dry {
-		r.Phase, r.Reason, r.Status = broker.Outcome, broker.DryRun, d.Status(nil)
+		r.Phase, r.Reason, r.Status = broker.Outcome, broker.DryRun, d.status(o, nil)
 		return d.store(ctx, c, r)
 	}
 	if err := d.storeOr(ctx, c, r, change.Unrecorded); err != nil {
@@ -158,7 +171,7 @@ func (d *Desk) Change(ctx context.Context, c Caller, o Operation, change Change)
 	}
 	fault := change.Apply(ctx)
 	r.Phase, r.At, r.Before, r.After = broker.Outcome, d.Now().UTC(), "", ""
-	r.Reason, r.Status = reasonOf(fault), d.Status(fault)
+	r.Reason, r.Status = reasonOf(fault), d.status(o, fault)
 	if d.storeOr(ctx, c, r, change.Unrecorded) != nil {
 		return errors.Join(fault, broker.ErrUnavailable) // not ErrUnrecorded: it may have been made
 	}
@@ -183,9 +196,25 @@ func (d *Desk) Replayed(ctx context.Context, c Caller, method string, a broker.A
 	return d.store(ctx, c, r)
 }
 
-// Refuse records a request that came to no operation.
-func (d *Desk) Refuse(ctx context.Context, c Caller, method string, status int) error {
+// Answered records a question with the status of its answer, or else a request
+// that came to no operation. If it fails, nothing but an error may be answered.
+func (d *Desk) Answered(ctx context.Context, c Caller, method string, status int) error {
+	switch q := c.Asked.question; {
+	case q != nil:
+		q.Status = status
+		return d.store(ctx, c, *q)
+	case c.Asked.recorded:
+		return nil
+	}
 	return d.refused(ctx, c, method, broker.MessageRefused, status)
+}
+
+// status is what a change is answered.
+func (d *Desk) status(o Operation, fault error) int {
+	if fault == nil && o.Answer != 0 {
+		return o.Answer
+	}
+	return d.Status(fault)
 }
 
 func (d *Desk) refused(ctx context.Context, c Caller, method string, reason broker.Reason, status int) error {
@@ -244,8 +273,8 @@ func (d *Desk) store(ctx context.Context, c Caller, r broker.Record) error {
 
 // noted says that the request has been recorded, or counted.
 func (c Caller) noted() {
-	if c.Recorded != nil {
-		*c.Recorded = true
+	if c.Asked != nil {
+		c.Asked.recorded = true
 	}
 }
 

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -95,7 +96,7 @@ func (h *Handler) putAgent(ctx context.Context, in *putAgentInput) (*one[AgentVi
 	op := admin.Operation{ID: "put-agent", Needs: needs}
 	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
 		Before: viewOf(current.Version > 0, viewAgent(current)), After: viewAgent(next), Dry: in.DryRun,
-		Fault: stale(ctx, version, current.Version, current.State),
+		Fault: cmp.Or(stale(ctx, version, current.Version, current.State), next.Check()),
 		Apply: func(ctx context.Context) error { return h.registry.Writer.PutAgent(ctx, next) },
 	})
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -128,6 +130,29 @@ func listed[R, T any](p Page, l list[R], view func(R) (T, bool)) (*listing[T], e
 type one[T any] struct {
 	ETag string `header:"ETag"`
 	Body T
+}
+
+// made is an answer whose status says whether anything was made.
+type made[T any] struct {
+	Status int
+	Body   T
+}
+
+// answerOf is the status of a request that makes something, or only looks.
+func answerOf(dry bool, status int) int {
+	if dry {
+		return http.StatusOK
+	}
+	return status
+}
+
+// dryOrMade is an operation that answers with a status of its own where it was no
+// dry run.
+func (h *Handler) dryOrMade(o huma.Operation, status int, body reflect.Type) huma.Operation {
+	o.DefaultStatus = status
+	o.Responses = map[string]*huma.Response{"200": {Description: "A dry run: nothing was made",
+		Content: map[string]*huma.MediaType{"application/json": {Schema: h.api.OpenAPI().Components.Schemas.Schema(body, true, body.Name())}}}}
+	return o
 }
 
 func operation(id, method, path, summary string, errors ...int) huma.Operation {

@@ -192,6 +192,7 @@ func (f *fixture) call(t testing.TB, who, method, path string, body any, header 
 	_ = a.Header().Write(&f.seen)
 	f.seen.Write(a.Body.Bytes())
 	f.mu.Unlock()
+	f.truly(t, method+" "+path, a)
 	if a.Body.Len() > 0 && !strings.HasPrefix(a.Header().Get("Content-Type"), "text/") {
 		if err := json.Unmarshal(a.Body.Bytes(), &a.body); err != nil {
 			t.Fatalf("%s %s answered %q", method, path, a.Body)
@@ -208,6 +209,17 @@ func (a answer) want(t testing.TB, status int, problem string) answer {
 		t.Errorf("answered %d %s, want %d %s", a.Code, a.Body, status, problem)
 	}
 	return a
+}
+
+// truly wants the record of a request to say what was answered, whatever the test
+// is about. What could not be recorded has none.
+func (f *fixture) truly(t testing.TB, request string, a answer) {
+	t.Helper()
+	for _, r := range f.records(a) {
+		if r.Phase != broker.Intent && r.Status != a.Code {
+			t.Errorf("%s was answered %d, and its record says %d (%s %s)", request, a.Code, r.Status, r.Method, r.Reason)
+		}
+	}
 }
 
 func (f *fixture) records(a answer) []broker.Record {

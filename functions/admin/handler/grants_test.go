@@ -85,7 +85,8 @@ func (f *fixture) dies(t testing.TB, server string) {
 	t.Helper()
 	view, err := f.tables.LeaseGrant(t.Context(), f.grantOf(t, server), "holder", time.Now(), time.Now().Add(time.Minute))
 	if err == nil {
-		_, err = f.tables.KillGrant(t.Context(), view.Grant, time.Now(), "invalid_grant")
+		_, err = f.tables.KillGrant(t.Context(), view.Grant, time.Now(), "invalid_grant",
+			broker.Record{Schema: broker.RecordSchema, Receipt: "death-" + server, Phase: broker.Outcome, Nonce: "n", At: time.Now().UTC()})
 	}
 	if err != nil {
 		t.Fatal(err)

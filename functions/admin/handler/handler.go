@@ -171,7 +171,8 @@ func (h *Handler) receipt() string {
 	return ulid.MustNew(ulid.Timestamp(h.now()), rand.Reader).String()
 }
 
-// admit takes a request with a good token to the operations.
+// admit takes a request with a good token to the operations. The answer is held
+// back until it is recorded that it was asked for, and how it was answered.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request) {
 	principal, err := h.verifier.VerifyAdmin(r.Context(), r)
 	if err != nil {
@@ -183,38 +184,29 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := admin.Caller{Principal: principal, Roles: h.roles(principal.Groups), RequestID: lambdahttp.RequestID(r.Context()),
-		Receipt: h.receipt()}
-	recorded := false
-	c.Recorded = &recorded
+		Receipt: h.receipt(), Asked: &admin.Asked{}}
 	w.Header().Set("Bindery-Receipt", c.Receipt)
-	seen := &status{ResponseWriter: w, code: http.StatusOK}
+	held := newRecorder()
 	r = r.WithContext(withCaller(r.Context(), c))
 	if err := h.desk.Admit(r.Context(), c, methodOf(r)); err != nil {
-		h.fail(seen, r, err)
+		h.fail(held, r, err)
 	} else {
-		h.admitText(seen, r, c)
+		h.admitText(held, r, c)
 	}
-	if recorded {
+	err = h.desk.Answered(r.Context(), c, methodOf(r), held.status)
+	switch {
+	case err == nil:
+	case held.status < http.StatusBadRequest:
+		h.fail(w, r, err)
 		return
-	}
-	if err := h.desk.Refuse(r.Context(), c, methodOf(r), seen.code); err != nil {
+	default:
 		h.log.Error("request not recorded", "receipt", c.Receipt, "cause", err.Error(), string(telemetry.AuditFailures), 1)
 	}
+	held.give(w)
 }
 
 // methodOf is the method as records name a request that came to no operation.
 func methodOf(r *http.Request) string { return r.Method[:min(len(r.Method), broker.MaxName)] }
-
-// status remembers what was answered.
-type status struct {
-	http.ResponseWriter
-	code int
-}
-
-func (s *status) WriteHeader(code int) {
-	s.code = code
-	s.ResponseWriter.WriteHeader(code)
-}
 
 func (h *Handler) knowsHost(r *http.Request) bool {
 	for _, host := range h.hosts {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -51,8 +52,7 @@ type IncidentName struct {
 
 func (h *Handler) incidentOperations() {
 	opened := operation("open-incident", http.MethodPost, "/incidents", "A secret leaked: who could use it, who did; stop all use of it; rotate it if there is a plan", 412)
-	opened.DefaultStatus = http.StatusCreated
-	huma.Register(h.api, opened, h.openIncident)
+	huma.Register(h.api, h.dryOrMade(opened, http.StatusCreated, reflect.TypeFor[IncidentView]()), h.openIncident)
 	huma.Register(h.api, operation("list-incidents", http.MethodGet, "/incidents", "List incidents, oldest first"), h.listIncidents)
 	huma.Register(h.api, operation("get-incident", http.MethodGet, "/incidents/{incident}", "How an incident stands now", 404), h.getIncident)
 	huma.Register(h.api, reportOperation(), h.incidentReport)
@@ -67,26 +67,33 @@ func incidentObject(r broker.Reference) admin.Object {
 func (h *Handler) openIncident(ctx context.Context, in *struct {
 	DryRun bool `query:"dry_run" doc:"Say who could and did, and what would be done; stop nothing"`
 	Body   IncidentBody
-}) (*struct{ Body IncidentView }, error) {
+}) (*made[IncidentView], error) {
 	reference, wrong := broker.ParseReference(in.Body.Reference)
 	reference = reference.WithoutKey()
 	c := callerOf(ctx)
 	incident := broker.Incident{Environment: h.environment, ID: c.Receipt, State: broker.Active, Reference: reference, By: c.Principal.ID,
 		Reason: in.Body.Reason, At: h.now().UTC()}
-	op := admin.Operation{ID: "open-incident", Needs: []admin.Need{need(policy.Revoke, incidentObject(reference))}}
-	err := h.desk.Change(ctx, c, op, admin.Change{After: incidentRecord{reference.String(), in.Body.Reason}, Fault: wrong, Dry: in.DryRun,
-		Apply: func(ctx context.Context) error { return h.respond(ctx, &incident) }})
-	if err != nil {
-		return nil, fault(err)
+	op := admin.Operation{ID: "open-incident", Needs: []admin.Need{need(policy.Revoke, incidentObject(reference))}, Answer: answerOf(in.DryRun, http.StatusCreated)}
+	var view IncidentView
+	look := func(ctx context.Context) (err error) {
+		view, err = h.viewIncident(ctx, incident, incidentPage)
+		return err
 	}
-	if in.DryRun {
+	if in.DryRun && wrong == nil && h.permits(ctx, op.Needs) {
 		incident.ID, incident.NoRotation = "", h.plannedRotation(ctx, reference)
+		wrong = look(ctx)
 	}
-	view, err := h.viewIncident(ctx, incident, incidentPage)
+	err := h.desk.Change(ctx, c, op, admin.Change{After: incidentRecord{reference.String(), in.Body.Reason}, Fault: wrong, Dry: in.DryRun,
+		Apply: func(ctx context.Context) error {
+			if err := h.respond(ctx, &incident); err != nil {
+				return err
+			}
+			return look(ctx)
+		}})
 	if err != nil {
 		return nil, fault(err)
 	}
-	return &struct{ Body IncidentView }{view}, nil
+	return &made[IncidentView]{op.Answer, view}, nil
 }
 
 // incidentRecord is the incident in its audit record.

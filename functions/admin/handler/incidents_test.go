@@ -92,7 +92,7 @@ func TestAnIncidentReportIsOnlyText(t *testing.T) {
 func TestADryRunOfAnIncidentStopsNothing(t *testing.T) {
 	f := newFixture(t)
 	f.seed(t)
-	would := leaks(f, t, "root", "?dry_run=true").want(t, 201, "")
+	would := leaks(f, t, "root", "?dry_run=true").want(t, 200, "")
 	if _, there := would.body["id"]; there || stoppedNow(f, t) || len(would.body["exposure"].(map[string]any)["bindings"].([]any)) != 1 {
 		t.Errorf("answered %s", would.Body)
 	}
@@ -112,7 +112,7 @@ func TestALeakedSecretIsRotatedWhereAPlanIs(t *testing.T) {
 	if err := f.tables.PutRotationPlan(t.Context(), plan); err != nil {
 		t.Fatal(err)
 	}
-	if would := leaks(f, t, "root", "?dry_run=true").want(t, 201, ""); would.body["no_rotation"] != onlyDry || strings.Contains(would.Body.String(), "Make a new value") {
+	if would := leaks(f, t, "root", "?dry_run=true").want(t, 200, ""); would.body["no_rotation"] != onlyDry || strings.Contains(would.Body.String(), "Make a new value") {
 		t.Errorf("a dry run, where a plan makes the new value, says %s", would.Body)
 	}
 	first, again := leaks(f, t, "root", "").want(t, 201, ""), leaks(f, t, "root", "").want(t, 201, "")

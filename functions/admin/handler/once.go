@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -74,7 +75,7 @@ func digest(b []byte) string {
 // attempt makes the request and keeps its answer. An answer that may be another
 // one next time (5xx) is not kept.
 func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, a broker.Attempt) {
-	kept := &recorder{header: http.Header{}, status: http.StatusOK}
+	kept := newRecorder()
 	h.mux.ServeHTTP(kept, r)
 	a.Status, a.Answer, a.ETag = kept.status, kept.body.Bytes(), kept.header.Get("ETag")
 	if a.Status < 500 {
@@ -82,11 +83,7 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, a broker.Attem
 			h.log.Error("attempt not kept", "receipt", a.Receipt, "cause", err.Error())
 		}
 	}
-	for name, values := range kept.header {
-		w.Header()[name] = values
-	}
-	w.WriteHeader(kept.status)
-	_, _ = w.Write(kept.body.Bytes())
+	kept.give(w)
 }
 
 func replay(w http.ResponseWriter, a broker.Attempt) {
@@ -103,11 +100,20 @@ func replay(w http.ResponseWriter, a broker.Attempt) {
 	_, _ = w.Write(a.Answer)
 }
 
-// recorder holds an answer back until it has been kept.
+// recorder holds an answer back until it has been kept, or recorded.
 type recorder struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
+}
+
+func newRecorder() *recorder { return &recorder{header: http.Header{}, status: http.StatusOK} }
+
+// give answers what was held back.
+func (r *recorder) give(w http.ResponseWriter) {
+	maps.Copy(w.Header(), r.header)
+	w.WriteHeader(r.status)
+	_, _ = w.Write(r.body.Bytes())
 }
 
 func (r *recorder) Header() http.Header         { return r.header }

@@ -71,8 +71,8 @@ func (h *Handler) putProvider(ctx context.Context, in *putProviderInput) (*one[P
 	}
 	op := admin.Operation{ID: "put-provider", Needs: providerNeeds(current, next)}
 	wrong := stale(ctx, version, current.Version, current.State)
-	if wrong == nil {
-		wrong = next.Check() // so that a dry run says it too
+	if wrong == nil && in.DryRun && h.permits(ctx, op.Needs) {
+		wrong = h.registerable(ctx, next)
 	}
 	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
 		Before: viewOf(current.Version > 0, viewProvider(current)), After: viewProvider(next), Dry: in.DryRun, Fault: wrong,
@@ -89,6 +89,16 @@ func (h *Handler) putProvider(ctx context.Context, in *putProviderInput) (*one[P
 	}
 	next.Version++
 	return &one[ProviderView]{tag(next.Version), viewProvider(next)}, nil
+}
+
+// registerable fails where a provider would be refused, but for what its client
+// secret leads to.
+func (h *Handler) registerable(ctx context.Context, p broker.Provider) error {
+	stores, err := h.storeList(ctx).all()
+	if err != nil {
+		return err
+	}
+	return h.registry.ValidProvider(ctx, p, stores)
 }
 
 // providerNeeds is what a change takes: where client secrets and refresh tokens

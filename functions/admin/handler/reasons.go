@@ -2,6 +2,7 @@ package handler
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -31,6 +32,9 @@ func explanationOf(r broker.Record) string {
 		return "It ended for a reason that this version of Bindery does not know."
 	case r.Phase == broker.Intent:
 		return "It was begun, and no end of it is recorded: it is still under way, or the process that served it died."
+	}
+	if r.Action == broker.Administer && r.Status >= http.StatusBadRequest {
+		return "It was permitted, and answered with an error: status says which."
 	}
 	return "It went well."
 }

@@ -89,9 +89,6 @@ func (h *Handler) listReferences(ctx context.Context, in *struct {
 		return nil, fault(err)
 	}
 	out.Body.Next = at.token()
-	if err := h.markRevoked(ctx, out.Body.Items); err != nil {
-		return nil, fault(err)
-	}
 	return out, nil
 }
 
@@ -144,7 +141,10 @@ func (h *Handler) usersOf(ctx context.Context, names []broker.Reference) ([]Refe
 		})
 	}
 	all.Wait()
-	return views, errors.Join(faults...)
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	return views, h.markRevoked(ctx, views)
 }
 
 func (h *Handler) users(ctx context.Context, name broker.Reference) (ReferenceView, error) {
@@ -185,6 +185,9 @@ func (h *Handler) usedOf(ctx context.Context, store, after string, limit int) (v
 		}
 		last := &views[len(views)-1]
 		last.Bindings = append(last.Bindings, BindingName{u.Route.Server, u.Binding})
+	}
+	if err == nil {
+		err = h.markRevoked(ctx, views)
 	}
 	return views, next, err
 }

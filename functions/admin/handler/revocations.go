@@ -122,13 +122,11 @@ func (h *Handler) decided(ctx context.Context, op admin.Operation, change admin.
 			h.log.Error("a stop could not be recorded", "receipt", callerOf(ctx).Receipt, "cause", failureOf(err), string(telemetry.AuditFailures), 1)
 		}
 	}
+	if change.Dry && change.Fault == nil && h.permits(ctx, op.Needs) {
+		change.Fault = h.foresee(ctx, op.ID == "revoke", out)
+	}
 	if err := h.desk.Change(ctx, callerOf(ctx), op, change); err != nil {
 		return nil, fault(err)
-	}
-	if change.Dry {
-		if err := h.foresee(ctx, op.ID == "revoke", out); err != nil {
-			return nil, fault(err)
-		}
 	}
 	out.Recorded = out.Recorded && !unrecorded
 	return &struct{ Body Acknowledged }{*out}, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -52,8 +53,7 @@ type RotationPath struct {
 func (h *Handler) rotations() {
 	const path = "/rotations"
 	start := operation("start-rotation", http.MethodPost, path, "Rotate a plan's secret now, or give a card other references, in two phases", 404, 412, 413, 415)
-	start.DefaultStatus = http.StatusAccepted
-	huma.Register(h.api, start, h.startRotation)
+	huma.Register(h.api, h.dryOrMade(start, http.StatusAccepted, reflect.TypeFor[RotationView]()), h.startRotation)
 	huma.Register(h.api, operation("list-rotations", http.MethodGet, path, "List rotations, newest first"), h.listRotations)
 	huma.Register(h.api, operation("get-rotation", http.MethodGet, path+"/{rotation}", "Read how far a rotation has come", 404), h.getRotation)
 	huma.Register(h.api, operation("cancel-rotation", http.MethodPost, path+"/{rotation}/cancel", "Take a rotation back, as long as no call uses the new value", 404, 412), h.cancelRotation)
@@ -64,12 +64,12 @@ type startRotationInput struct {
 	Body   RotationBody
 }
 
-func (h *Handler) startRotation(ctx context.Context, in *startRotationInput) (*struct{ Body RotationView }, error) {
+func (h *Handler) startRotation(ctx context.Context, in *startRotationInput) (*made[RotationView], error) {
 	run, needs, wrong, err := h.ordered(ctx, in.Body)
 	if err != nil {
 		return nil, fault(err)
 	}
-	op := admin.Operation{ID: "start-rotation", Needs: needs}
+	op := admin.Operation{ID: "start-rotation", Needs: needs, Answer: answerOf(in.DryRun, http.StatusAccepted)}
 	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{After: in.Body, Dry: in.DryRun, Fault: wrong, Apply: func(ctx context.Context) error {
 		if err := h.runs.BeginRotation(ctx, run); err != nil {
 			return err
@@ -80,7 +80,7 @@ func (h *Handler) startRotation(ctx context.Context, in *startRotationInput) (*s
 	if err != nil {
 		return nil, fault(err)
 	}
-	return &struct{ Body RotationView }{viewRotation(run, h.now())}, nil
+	return &made[RotationView]{op.Answer, viewRotation(run, h.now())}, nil
 }
 
 // ordered is the run that is asked for, with what it takes and what is wrong

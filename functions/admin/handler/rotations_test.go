@@ -97,7 +97,7 @@ func TestAPlanThatCouldNotRotateIsRefused(t *testing.T) {
 // waits for the end of the first.
 func TestARotationIsOrderedOnce(t *testing.T) {
 	f := planned(t)
-	f.call(t, "owner", "POST", "/rotations?dry_run=true", rotationBody).want(t, 202, "")
+	f.call(t, "owner", "POST", "/rotations?dry_run=true", rotationBody).want(t, 200, "")
 	if f.woken != 0 || f.newestRun(t) != noCase {
 		t.Fatal("a dry run begins one")
 	}

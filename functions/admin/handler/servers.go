@@ -213,6 +213,7 @@ func erasable(ctx context.Context, version, current int64, state broker.State) e
 // erase makes a tombstone. A fault of reading what is there is told only to who
 // may erase it.
 func (h *Handler) erase(ctx context.Context, op admin.Operation, before any, dry bool, read error, put func(context.Context) error) error {
+	op.Answer = http.StatusNoContent
 	if err := h.desk.Change(ctx, callerOf(ctx), op, admin.Change{Before: before, Dry: dry, Fault: read, Apply: put}); err != nil {
 		return fault(err)
 	}

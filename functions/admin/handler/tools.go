@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -96,7 +97,7 @@ func (h *Handler) putTool(ctx context.Context, in *putToolInput) (*one[ToolView]
 	needs := append([]admin.Need{put(current.Version > 0, on)}, stateNeeds(string(current.State), string(next.State), on)...)
 	op := admin.Operation{ID: "put-tool", Needs: needs}
 	if missing == nil {
-		missing = stale(ctx, version, current.Version, current.State)
+		missing = cmp.Or(stale(ctx, version, current.Version, current.State), next.Check())
 	}
 	err = h.desk.Change(ctx, callerOf(ctx), op, admin.Change{
 		Before: viewOf(current.Version > 0, viewTool(current)), After: viewTool(next), Dry: in.DryRun, Fault: missing,
