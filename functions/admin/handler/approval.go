@@ -10,12 +10,14 @@ import (
 	"bindery/shared/policy"
 )
 
-// What a server may lack before calls can work.
+// What a server may lack before calls can work. The document lists these words,
+// between commas, so none of them holds one.
 const (
 	lacksApproval    = "approval by a second administrator"
-	lacksResumption  = "the server to be resumed, or its revocation lifted"
-	lacksEnvironment = "the environment to be opened, or its revocation lifted"
+	lacksResumption  = "the server to be resumed or its revocation lifted"
+	lacksEnvironment = "the environment to be opened or its revocation lifted"
 	lacksBinding     = "an active binding"
+	lacksLifting     = "the revocation of its bindings or of what they need to be lifted"
 	lacksProvider    = "the provider of its bindings to be registered and active"
 	lacksRebinding   = "its bindings to be put again because they were made for another origin"
 )
@@ -140,16 +142,36 @@ func (h *Handler) missingBinding(ctx context.Context, s broker.Server) (string, 
 			return "", err
 		case b.State != broker.Active || ended(b, h.now()):
 		case madeFor(b, s):
-			provided, err := h.provided(ctx, b)
-			if err != nil || provided {
+			if lack, err = h.cardLacks(ctx, card{s, b}); err != nil || lack == "" {
 				return "", err
 			}
-			lack = lacksProvider
 		case lack == lacksBinding:
 			lack = lacksRebinding
 		}
 	}
 	return lack, nil
+}
+
+// cardLacks is what keeps an active card from serving calls, beside its server.
+func (h *Handler) cardLacks(ctx context.Context, c card) (string, error) {
+	provided, err := h.provided(ctx, c.binding)
+	if err != nil {
+		return "", err
+	}
+	if !provided {
+		return lacksProvider, nil
+	}
+	revoked, err := h.revokedAmong(ctx, []card{c})
+	if err != nil {
+		return "", err
+	}
+	delete(revoked, broker.MarkerKey{Kind: broker.ServerMarker, ID: c.server.Name}) // said of the server
+	for _, r := range revoked {
+		if r {
+			return lacksLifting, nil
+		}
+	}
+	return "", nil
 }
 
 // provided reports whether the provider of a card issues tokens; without one

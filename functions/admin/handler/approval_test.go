@@ -106,15 +106,17 @@ func TestSuspendingAndResumingDoesNotSkipTheApproval(t *testing.T) {
 	f.stands(t, wiki, "active", nil)
 }
 
-// TestAServerSaysWhatIsMissing before calls can work.
+// TestAServerSaysWhatIsMissing before calls can work, in the words of the
+// document.
 func TestAServerSaysWhatIsMissing(t *testing.T) {
-	f := newFixture(t)
+	c := newContract(t)
+	f := c.fixture
 	f.call(t, "root", "PUT", "/stores/aws-sm", storeBody, "If-None-Match", "*").want(t, 200, "")
 	f.call(t, "root", "PUT", "/environment", `{"state":"suspended","policies":"","shadow":""}`, "If-Match", `"v1"`).want(t, 200, "")
 	f.call(t, "admin", "PUT", wiki, suspended(wikiBody), "If-None-Match", "*").want(t, 200, "")
 	lacks := func(want ...string) {
 		t.Helper()
-		a := f.call(t, "auditor", "GET", wiki, nil).want(t, 200, "")
+		a := c.good(t, "auditor", "GET", wiki, "")
 		var got []string
 		list, _ := a.body["missing"].([]any)
 		for _, m := range list {
@@ -135,7 +137,8 @@ func TestAServerSaysWhatIsMissing(t *testing.T) {
 	f.call(t, "second", "POST", approve, nil, "If-Match", `"v2"`).want(t, 200, "")
 	lacks()
 	for kind, c := range map[broker.MarkerKind]struct{ id, lacks string }{broker.ServerMarker: {"wiki", lacksResumption},
-		broker.EnvironmentMarker: {"prod", lacksEnvironment}, broker.EverythingMarker: {"prod", lacksEnvironment}} {
+		broker.EnvironmentMarker: {"prod", lacksEnvironment}, broker.EverythingMarker: {"prod", lacksEnvironment},
+		broker.BindingMarker: {"wiki/dev-wiki", lacksLifting}, broker.StoreMarker: {"aws-sm", lacksLifting}, broker.ReferenceMarker: {"aws-sm:prod/notes", lacksLifting}} {
 		m := broker.Marker{Environment: "prod", Kind: kind, ID: c.id, Epoch: 1, Revoked: true, At: time.Now()}
 		for _, want := range [][]string{{c.lacks}, nil} {
 			if err := f.tables.PutMarker(t.Context(), m); err != nil {

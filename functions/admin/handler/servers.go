@@ -59,7 +59,7 @@ type ServerView struct {
 	Revoked     string       `json:"revoked,omitempty" doc:"Case that has revoked it; said when it is read alone"`
 	ProposedBy  string       `json:"proposed_by,omitempty" doc:"Principal who proposed the origin that nobody else has approved yet"`
 	OpenNotices []NoticeName `json:"open_notices,omitempty" doc:"Said when a server is read: what somebody should look at, at most 20"`
-	Missing     []string     `json:"missing,omitempty" enum:"approval by a second administrator,the server to be resumed,the environment to be opened,an active binding,the provider of its bindings to be registered and active,its bindings to be put again because they were made for another origin" doc:"Said when a server is read: what has to be there before calls can work"`
+	Missing     []string     `json:"missing,omitempty" enum:"approval by a second administrator,the server to be resumed or its revocation lifted,the environment to be opened or its revocation lifted,an active binding,the revocation of its bindings or of what they need to be lifted,the provider of its bindings to be registered and active,its bindings to be put again because they were made for another origin" doc:"Said when a server is read: what has to be there before calls can work"`
 }
 
 type ServerPath struct {
