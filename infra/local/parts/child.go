@@ -27,7 +27,7 @@ type child struct {
 func spawn(cmd *exec.Cmd) (*child, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	dieWithParent(cmd.SysProcAttr)
-	cmd.WaitDelay = time.Second // a grandchild may hold the output open
+	cmd.WaitDelay = 10 * time.Second // a grandchild may hold the output open
 	c := &child{done: make(chan struct{})}
 	started := make(chan error)
 	go func() {

@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 )
 
 //go:embed dynamodb/pom.xml
@@ -70,7 +69,7 @@ func (h home) dynamoDBLocal(ctx context.Context, p Progress, kept ...string) (*P
 		},
 		env:   []string{"DDB_LOCAL_TELEMETRY=0"},
 		ready: func(port string) string { return "listening on 127.0.0.1:" + port },
-		wait:  time.Minute,
+		wait:  startTime,
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 )
 
 const (
@@ -39,7 +38,7 @@ func (h home) everythingServer(ctx context.Context, p Progress, stateful bool) (
 		},
 		ready:     func(port string) string { return "listening at 127.0.0.1:" + port },
 		announces: true,
-		wait:      20 * time.Second,
+		wait:      startTime,
 	})
 	if err != nil {
 		return nil, err

@@ -111,12 +111,21 @@ type tool struct {
 	argv   []string
 }
 
-// tryAgain is the advice for everything that downloads.
+// tryAgain is the advice for everything that downloads, and is followed once before
+// it is given: what a network fails in once, it mostly does the next time.
 const tryAgain = "check the network and try again"
 
 // run runs the tool to its end. When the context ends, so does its whole
 // process group.
 func (t tool) run(ctx context.Context) error {
+	err := t.once(ctx)
+	if err != nil && t.advice == tryAgain && ctx.Err() == nil {
+		err = t.once(ctx)
+	}
+	return err
+}
+
+func (t tool) once(ctx context.Context) error {
 	out := newTranscript("", nil)
 	cmd := exec.Command(t.argv[0], t.argv[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = t.dir, out, out

@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 		time.Sleep(time.Hour)
 	case "announce": // says so before it listens, like the everything-server
 		fmt.Println("serving on 127.0.0.1:" + argument)
+		time.Sleep(200 * time.Millisecond) // as on a busy machine
 		if _, err := net.Listen("tcp4", "127.0.0.1:"+argument); err != nil {
 			log.Fatal(err)
 		}
@@ -73,7 +74,7 @@ func testProgram(t *testing.T, role string) program {
 		name:  "test-program",
 		argv:  func(port string) []string { return []string{"env", roleName + "=" + role + "=" + port, self} },
 		ready: func(port string) string { return "serving on 127.0.0.1:" + port },
-		wait:  20 * time.Second,
+		wait:  time.Minute,
 	}
 }
 

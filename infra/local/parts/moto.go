@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 )
 
 //go:embed moto-requirements.txt
@@ -54,7 +53,7 @@ func (h home) moto(ctx context.Context, p Progress) (*Process, error) {
 		},
 		env:   []string{"PYTHONUNBUFFERED=1"},
 		ready: func(port string) string { return "Running on http://127.0.0.1:" + port },
-		wait:  time.Minute,
+		wait:  startTime,
 	})
 }
 

@@ -158,19 +158,25 @@ func TestMotoEndsWithItsContext(t *testing.T) {
 	cancel()
 	select {
 	case <-p.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		p.Stop()
-		t.Fatal("moto outlived its context by ten seconds")
+		t.Fatal("moto outlived its context by a minute")
 	}
 }
 
 // An install that is stopped half way is no install.
 func TestAStoppedMotoInstallIsNotTakenForComplete(t *testing.T) {
 	h := home{local: t.TempDir(), freePort: loopbackPort}
-	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	go func() {
+		for begun := filepath.Join(h.local, "tmp", "moto", "venv", "pyvenv.cfg"); !exists(begun) && ctx.Err() == nil; {
+			time.Sleep(10 * time.Millisecond)
+		}
+		cancel()
+	}()
 	_, err := h.installMoto(ctx, t.Logf)
-	if !errors.Is(err, ErrInstall) || !errors.Is(err, context.DeadlineExceeded) {
+	if !errors.Is(err, ErrInstall) || !errors.Is(err, context.Canceled) {
 		t.Fatalf("installMoto = %v, want ErrInstall and the context's error", err)
 	}
 	left, err := filepath.Glob(filepath.Join(h.local, "moto-*"))

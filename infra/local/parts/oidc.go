@@ -100,7 +100,7 @@ func (h home) oidcProvider(ctx context.Context, p Progress, config OIDCConfig) (
 		argv:  func(string) []string { return []string{node, "op.mjs"} },
 		stdin: config.document,
 		ready: func(port string) string { return "listening on 127.0.0.1:" + port },
-		wait:  time.Minute,
+		wait:  startTime,
 	})
 	if err != nil {
 		return nil, err

@@ -41,6 +41,10 @@ func Spawn(cmd *exec.Cmd) (*Process, error) {
 	return &Process{child: c}, nil
 }
 
+// startTime is how long a part may take until it serves. One that ends before is
+// noticed at once, so only a busy machine ever needs it.
+const startTime = 2 * time.Minute
+
 // program says how to start one part.
 type program struct {
 	name  string
@@ -51,7 +55,7 @@ type program struct {
 	wait  time.Duration            // the longest it may take to get there
 
 	// announces is set when the program prints the line before it has the port:
-	// then the port must answer too, and the program must outlive that.
+	// then the port must answer too, and be the program's own.
 	announces bool
 	stdin     func(port string) (string, error) // may be nil
 }
@@ -115,7 +119,7 @@ func (h home) awaitReady(ctx context.Context, prog program, port string, c *chil
 	defer limit.Stop()
 	listens := out.passed
 	if prog.announces {
-		listens = answers(port, out.passed, c.done)
+		listens = answers(port, out.passed, c)
 	}
 	var what string
 	select {
@@ -135,14 +139,14 @@ func (h home) awaitReady(ctx context.Context, prog program, port string, c *chil
 }
 
 // answers closes its channel once the port accepts a connection after the
-// announcement and the program has not ended shortly after: a program that lost
-// the port to another one ends at once.
-func answers(port string, announced, ended <-chan struct{}) chan struct{} {
+// announcement, and it is the program that listens there: one that lost the port to
+// another ends, but not before somebody has asked the other.
+func answers(port string, announced <-chan struct{}, c *child) chan struct{} {
 	up := make(chan struct{})
 	go func() {
 		select {
 		case <-announced:
-		case <-ended:
+		case <-c.done:
 			return
 		}
 		for {
@@ -151,11 +155,11 @@ func answers(port string, announced, ended <-chan struct{}) chan struct{} {
 				_ = conn.Close()
 			}
 			select {
-			case <-ended:
+			case <-c.done:
 				return
 			case <-time.After(50 * time.Millisecond):
 			}
-			if err == nil {
+			if err == nil && listensOn(c.pid, port) {
 				close(up)
 				return
 			}

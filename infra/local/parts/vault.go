@@ -43,7 +43,7 @@ func (h home) vault(ctx context.Context, p Progress) (*VaultServer, error) {
 		name:  "vault",
 		argv:  func(port string) []string { return []string{binary, port} },
 		ready: func(port string) string { return "serving on 127.0.0.1:" + port },
-		wait:  20 * time.Second,
+		wait:  startTime,
 	})
 	if err != nil {
 		return nil, err
