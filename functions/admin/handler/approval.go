@@ -161,7 +161,7 @@ func (h *Handler) cardLacks(ctx context.Context, c card) (string, error) {
 	if !provided {
 		return lacksProvider, nil
 	}
-	revoked, err := h.revokedAmong(ctx, []card{c})
+	revoked, err := h.revokedAmong(ctx, restsOn(c, nil))
 	if err != nil {
 		return "", err
 	}

@@ -26,13 +26,15 @@ type ExposedBinding struct {
 	References  []string   `json:"references" doc:"Those that were asked about, as field=reference"`
 	Mode        string     `json:"mode"`
 	Owner       string     `json:"owner"`
-	State       string     `json:"state"`
-	ServerState string     `json:"server_state"`
+	State       string     `json:"state" doc:"revoked, where a revocation of the card stands, whatever its row says"`
+	ServerState string     `json:"server_state" doc:"As state"`
 	Pending     bool       `json:"pending" doc:"It refuses until it is put again: the server was moved"`
 	Expires     *time.Time `json:"expires,omitempty"`
 	Unknown     string     `json:"cannot_enumerate,omitempty" doc:"What Bindery cannot know of whom it covers"`
+	Calls       string     `json:"calls" enum:"possible,stopped,expired,pending,unknown" doc:"What a call that it covers meets now, as far as environment, server, card, its stores and revocations say; unknown: they cannot be read"`
+	Revoked     []string   `json:"revoked" doc:"What is revoked of all it rests on, as kind/subject"`
 
-	actor broker.Actor
+	card card
 }
 
 // ExposedBindings is one page.
@@ -87,9 +89,18 @@ func (h *Handler) exposedBindings(ctx context.Context, in *struct {
 	return newSheet(in.Format, out, out.Next, nil, exposedHeader(), rows), nil
 }
 
-// exposed gives one page of bindings. A store, a reference and a binding are
+// exposed gives one page of bindings, each with what a call through it meets.
+func (h *Handler) exposed(ctx context.Context, of subject, after string, limit int) ([]ExposedBinding, string, error) {
+	items, next, err := h.exposedRows(ctx, of, after, limit)
+	if err == nil {
+		h.seenByCalls(ctx, items)
+	}
+	return items, next, err
+}
+
+// exposedRows gives one page of bindings. A store, a reference and a binding are
 // looked up; for a principal or an agent all cards are gone through.
-func (h *Handler) exposed(ctx context.Context, of subject, after string, limit int) (items []ExposedBinding, next string, err error) {
+func (h *Handler) exposedRows(ctx context.Context, of subject, after string, limit int) (items []ExposedBinding, next string, err error) {
 	switch of.kind {
 	case broker.SeenReference:
 		return h.exposedByUse(ctx, after, limit, func(after string, limit int) ([]broker.Use, string, error) {
@@ -208,19 +219,20 @@ func (h *Handler) clients(ctx context.Context, r broker.Reference) ([]string, er
 }
 
 func viewExposed(s broker.Server, b broker.Binding, of broker.Reference) ExposedBinding {
-	card := viewBinding(b, s)
+	view := viewBinding(b, s)
 	by := actorForm(b.Actor)
-	return ExposedBinding{Server: b.Server, Binding: b.Name, Version: b.Version, Environment: b.Environment, By: by, Actor: card.Actor,
-		References: append([]string{}, references(b, of)...), Mode: card.Mode, Owner: b.Owner, State: card.State, ServerState: string(s.State),
-		Pending: card.Pending, Expires: card.Expires, Unknown: strings.TrimSpace(unknown(by) + " " + ownCredentials(b)), actor: b.Actor}
+	return ExposedBinding{Server: b.Server, Binding: b.Name, Version: b.Version, Environment: b.Environment, By: by, Actor: view.Actor,
+		References: append([]string{}, references(b, of)...), Mode: view.Mode, Owner: b.Owner, State: view.State, ServerState: string(s.State),
+		Pending: view.Pending, Expires: view.Expires, Unknown: strings.TrimSpace(unknown(by) + " " + ownCredentials(b)),
+		Revoked: []string{}, card: card{s, b}}
 }
 
 func exposedHeader() []string {
 	return []string{"server", "binding", "version", "environment", "by", "actor", "references", "mode", "owner", "state", "server_state",
-		"pending", "expires", "cannot_enumerate"}
+		"pending", "expires", "cannot_enumerate", "calls", "revoked"}
 }
 
 func (v ExposedBinding) cells() []string {
-	return []string{v.Server, v.Binding, number(v.Version), v.Environment, v.By, actorText(v.actor), several(v.References), v.Mode, v.Owner, v.State,
-		v.ServerState, strconv.FormatBool(v.Pending), clock(v.Expires), v.Unknown}
+	return []string{v.Server, v.Binding, number(v.Version), v.Environment, v.By, actorText(v.card.binding.Actor), several(v.References), v.Mode, v.Owner, v.State,
+		v.ServerState, strconv.FormatBool(v.Pending), clock(v.Expires), v.Unknown, v.Calls, several(v.Revoked)}
 }

@@ -78,7 +78,8 @@ func TestWhatAnExposedBindingSays(t *testing.T) {
 	group := f.call(t, "auditor", "GET", "/exposure/bindings?server=notes&binding=dev-notes", nil).body
 	want := map[string]any{"server": "notes", "binding": "dev-notes", "version": 2.0, "environment": "prod", "by": "group", "actor": map[string]any{"group": "dev"},
 		"references": []any{"token=aws-sm:prod/notes#token"}, "mode": "service_account", "owner": "team-notes", "state": "suspended", "server_state": "active",
-		"pending": false, "expires": "2090-01-01T00:00:00Z", "cannot_enumerate": unknown("group")}
+		"pending": false, "expires": "2090-01-01T00:00:00Z", "cannot_enumerate": unknown("group"),
+		"calls": "stopped", "revoked": []any{}}
 	if d := cmp.Diff(want, group["items"].([]any)[0]); d != "" {
 		t.Error(d)
 	}

@@ -80,15 +80,15 @@ func (v IncidentView) reportWork(line func(string, ...any)) {
 }
 
 func (v IncidentView) reportExposure(line func(string, ...any)) {
-	line("\n## Who could use it\n\n| server | card | whom it covers | state |\n|---|---|---|---|")
+	line("\n## Who could use it\n\n| server | card | whom it covers | state | calls |\n|---|---|---|---|---|")
 	for _, b := range v.Exposure.Bindings {
-		line("| %s | %s | %s | %s |", plainText(b.Server), plainText(b.Binding), plainText(actorText(b.actor)), plainText(b.State))
+		line("| %s | %s | %s | %s | %s |", plainText(b.Server), plainText(b.Binding), plainText(actorText(b.card.binding.Actor)), plainText(b.State), plainText(b.Calls))
 	}
 	for _, s := range v.Exposure.SignsIn {
-		line("| | | Bindery itself, to sign in to the store %s | |", plainText(s))
+		line("| | | Bindery itself, to sign in to the store %s | | |", plainText(s))
 	}
 	for _, p := range v.Exposure.Clients {
-		line("| | | Bindery itself, as a client of the provider %s | |", plainText(p))
+		line("| | | Bindery itself, as a client of the provider %s | | |", plainText(p))
 	}
 	line("\n## Who did\n\n| principal | through | server | card | first | last |\n|---|---|---|---|---|---|")
 	for _, p := range v.Exposure.People {

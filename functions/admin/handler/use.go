@@ -35,7 +35,11 @@ func (h *Handler) usesOf(ctx context.Context, cards []card) []CardUse {
 	if err != nil {
 		h.log.Warn("audit index not read", "receipt", callerOf(ctx).Receipt, "cause", err.Error())
 	}
-	revoked, unmarked := h.revokedAmong(ctx, cards)
+	var keys []broker.MarkerKey
+	for _, c := range cards {
+		keys = append(keys, restsOn(c, nil)...)
+	}
+	revoked, unmarked := h.revokedAmong(ctx, keys)
 	if unmarked != nil {
 		h.log.Warn("revocations of cards not read", "receipt", callerOf(ctx).Receipt, "cause", unmarked.Error())
 	}
@@ -54,7 +58,7 @@ func (h *Handler) usesOf(ctx context.Context, cards []card) []CardUse {
 		switch stopped := stoppedBy(c, now); {
 		case stopped != "":
 			u.Health = stopped
-		case slices.ContainsFunc(restsOn(c), func(k broker.MarkerKey) bool { return revoked[k] }):
+		case slices.ContainsFunc(restsOn(c, nil), func(k broker.MarkerKey) bool { return revoked[k] }):
 			u.Health = "stopped"
 		case err != nil || unmarked != nil:
 			u.Health = "unknown"
@@ -96,28 +100,31 @@ func (h *Handler) useRows(ctx context.Context, cards []card) (usages map[string]
 	return usages, rotations, nil
 }
 
-// restsOn lists what stops every call of a card when it is revoked.
-func restsOn(c card) []broker.MarkerKey {
+// restsOn lists what stops every call of a card when it is revoked: with the
+// stores that are given, also the secrets with which they are read.
+func restsOn(c card, stores []broker.Store) []broker.MarkerKey {
 	keys := []broker.MarkerKey{{Kind: broker.ServerMarker, ID: c.binding.Server}, {Kind: broker.BindingMarker, ID: c.binding.Server + "/" + c.binding.Name}}
-	for _, f := range c.binding.Fields {
-		keys = append(keys, broker.MarkerKey{Kind: broker.StoreMarker, ID: f.Reference.Scheme()},
-			broker.MarkerKey{Kind: broker.ReferenceMarker, ID: f.Reference.WithoutKey().String()})
+	if c.binding.Source != broker.Static {
+		return keys
 	}
-	return keys
-}
-
-// revokedAmong reads which of the things that some cards rest on are revoked.
-func (h *Handler) revokedAmong(ctx context.Context, cards []card) (map[broker.MarkerKey]bool, error) {
-	var keys []broker.MarkerKey
-	asked, revoked := map[broker.MarkerKey]bool{}, map[broker.MarkerKey]bool{}
-	for _, c := range cards {
-		for _, k := range restsOn(c) {
-			if !asked[k] {
-				asked[k], keys = true, append(keys, k)
-			}
+	for _, f := range c.binding.Fields {
+		if k := (broker.MarkerKey{Kind: broker.StoreMarker, ID: f.Reference.Scheme()}); !slices.Contains(keys, k) {
+			keys = append(keys, k)
 		}
 	}
-	for some := range slices.Chunk(keys, broker.MaxMarkers) {
+	return append(keys, broker.RestsOn(broker.Ask{Binding: c.binding, Stores: stores})...)
+}
+
+// revokedAmong reads which of some things are revoked.
+func (h *Handler) revokedAmong(ctx context.Context, keys []broker.MarkerKey) (map[broker.MarkerKey]bool, error) {
+	var once []broker.MarkerKey
+	asked, revoked := map[broker.MarkerKey]bool{}, map[broker.MarkerKey]bool{}
+	for _, k := range keys {
+		if !asked[k] {
+			asked[k], once = true, append(once, k)
+		}
+	}
+	for some := range slices.Chunk(once, broker.MaxMarkers) {
 		found, err := h.marked.Markers(ctx, h.environment, some)
 		if err != nil {
 			return nil, err
