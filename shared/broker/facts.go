@@ -64,9 +64,28 @@ type Fact struct {
 	Detail      any      // JSON; never a secret. It is part of the event
 }
 
-// Tell records a fact. A fact that is told again under the same receipt is told
-// twice: whoever repeats work makes sure that it tells once, or accepts two.
+// Tell records a fact. A receipt has one record: to tell again under the same one
+// fails with ErrConflict, and whoever repeats work gives the fact a receipt that
+// follows from what it is about (ReceiptOf).
 func (j *Journal) Tell(ctx context.Context, f Fact, at time.Time) error {
+	r, err := f.record(at)
+	if err != nil {
+		return err
+	}
+	return j.Append(ctx, r)
+}
+
+// Record gives the record of a fact its place in the chain, for a store that keeps
+// it in one transaction with what it tells of. What is not stored leaves a gap.
+func (j *Journal) Record(f Fact, at time.Time) (Record, error) {
+	r, err := f.record(at)
+	if err != nil {
+		return Record{}, err
+	}
+	return j.place(r)
+}
+
+func (f *Fact) record(at time.Time) (Record, error) {
 	r := Record{Schema: RecordSchema, Receipt: f.Receipt, Phase: Outcome, At: at.UTC(), Environment: f.Environment, Server: f.Server,
 		Principal: f.By, Method: string(f.Kind), Action: ActOfItself, Binding: f.Binding, Object: f.Object, Accesses: f.Accesses, Reason: f.Reason}
 	for _, reference := range f.References {
@@ -75,9 +94,9 @@ func (j *Journal) Tell(ctx context.Context, f Fact, at time.Time) error {
 	if f.Detail != nil {
 		text, err := json.Marshal(f.Detail)
 		if err != nil {
-			return fmt.Errorf("encode the detail of a fact: %w", err)
+			return Record{}, fmt.Errorf("encode the detail of a fact: %w", err)
 		}
 		r.After = string(text)
 	}
-	return j.Append(ctx, r)
+	return r, nil
 }

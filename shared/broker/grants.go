@@ -96,7 +96,8 @@ type Tokens struct {
 // AddConsent adds an agent to a living grant of the same generation.
 //
 // LeaseGrant takes the right to refresh until a time, unless another holder has
-// it or the grant is still cooling; it also marks the attempt. What it gives is
+// it or the grant is still cooling; it also marks the attempt, in the place of the
+// one that was seen and of no other. What it gives is
 // the grant under the lease, with a Spare if there is one, without consents. The
 // same holder asking again gets the lease it has, while it lasts.
 //
@@ -106,8 +107,9 @@ type Tokens struct {
 // by now; a repetition succeeds also when somebody has stored it by now. CoolGrant
 // ends the lease after a transient failure; the attempt is over, Failures count
 // one more. KillGrant ends the lease and latches death, unless there is a spare
-// (a conflict: it has to be tried first). It reports true for exactly one
-// holder, and false without an error for those who come later.
+// (a conflict: it has to be tried first), and appends the record that tells of it:
+// both or neither. It reports true for exactly one holder, and false without an
+// error, and without a record, for those who come later.
 //
 // EndGrant revokes or deletes whatever the version: the sealed texts are gone
 // from it. It gives the grant as it was, with its spare's tokens where it has one,
@@ -128,7 +130,7 @@ type Grants interface {
 	StoreTokens(ctx context.Context, leased Grant, t Tokens, now time.Time) (Grant, error)
 	KeepSpare(ctx context.Context, leased Grant, t Tokens) error
 	CoolGrant(ctx context.Context, leased Grant, until time.Time, fault string) error
-	KillGrant(ctx context.Context, leased Grant, at time.Time, fault string) (first bool, err error)
+	KillGrant(ctx context.Context, leased Grant, at time.Time, fault string, told Record) (first bool, err error)
 	EndGrant(ctx context.Context, k GrantKey, to State, at time.Time) (Grant, error)
 	GrantsOf(ctx context.Context, environment, principal, after string, limit int) (grants []Grant, next string, err error)
 	DueGrants(ctx context.Context, environment string, before time.Time, limit int) ([]Grant, error)

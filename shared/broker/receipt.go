@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
 	"fmt"
 	"strings"
 	"time"
@@ -16,6 +18,7 @@ const receiptLetters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 const (
 	receiptLength = 26
 	receiptTime   = 10 // characters that hold the time
+	receiptSum    = 10 // bytes that the others hold
 )
 
 // ReceiptTime reads the time out of a receipt. Only the one spelling that is
@@ -60,4 +63,16 @@ func FirstReceipt(t time.Time) string {
 		ms >>= 5
 	}
 	return string(text)
+}
+
+// ReceiptOf is the one receipt of a time that follows from these words: whoever
+// tells of the same again tells it under the same. A time that no receipt can hold
+// has none.
+func ReceiptOf(at time.Time, words ...string) string {
+	at = at.UTC().Truncate(time.Millisecond)
+	if at.UnixMilli() < 0 || at.Year() > lastYear {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(Digest(words...)))
+	return FirstReceipt(at) + base32.NewEncoding(receiptLetters).EncodeToString(sum[:receiptSum])
 }

@@ -69,3 +69,20 @@ func TestEntryIsFoundByEachSecretOnce(t *testing.T) {
 		t.Errorf("%v", found)
 	}
 }
+
+// TestAReceiptFollowsFromWords: the same each time, in every release, since
+// whoever tells of something again has to find what was told before.
+func TestAReceiptFollowsFromWords(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.FixedZone("", 3600))
+	if got := broker.ReceiptOf(at, "a", "b"); got != "01KJMGW6ZV7GGEBC665CM24R0N" {
+		t.Errorf("another release had another: %q", got)
+	}
+	if broker.ReceiptOf(at, "ab") == broker.ReceiptOf(at, "a", "b") || broker.ReceiptOf(at, "a") == broker.ReceiptOf(at.Add(time.Millisecond), "a") {
+		t.Error("one receipt for two")
+	}
+	for _, none := range []time.Time{{}, time.UnixMilli(-1), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		if got := broker.ReceiptOf(none, "a"); got != "" {
+			t.Errorf("%s has %q", none, got)
+		}
+	}
+}

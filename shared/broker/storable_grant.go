@@ -65,6 +65,12 @@ func (g Grant) DueBefore(t time.Time) bool {
 	return !due.IsZero() && due.Before(t) && (g.Until.IsZero() || g.Until.After(t))
 }
 
+// Abandoned reports whether whoever last asked the provider was not heard of again
+// in the time of their lease: what the provider may have given them nobody has.
+func (v *GrantView) Abandoned(now time.Time) bool {
+	return v.Spare == nil && v.Grant.Lease != "" && v.Grant.LeaseUntil.Before(now.Add(-ClockSkew))
+}
+
 // Token is what a page of a person's grants begins after.
 func (k GrantKey) Token() string { return k.Server + "/" + k.Origin }
 

@@ -36,12 +36,14 @@ func (x *explorer) end(w *explored) {
 			wrong("a grant was lost")
 		}
 	}
-	died := w.events.died
+	died := w.events.died()
 	switch {
 	case provider.used > 1:
 		wrong("old refresh tokens were used twice")
-	case len(died) > 1 || (len(died) == 1) != (!grant.Dead.IsZero() && !w.killerDied(died)) && x.left.store == 0:
-		wrong("not one event for one death")
+	case len(died) > 1 || (len(died) == 1) == grant.Dead.IsZero():
+		wrong("not one record of one death")
+	case slices.ContainsFunc(w.overtaken, func(former string) bool { return !slices.Contains(w.events.unknown(), former) }):
+		wrong("nobody told of an attempt before its place was taken")
 	case len(died) == 1 && !w.excused, len(died) == 1 && died[0] != string(OutcomeUnknown):
 		wrong("a loss is not counted as what it is")
 	case w.revoked && (grant.State == broker.Active || len(grant.Sealed) > 0 || view.Spare != nil):
@@ -57,11 +59,6 @@ func (x *explorer) end(w *explored) {
 			}
 		}
 	}
-}
-
-// killerDied: a process may die after it latched a death and before it told.
-func (w *explored) killerDied(died []string) bool {
-	return len(died) == 0 && slices.ContainsFunc(w.procs, func(p *process) bool { return p.dead })
 }
 
 func (w *explored) judge(p *process, full budget, wrong func(string)) {

@@ -18,6 +18,7 @@ const (
 	notReread    mutation = "the lease is for whatever version there is, and the grant is not read again under it"
 	spareIgnored mutation = "a spare is not looked for"
 	storedAnyway mutation = "tokens are stored whatever happened meanwhile"
+	untold       mutation = "an attempt of unknown outcome is not told of"
 	sentLate     mutation = "the provider is asked after the lease ran out"
 )
 

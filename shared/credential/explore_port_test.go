@@ -3,6 +3,7 @@ package credential
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"bindery/shared/broker"
@@ -13,6 +14,7 @@ import (
 // port is the store and the provider as one process sees them.
 type port struct {
 	broker.Grants
+	*told
 	db *memory.DB
 	p  *process
 }
@@ -35,7 +37,11 @@ func (o port) Grant(ctx context.Context, k broker.GrantKey) (broker.GrantView, e
 
 func (o port) LeaseGrant(ctx context.Context, seen broker.Grant, holder string, now, until time.Time) (broker.GrantView, error) {
 	view, err := call(o.p, "lease", func() (broker.GrantView, error) {
-		return o.p.w.mutate.lease(ctx, o.db, seen, holder, now, until)
+		view, err := o.p.w.mutate.lease(ctx, o.db, seen, holder, now, until)
+		if former := attempt(seen); err == nil && seen.Lease != "" && view.Spare == nil && !slices.Contains(o.p.w.overtaken, former) {
+			o.p.w.overtaken = append(o.p.w.overtaken, former)
+		}
+		return view, err
 	})
 	if o.p.leases++; errors.Is(err, broker.ErrConflict) {
 		o.p.forget()
@@ -75,14 +81,24 @@ func (o port) CoolGrant(ctx context.Context, leased broker.Grant, until time.Tim
 	return err
 }
 
-func (o port) KillGrant(ctx context.Context, leased broker.Grant, at time.Time, fault string) (bool, error) {
+func (o port) KillGrant(ctx context.Context, leased broker.Grant, at time.Time, fault string, told broker.Record) (bool, error) {
 	return call(o.p, "kill", func() (bool, error) {
-		first, err := o.db.KillGrant(ctx, leased, at, fault)
+		first, err := o.db.KillGrant(ctx, leased, at, fault, told)
 		if err == nil {
 			o.p.w.settled = leased.Lease
 		}
 		return first, err
 	})
+}
+
+func (o port) OutcomeUnknown(ctx context.Context, g broker.Grant) error {
+	_, err := call(o.p, "tell", func() (int, error) {
+		if o.p.w.mutate == untold {
+			return 0, nil
+		}
+		return 0, o.told.OutcomeUnknown(ctx, g)
+	})
+	return err
 }
 
 // Refresh sends nothing after the deadline of ctx: time may have passed while

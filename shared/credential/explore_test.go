@@ -53,6 +53,7 @@ func TestExplorerFindsWhatIsWrong(t *testing.T) {
 		spareIgnored: {crashes: 1, jumps: 1, store: 1},
 		storedAnyway: {revocations: 1},
 		sentLate:     {jumps: 1},
+		untold:       {crashes: 1, jumps: 1},
 	} {
 		t.Run(string(m), func(t *testing.T) {
 			x := &explorer{procs: 2, left: left, mutate: m}

@@ -54,18 +54,19 @@ type process struct {
 // explored is one run.
 type explored struct {
 	*granted
-	procs    []*process
-	arrived  chan *process
-	left     budget
-	sequence int    // of changes in the database
-	settled  string // who ended a lease last, and kept a spare last: the database remembers them
-	spared   string
-	revoked  bool
-	issued   []string // refresh tokens that were given out
-	stored   []string // those that were in the database at some time while the grant lived
-	excused  bool     // a death between commit and store, or a lost answer of the provider
-	mutate   mutation
-	trace    []string
+	procs     []*process
+	arrived   chan *process
+	left      budget
+	sequence  int    // of changes in the database
+	settled   string // who ended a lease last, and kept a spare last: the database remembers them
+	spared    string
+	revoked   bool
+	issued    []string // refresh tokens that were given out
+	stored    []string // those that were in the database at some time while the grant lived
+	overtaken []string // attempts of which nobody was heard again, and in whose place another one is
+	excused   bool     // a death between commit and store, or a lost answer of the provider
+	mutate    mutation
+	trace     []string
 }
 
 // stop stands before a step until the explorer says how it goes.
@@ -165,8 +166,8 @@ func (p *process) run() {
 		p.over, p.step = true, ""
 		p.w.arrived <- p
 	}()
-	o, parts := port{db: p.w.db, p: p}, p.w.parts
-	parts.Grants, parts.Tokens, parts.Pause = o, o, o.Pause
+	o, parts := port{told: p.w.events, db: p.w.db, p: p}, p.w.parts
+	parts.Grants, parts.Tokens, parts.Events, parts.Pause = o, o, o, o.Pause
 	parts.Holder = func() string { return fmt.Sprintf("holder-%d-%d", p.id, p.leases) }
 	c, err := NewGrants(parts).Obtain(context.Background(), p.w.ask)
 	p.token, p.err = c.Fields["token"].Reveal(), err
@@ -178,7 +179,7 @@ func (w *explored) state() string {
 	view, _ := w.db.Grant(context.Background(), grantKey())
 	p := w.provider
 	b := []byte(short(&view.Grant, view.Spare))
-	for _, list := range [][]string{{p.current, w.settled, w.spared}, p.revoked, w.events.died, w.stored, w.issued} {
+	for _, list := range [][]string{{p.current, w.settled, w.spared}, p.revoked, w.events.died(), w.events.unknown(), w.overtaken, w.stored, w.issued} {
 		for _, s := range list {
 			b = append(append(b, s...), 0)
 		}

@@ -67,8 +67,8 @@ func TestARefreshTokenGoesToNobodyElse(t *testing.T) {
 			f.refreshDue(t, Prefetched{Left: 1})
 			c, err := f.obtain(t)
 			wantWhy(t, c, err, broker.ConsentDead)
-			if len(f.provider.asks) != 0 || len(f.provider.revoked) != 0 || len(f.events.died) != 1 || f.events.died[0] != string(AnotherParty) {
-				t.Errorf("asked %d, revoked %v, died %v", len(f.provider.asks), f.provider.revoked, f.events.died)
+			if len(f.provider.asks) != 0 || len(f.provider.revoked) != 0 || len(f.events.died()) != 1 || f.events.died()[0] != string(AnotherParty) {
+				t.Errorf("asked %d, revoked %v, died %v", len(f.provider.asks), f.provider.revoked, f.events.died())
 			}
 		})
 	}

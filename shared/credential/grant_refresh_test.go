@@ -135,8 +135,8 @@ func TestDeadRefreshTokenIsLatchedOnceAndToldOnce(t *testing.T) {
 		c, err := f.obtain(t)
 		wantWhy(t, c, err, broker.ConsentDead)
 	}
-	if row := f.row(t).Grant; row.Dead.IsZero() || len(row.Sealed) == 0 || !slices.Equal(f.events.died, []string{"invalid_grant"}) || f.recorded != 1 {
-		t.Errorf("stored %+v, told %v, asked %d", row, f.events.died, f.recorded)
+	if row := f.row(t).Grant; row.Dead.IsZero() || len(row.Sealed) == 0 || !slices.Equal(f.events.died(), []string{"invalid_grant"}) || f.recorded != 1 {
+		t.Errorf("stored %+v, told %v, asked %d", row, f.events.died(), f.recorded)
 	}
 	f.provider.ended, f.provider.current = false, refreshToken(0)
 	f.begin(t, f.provider.set(0))
@@ -150,8 +150,8 @@ func TestLostAnswerOfTheLatchIsStillToldOnce(t *testing.T) {
 	f.db.Inject(memory.KillGrant, memory.Lose(), memory.Refuse())
 	c, err := f.obtain(t)
 	wantWhy(t, c, err, broker.ConsentDead)
-	if len(f.events.died) != 1 {
-		t.Errorf("told %v", f.events.died)
+	if len(f.events.died()) != 1 {
+		t.Errorf("told %v", f.events.died())
 	}
 }
 
@@ -160,8 +160,8 @@ func TestUnknownOutcomeIsCountedAndTheLeaseRunsOut(t *testing.T) {
 	f.provider.after = func() error { return errors.New("connection reset") } // committed, and nobody has it
 	c, err := f.obtain(t)
 	wantNone(t, c, err, broker.ErrOutcomeUnknown)
-	if row := f.row(t).Grant; row.Lease == "" || row.Attempted.IsZero() || f.events.unknown != 1 || broker.ReasonOf(err) != broker.OutcomeUnknown {
-		t.Errorf("stored %+v, counted %d, %s", row, f.events.unknown, broker.ReasonOf(err))
+	if row := f.row(t).Grant; row.Lease == "" || row.Attempted.IsZero() || len(f.events.unknown()) != 1 || broker.ReasonOf(err) != broker.OutcomeUnknown {
+		t.Errorf("stored %+v, counted %d, %s", row, len(f.events.unknown()), broker.ReasonOf(err))
 	}
 	c, err = f.obtain(t) // patience ends before the lease does
 	wantNone(t, c, err, broker.ErrProviderUnavailable)
@@ -171,8 +171,8 @@ func TestUnknownOutcomeIsCountedAndTheLeaseRunsOut(t *testing.T) {
 	f.provider.after, f.now = nil, f.now.Add(leaseTime+broker.ClockSkew)
 	c, err = f.obtain(t)
 	wantWhy(t, c, err, broker.ConsentDead)
-	if !slices.Equal(f.events.died, []string{"outcome_unknown"}) {
-		t.Errorf("told %v", f.events.died)
+	if !slices.Equal(f.events.died(), []string{"outcome_unknown"}) {
+		t.Errorf("told %v", f.events.died())
 	}
 }
 

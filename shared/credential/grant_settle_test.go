@@ -32,8 +32,8 @@ func TestRotatedTokenSurvivesAStoreThatDoesNotAnswer(t *testing.T) {
 			got, err := f.obtain(t)
 			wantToken(t, got, err, 1)
 			row := f.row(t)
-			if row.Grant.Version != c.version || (row.Spare != nil) != c.spared || f.events.unknown != c.lost {
-				t.Errorf("version %d, spare %t, counted %d", row.Grant.Version, row.Spare != nil, f.events.unknown)
+			if row.Grant.Version != c.version || (row.Spare != nil) != c.spared || len(f.events.unknown()) != c.lost {
+				t.Errorf("version %d, spare %t, counted %d", row.Grant.Version, row.Spare != nil, len(f.events.unknown()))
 			}
 			f.db.Clear()
 			if f.now = f.now.Add(leaseTime + 2*broker.ClockSkew); c.lost == 0 {
@@ -78,8 +78,8 @@ func TestRefreshNeverWidens(t *testing.T) {
 	f.provider.scopes = []string{"read", "write", "admin"}
 	c, err := f.obtain(t)
 	wantWhy(t, c, err, broker.ConsentDead)
-	if !slices.Equal(f.provider.revoked, []string{refreshToken(1)}) || !slices.Equal(f.events.died, []string{"wider_scope"}) {
-		t.Errorf("revoked %v, told %v", f.provider.revoked, f.events.died)
+	if !slices.Equal(f.provider.revoked, []string{refreshToken(1)}) || !slices.Equal(f.events.died(), []string{"wider_scope"}) {
+		t.Errorf("revoked %v, told %v", f.provider.revoked, f.events.died())
 	}
 	f = newGranted(t, -time.Minute, func(g *broker.Grant) { g.Until = epoch.Add(3 * time.Hour) })
 	f.provider.scopes = []string{"read"}
@@ -189,15 +189,15 @@ func TestSpareThatComesUpMeanwhileIsTriedBeforeTheGrantIsCalledDead(t *testing.T
 	}
 	c, err := f.obtain(t)
 	wantToken(t, c, err, 1)
-	if row := f.row(t); row.Grant.Version != 2 || row.Spare != nil || len(f.events.died) != 0 {
-		t.Errorf("version %d, told %v", row.Grant.Version, f.events.died)
+	if row := f.row(t); row.Grant.Version != 2 || row.Spare != nil || len(f.events.died()) != 0 {
+		t.Errorf("version %d, told %v", row.Grant.Version, f.events.died())
 	}
 }
 
 // toldBefore is a store where somebody else has latched the death.
 type toldBefore struct{ broker.Grants }
 
-func (toldBefore) KillGrant(context.Context, broker.Grant, time.Time, string) (bool, error) {
+func (toldBefore) KillGrant(context.Context, broker.Grant, time.Time, string, broker.Record) (bool, error) {
 	return false, nil
 }
 
@@ -206,8 +206,8 @@ func TestDeathThatSomebodyElseLatchedIsNotToldAgain(t *testing.T) {
 	f.provider.ended, f.parts.Grants = true, toldBefore{f.db}
 	c, err := f.obtain(t)
 	wantWhy(t, c, err, broker.ConsentDead)
-	if len(f.events.died) != 0 {
-		t.Errorf("told %v", f.events.died)
+	if len(f.events.died()) != 0 {
+		t.Errorf("told %v", f.events.died())
 	}
 }
 

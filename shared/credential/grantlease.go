@@ -38,12 +38,19 @@ func (g *Grants) retry(ctx context.Context, try func() error) error {
 	}
 }
 
-// take leases the very version that was seen, and reads the grant anew.
-func (l *lease) take(ctx context.Context, seen *broker.Grant) error {
+// take leases the very version that was seen, and reads the grant anew. Of whoever
+// asked before and was not heard of again, and left no spare, it tells first: with
+// the lease their attempt is no longer the grant's latest.
+func (l *lease) take(ctx context.Context, view *broker.GrantView) error {
 	l.holder, l.taken = l.parts.Holder(), l.parts.Now()
+	if view.Abandoned(l.taken) {
+		if err := l.parts.Events.OutcomeUnknown(ctx, view.Grant); err != nil {
+			return err
+		}
+	}
 	err := l.retry(ctx, func() error {
-		view, err := l.parts.Grants.LeaseGrant(ctx, *seen, l.holder, l.taken, l.taken.Add(leaseTime))
-		l.grant, l.spare = view.Grant, view.Spare
+		leased, err := l.parts.Grants.LeaseGrant(ctx, view.Grant, l.holder, l.taken, l.taken.Add(leaseTime))
+		l.grant, l.spare = leased.Grant, leased.Spare
 		return err
 	})
 	if err != nil {
@@ -97,7 +104,7 @@ func (l *lease) keep(ctx context.Context, old tokens, set TokenSet) (turn, error
 			return l.use(t)
 		}
 		if l.parts.Now().After(until) || n == 2*storeTries || l.parts.Pause(ctx, 50*time.Millisecond<<n) != nil {
-			l.parts.Events.OutcomeUnknown(ctx, l.key, l.provider)
+			_ = l.parts.Events.OutcomeUnknown(ctx, l.grant) // else whoever has the lease next tells it
 			return l.use(t)
 		}
 	}
@@ -121,10 +128,11 @@ func (l *lease) displaced(ctx context.Context, t tokens, sealed broker.Tokens) (
 	view, err := l.reread(ctx)
 	switch {
 	case err != nil && !errors.Is(err, broker.ErrNotFound): // nobody can say whether it was revoked
-		l.parts.Events.OutcomeUnknown(ctx, l.key, l.provider)
-		return turn{}, err
+		return turn{}, errors.Join(err, l.parts.Events.OutcomeUnknown(ctx, l.grant))
 	case err != nil || view.Grant.State != broker.Active || !view.Grant.Dead.IsZero():
-		l.revoke(ctx, t.TokenSet)
+		if err := l.revoke(ctx, t.TokenSet); err != nil {
+			return turn{}, err
+		}
 	}
 	// A new consent leaves the set to expire: some providers would end the new
 	// one with it. A later version of the same consent is its successor.
@@ -157,11 +165,18 @@ func (l *lease) invalid(ctx context.Context) (turn, error) {
 	return turn{again: true}, nil
 }
 
-// kill latches the grant's death, and tells of it if nobody did.
+// kill latches the grant's death together with the record of it: what is not
+// recorded has not died.
 func (l *lease) kill(ctx context.Context, fault FaultKind) (turn, error) {
+	dead, at := l.grant, l.parts.Now()
+	dead.Fault = string(fault)
+	told, err := l.parts.Events.Death(dead, at)
+	if err != nil {
+		return turn{}, fmt.Errorf("make the record of the grant's death: %w", err)
+	}
 	var first bool
-	err := l.retry(ctx, func() (err error) {
-		first, err = l.parts.Grants.KillGrant(ctx, l.grant, l.parts.Now(), string(fault))
+	err = l.retry(ctx, func() (err error) {
+		first, err = l.parts.Grants.KillGrant(ctx, l.grant, at, dead.Fault, told)
 		return err
 	})
 	switch {
@@ -170,8 +185,7 @@ func (l *lease) kill(ctx context.Context, fault FaultKind) (turn, error) {
 	case err != nil:
 		return turn{}, fmt.Errorf("latch the grant's death: %w", err)
 	case first:
-		l.grant.Fault = string(fault)
-		l.parts.Events.GrantDied(ctx, l.grant)
+		l.parts.Events.GrantDied(dead)
 	}
 	return turn{}, l.lacks(broker.ConsentDead)
 }
@@ -184,14 +198,16 @@ func (l *lease) cool(ctx context.Context, d time.Duration, fault string) {
 	})
 }
 
-// revoke ends a token set that must not be used, at the provider.
-func (l *lease) revoke(ctx context.Context, set TokenSet) {
+// revoke ends a token set that must not be used, at the provider, or tells that it
+// did not; it fails if it can do neither.
+func (l *lease) revoke(ctx context.Context, set TokenSet) error {
 	if set.Access.IsZero() && set.Refresh.IsZero() {
-		return
+		return nil
 	}
 	if err := l.parts.Tokens.Revoke(ctx, l.ask, set); err != nil {
-		l.parts.Events.RevocationFailed(ctx, l.key, l.provider)
+		return l.parts.Events.RevocationFailed(ctx, l.grant)
 	}
+	return nil
 }
 
 func (l *lease) reread(ctx context.Context) (view broker.GrantView, err error) {

@@ -59,7 +59,7 @@ func (g *Grants) current(ctx context.Context, w *wanted) (tokens, error) {
 			return g.leftOver(ctx, w, grant, fmt.Errorf("%w: the grant keeps changing", broker.ErrUnavailable))
 		default:
 			turns++
-			if t, err := g.refresh(ctx, w, grant); err != nil || !t.again {
+			if t, err := g.refresh(ctx, w, &view); err != nil || !t.again {
 				return t.tokens, err
 			}
 		}
@@ -107,8 +107,9 @@ func scatter(d time.Duration, by string) time.Duration {
 }
 
 // refresh makes one attempt: takes the lease, and either stores a spare that
-// somebody left or asks the provider. seen is not fresh, and nobody holds it.
-func (g *Grants) refresh(ctx context.Context, w *wanted, seen *broker.Grant) (turn, error) {
+// somebody left or asks the provider. What was seen is not fresh, and nobody holds it.
+func (g *Grants) refresh(ctx context.Context, w *wanted, view *broker.GrantView) (turn, error) {
+	seen := &view.Grant
 	end, bounded := ctx.Deadline()
 	if bounded && time.Until(end) < leastTime {
 		return g.instead(ctx, w, seen, fmt.Errorf("%w: no time is left to refresh", broker.ErrProviderUnavailable))
@@ -131,7 +132,7 @@ func (g *Grants) refresh(ctx context.Context, w *wanted, seen *broker.Grant) (tu
 	if seen.Resource != "" {
 		l.ask.Server.URL = seen.Resource // what the tokens were asked for, wherever at its origin the server is now
 	}
-	switch err := l.take(ctx, seen); {
+	switch err := l.take(ctx, view); {
 	case errors.Is(err, broker.ErrConflict):
 		return turn{again: true}, nil
 	case err != nil:
@@ -196,7 +197,9 @@ func (l *lease) failed(ctx context.Context, old tokens, set TokenSet, fault *Tok
 	case InvalidGrant:
 		return l.invalid(ctx)
 	case WiderScope: // nobody consented to it, and the old refresh token may be gone
-		l.revoke(ctx, set)
+		if err := l.revoke(ctx, set); err != nil {
+			return turn{}, err // the attempt stays marked, and is told of as one of unknown outcome
+		}
 		return l.kill(ctx, WiderScope)
 	case Transient:
 		l.cool(ctx, coolTime(l.grant.Failures, fault.RetryAfter, l.holder), string(Transient))
@@ -206,8 +209,8 @@ func (l *lease) failed(ctx context.Context, old tokens, set TokenSet, fault *Tok
 		return l.useOld(old, fmt.Errorf("%w: %w", broker.ErrProviderRefused, fault))
 	default:
 		// The lease is left to run out, and the attempt stays marked: whoever finds
-		// the refresh token used up will know why.
-		l.parts.Events.OutcomeUnknown(ctx, l.key, l.provider)
+		// the refresh token used up will know why, and tells of it if this could not.
+		_ = l.parts.Events.OutcomeUnknown(ctx, l.grant)
 		return l.useOld(old, fmt.Errorf("%w: %w", broker.ErrOutcomeUnknown, fault))
 	}
 }

@@ -87,13 +87,17 @@ func faultOf(err error) *TokenFault {
 
 // Events tell others what befell a grant. They must not block for long.
 type Events interface {
-	// GrantDied is told once for each death. Its fault is outcome_unknown if an
-	// attempt of which nothing was heard again has used up the refresh token.
-	GrantDied(ctx context.Context, g broker.Grant)
-	// OutcomeUnknown counts token sets that a provider may have issued and that
-	// nobody has.
-	OutcomeUnknown(ctx context.Context, k broker.GrantKey, provider string)
-	// RevocationFailed counts token sets that nobody uses and that the provider
+	// Death gives the record of a death, which is stored with it. The grant's fault
+	// is outcome_unknown if an attempt of which nothing was heard again has used up
+	// the refresh token.
+	Death(g broker.Grant, at time.Time) (broker.Record, error)
+	// GrantDied is said to one process for each death; its record is stored.
+	GrantDied(g broker.Grant)
+	// OutcomeUnknown tells of the token set that a provider may have issued to the
+	// grant's latest attempt and that nobody has. It is told once of each attempt,
+	// however often it is asked for, and fails if it may not be told.
+	OutcomeUnknown(ctx context.Context, g broker.Grant) error
+	// RevocationFailed tells of a token set that nobody uses and that the provider
 	// may still honour.
-	RevocationFailed(ctx context.Context, k broker.GrantKey, provider string)
+	RevocationFailed(ctx context.Context, g broker.Grant) error
 }

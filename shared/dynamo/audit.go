@@ -24,11 +24,10 @@ func (s *DB) Append(ctx context.Context, r broker.Record) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
-	item, err := attributevalue.MarshalMapWithOptions(r, jsonNames)
+	item, err := auditItem(doing, r)
 	if err != nil {
-		return fmt.Errorf("%s: encode it: %w", doing, err)
+		return err
 	}
-	maps.Copy(item, auditKey(r).attributes())
 	there, err := s.tryPut(ctx, doing, s.tables.Audit, item, absent())
 	if there == nil {
 		return err
@@ -37,4 +36,13 @@ func (s *DB) Append(ctx context.Context, r broker.Record) error {
 		return nil
 	}
 	return err
+}
+
+func auditItem(doing string, r broker.Record) (attributes, error) {
+	item, err := attributevalue.MarshalMapWithOptions(r, jsonNames)
+	if err != nil {
+		return nil, fmt.Errorf("%s: encode the record: %w", doing, err)
+	}
+	maps.Copy(item, auditKey(r).attributes())
+	return item, nil
 }

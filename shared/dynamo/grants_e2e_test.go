@@ -40,6 +40,18 @@ func leaseOf(t *testing.T, s *dynamo.DB, g broker.Grant, holder string) broker.G
 	return v.Grant
 }
 
+// death is the record of one.
+func death(receipt string) broker.Record {
+	return broker.Record{Schema: broker.RecordSchema, Receipt: receipt, Phase: broker.Outcome, Nonce: receipt, At: noon}
+}
+
+func killed(first bool, err error) error {
+	if err == nil && !first {
+		return errors.New("it was dead already")
+	}
+	return err
+}
+
 // testTripsOfGrants holds each operation to its number of requests; a call with a
 // fresh grant costs one read, a refresh two writes.
 func testTripsOfGrants(t *testing.T, e endpoint) {
@@ -75,8 +87,9 @@ func testTripsOfGrants(t *testing.T, e endpoint) {
 	counts("StoreTokens", 1, func() (err error) { g, err = s.StoreTokens(ctx, g, tokens("2"), noon); return err })
 	counts("LeaseGrant, again", 1, lease("h-3"))
 	counts("CoolGrant", 1, func() error { return s.CoolGrant(ctx, g, noon, "503") })
+	g = granted(t, s, g.GrantKey)
 	counts("LeaseGrant, cooled", 1, lease("h-4"))
-	counts("KillGrant", 1, func() error { _, err := s.KillGrant(ctx, g, noon, "invalid_grant"); return err })
+	counts("KillGrant", 1, func() error { return killed(s.KillGrant(ctx, g, noon, "invalid_grant", death("trips"))) })
 	counts("EndGrant", 2, func() error { _, err := s.EndGrant(ctx, g.GrantKey, broker.Revoked, noon); return err })
 	counts("GrantsOf", 1, func() error { _, _, err := s.GrantsOf(ctx, env, "p-alice", "", 10); return err })
 	counts("DueGrants, none", 4, func() error { _, err := s.DueGrants(ctx, env, noon, 10); return err })

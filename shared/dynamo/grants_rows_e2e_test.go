@@ -126,8 +126,7 @@ func testIndexOfDue(t *testing.T, e endpoint) {
 	}
 	_, err := s.EndGrant(ctx, grantAt(env, "ended").GrantKey, broker.Deleted, noon)
 	must(t, err)
-	_, err = s.KillGrant(ctx, lease("dead"), noon, "invalid_grant")
-	must(t, err)
+	must(t, killed(s.KillGrant(ctx, lease("dead"), noon, "invalid_grant", death(env))))
 	_, err = s.StoreTokens(ctx, lease("last"), broker.Tokens{Sealed: []byte("x")}, noon)
 	must(t, err, s.CoolGrant(ctx, lease("stays"), noon, "503"))
 	if got := indexed(); fmt.Sprint(got) != "[stays]" {

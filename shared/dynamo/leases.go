@@ -5,16 +5,20 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"bindery/shared/broker"
 )
 
 // Each of these is one conditional update of the grant's own item, which gives
 // what is there: a write that was applied is recognised by it, and a spare comes
-// along with the lease.
+// along with the lease. Only death brings its record along.
 
 // LeaseGrant implements broker.Grants. Whoever had the lease before and was not
 // heard of again stays known as the unsettled attempt.
@@ -27,7 +31,7 @@ func (s *DB) LeaseGrant(ctx context.Context, seen broker.Grant, holder string, n
 	warm := expression.Name("cool_until").LessThanEqual(expression.Value(stamp(now)))
 	u := expression.Set(expression.Name("unsettled"), expression.Name("attempted"))
 	u = set(set(set(u, "lease", holder), "lease_until", stamp(until)), "attempted", stamp(now))
-	g, err := s.alter(ctx, doing, seen.GrantKey, u, asSeen(seen).And(warm, is("lease", "").Or(over)))
+	g, err := s.alter(ctx, doing, seen.GrantKey, u, asSeen(seen).And(is("attempted", stamp(seen.Attempted)), warm, is("lease", "").Or(over)))
 	mine := g.living(seen) && g.Lease == holder && g.LeaseUntil.After(now) && !g.CoolUntil.After(now)
 	if err == nil || errors.Is(err, broker.ErrConflict) && mine {
 		return g.view(), nil
@@ -89,21 +93,52 @@ func (s *DB) CoolGrant(ctx context.Context, leased broker.Grant, until time.Time
 	return err
 }
 
-// KillGrant implements broker.Grants.
-func (s *DB) KillGrant(ctx context.Context, leased broker.Grant, at time.Time, fault string) (first bool, err error) {
+// KillGrant implements broker.Grants. The death and its record are one transaction.
+func (s *DB) KillGrant(ctx context.Context, leased broker.Grant, at time.Time, fault string, told broker.Record) (first bool, err error) {
 	const doing = "kill the grant"
-	if err := leased.CheckLeased(at, fault); err != nil {
+	if err := cmp.Or(leased.CheckLeased(at, fault), told.Check()); err != nil {
 		return false, err
 	}
-	u := set(set(set(released(leased), "attempted", ""), "dead", stamp(at)), "fault", fault).
-		Remove(expression.Name("due")).Remove(expression.Name("due_at"))
-	g, err := s.alter(ctx, doing, leased.GrantKey, u, held(leased).And(expression.Name("spare").AttributeNotExists()))
+	writes, err := s.killing(doing, leased, at, fault, told)
+	if err != nil {
+		return false, err
+	}
+	var now attributes
+	err = uncontended(ctx, doing, func() (err error) {
+		now, err = s.tryTransact(ctx, doing, writes)
+		return err
+	})
+	if err == nil || len(now) == 0 {
+		return err == nil, err
+	}
+	g, undecodable := decodeGrant(now)
+	if undecodable != nil {
+		return false, fmt.Errorf("%s: %w", doing, undecodable)
+	}
 	dead := g.State == broker.Active && !g.Dead.IsZero() && g.Generation == leased.Generation && g.Version == leased.Version
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, broker.ErrConflict) && dead:
+	if errors.Is(err, broker.ErrConflict) && dead {
 		return g.settled == leaseID(leased), nil
 	}
 	return false, err
+}
+
+// killing are the grant and the record of the transaction.
+func (s *DB) killing(doing string, leased broker.Grant, at time.Time, fault string, told broker.Record) ([]types.TransactWriteItem, error) {
+	u := set(set(set(released(leased), "attempted", ""), "dead", stamp(at)), "fault", fault).
+		Remove(expression.Name("due")).Remove(expression.Name("due_at"))
+	e, err := expression.NewBuilder().WithUpdate(u).WithCondition(held(leased).And(expression.Name("spare").AttributeNotExists())).Build()
+	if err != nil {
+		return nil, fmt.Errorf("%s: build the update: %w", doing, err)
+	}
+	record, err := auditItem(doing, told)
+	if err != nil {
+		return nil, err
+	}
+	appending, err := putsInto(doing, s.tables.Audit, conditional{record, absent()})
+	return slices.Concat([]types.TransactWriteItem{{Update: &types.Update{
+		TableName: aws.String(s.tables.Grants), Key: grantKey(leased.GrantKey).attributes(),
+		UpdateExpression: e.Update(), ConditionExpression: e.Condition(),
+		ExpressionAttributeNames: e.Names(), ExpressionAttributeValues: e.Values(),
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}}}, appending), err
 }

@@ -62,21 +62,28 @@ func putsInto(doing, table string, list ...conditional) ([]types.TransactWriteIt
 // transact makes all of the writes or none. ErrConflict says that a condition
 // did not hold, errContended that it has to be tried again.
 func (s *DB) transact(ctx context.Context, doing string, writes []types.TransactWriteItem) error {
-	_, err := s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
+	_, err := s.tryTransact(ctx, doing, writes)
+	return err
+}
+
+// tryTransact gives, with ErrConflict, the item that the first write's condition
+// did not hold of, if that write asks for it and its condition is the one.
+func (s *DB) tryTransact(ctx context.Context, doing string, writes []types.TransactWriteItem) (there attributes, err error) {
+	_, err = s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
 	var canceled *types.TransactionCanceledException
 	switch {
 	case err == nil:
-		return nil
+		return nil, nil
 	case !errors.As(err, &canceled):
-		return fault(doing, err)
+		return nil, fault(doing, err)
 	}
 	switch code := verdict(canceled.CancellationReasons); code {
 	case "ConditionalCheckFailed":
-		return fmt.Errorf("%s: %w", doing, broker.ErrConflict)
+		return canceled.CancellationReasons[0].Item, fmt.Errorf("%s: %w", doing, broker.ErrConflict)
 	case "TransactionConflict":
-		return errContended
+		return nil, errContended
 	default:
-		return fmt.Errorf("%s: %w: the transaction was canceled: %s", doing, broker.ErrUnavailable, awsfault.Code(code))
+		return nil, fmt.Errorf("%s: %w: the transaction was canceled: %s", doing, broker.ErrUnavailable, awsfault.Code(code))
 	}
 }
 

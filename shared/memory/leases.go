@@ -31,6 +31,8 @@ func (s *DB) LeaseGrant(ctx context.Context, seen broker.Grant, holder string, n
 		switch {
 		case !next.living(seen) || next.CoolUntil.After(now):
 			return broker.ErrConflict
+		case next.Lease != holder && !next.Attempted.Equal(seen.Attempted): // somebody else's, that was not seen
+			return broker.ErrConflict
 		case next.Lease == "" || next.LeaseUntil.Before(now.Add(-broker.ClockSkew)):
 			next.Unsettled = next.Attempted
 			next.Lease, next.LeaseUntil, next.Attempted = holder, plain(until), plain(now)
@@ -117,8 +119,8 @@ func (s *DB) CoolGrant(ctx context.Context, leased broker.Grant, until time.Time
 }
 
 // KillGrant implements broker.Grants.
-func (s *DB) KillGrant(ctx context.Context, leased broker.Grant, at time.Time, fault string) (first bool, err error) {
-	if err := leased.CheckLeased(at, fault); err != nil {
+func (s *DB) KillGrant(ctx context.Context, leased broker.Grant, at time.Time, fault string, told broker.Record) (first bool, err error) {
+	if err := cmp.Or(leased.CheckLeased(at, fault), told.Check()); err != nil {
 		return false, err
 	}
 	err = s.alter(ctx, KillGrant, leased.GrantKey, func(next *grant) error {
@@ -129,6 +131,9 @@ func (s *DB) KillGrant(ctx context.Context, leased broker.Grant, at time.Time, f
 			return nil
 		case !next.living(leased) || !next.holds(leased) || next.spare != nil:
 			return broker.ErrConflict
+		}
+		if err := s.append(told); err != nil {
+			return err
 		}
 		next.release()
 		next.Dead, next.Fault, first = plain(at), fault, true

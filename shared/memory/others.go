@@ -13,25 +13,28 @@ func (s *DB) Append(ctx context.Context, r broker.Record) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
-	return s.do(ctx, Append, func() error {
-		at := recordKey{r.Receipt, r.Phase}
-		if there, ok := s.records[at]; ok {
-			if there.Nonce != r.Nonce {
-				return broker.ErrConflict
-			}
-			return nil
+	return s.do(ctx, Append, func() error { return s.append(r) })
+}
+
+// append keeps a record. The caller holds the lock.
+func (s *DB) append(r broker.Record) error {
+	at := recordKey{r.Receipt, r.Phase}
+	if there, ok := s.records[at]; ok {
+		if there.Nonce != r.Nonce {
+			return broker.ErrConflict
 		}
-		r.At = r.At.Round(0)
-		r.References, r.Candidates, r.Accesses = clone(r.References), clone(r.Candidates), clone(r.Accesses)
-		r.Policies = clone(r.Policies)
-		if r.Shadow != nil {
-			shadow := *r.Shadow
-			shadow.Policies = clone(shadow.Policies)
-			r.Shadow = &shadow
-		}
-		s.records[at] = r
 		return nil
-	})
+	}
+	r.At = r.At.Round(0)
+	r.References, r.Candidates, r.Accesses = clone(r.References), clone(r.Candidates), clone(r.Accesses)
+	r.Policies = clone(r.Policies)
+	if r.Shadow != nil {
+		shadow := *r.Shadow
+		shadow.Policies = clone(shadow.Policies)
+		r.Shadow = &shadow
+	}
+	s.records[at] = r
+	return nil
 }
 
 // Records gives the records of one receipt, intent before outcome; for tests.

@@ -1,15 +1,11 @@
 package revoke
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/oklog/ulid/v2"
 
 	"bindery/shared/broker"
 )
@@ -82,12 +78,4 @@ func Tell(ctx context.Context, j *broker.Journal, c broker.Revocation) error {
 
 // Receipt is the one receipt of a time that follows from these words: the same
 // each time.
-func Receipt(at time.Time, words ...string) string {
-	sum := sha256.Sum256([]byte(broker.Digest(words...)))
-	var id ulid.ULID
-	if id.SetTime(ulid.Timestamp(at)) != nil {
-		return "" // of no time that a receipt can hold: what is given it refuses it
-	}
-	_ = id.SetEntropy(bytes.Clone(sum[:10])) // ten bytes is what it takes
-	return id.String()
-}
+func Receipt(at time.Time, words ...string) string { return broker.ReceiptOf(at, words...) }

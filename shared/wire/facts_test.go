@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"strings"
@@ -39,25 +40,28 @@ func newFacts(log *kept, out io.Writer) credential.Events {
 	return grantFacts{broker.NewJournal(log, func() string { return "nonce" }), func() time.Time { return at }, slog.New(slog.NewJSONHandler(out, nil))}
 }
 
+var grantOfFact = broker.Grant{GrantKey: factKey, Provider: "acme", Generation: 3, Fault: "invalid_grant", Lease: "h-1",
+	Attempted: time.Date(2026, 3, 1, 11, 59, 0, 0, time.UTC)}
+
 // TestWhatBefellAGrantIsEvidence, also of a call that is over.
 func TestWhatBefellAGrantIsEvidence(t *testing.T) {
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	for kind, tell := range map[broker.FactKind]func(credential.Events){
-		broker.GrantDied: func(e credential.Events) {
-			e.GrantDied(over, broker.Grant{GrantKey: factKey, Provider: "acme", Generation: 3, Fault: "invalid_grant"})
+	for kind, tell := range map[broker.FactKind]func(credential.Events, *kept) error{
+		broker.GrantDied: func(e credential.Events, log *kept) error {
+			r, err := e.Death(grantOfFact, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+			return errors.Join(err, log.Append(t.Context(), r))
 		},
-		broker.GrantOutcomeUnknown: func(e credential.Events) { e.OutcomeUnknown(over, factKey, "acme") },
-		broker.GrantNotRevoked:     func(e credential.Events) { e.RevocationFailed(over, factKey, "acme") },
+		broker.GrantOutcomeUnknown: func(e credential.Events, _ *kept) error { return e.OutcomeUnknown(over, grantOfFact) },
+		broker.GrantNotRevoked:     func(e credential.Events, _ *kept) error { return e.RevocationFailed(over, grantOfFact) },
 	} {
 		log := &kept{}
-		tell(newFacts(log, io.Discard))
-		if len(log.records) != 1 {
-			t.Fatalf("%s: %+v", kind, log.records)
+		if err := tell(newFacts(log, io.Discard), log); err != nil || len(log.records) != 1 {
+			t.Fatalf("%s: %+v, %v", kind, log.records, err)
 		}
-		want := credential.GrantFact{Provider: "acme"}
+		want := credential.GrantFact{Provider: "acme", Generation: 3}
 		if kind == broker.GrantDied {
-			want.Generation, want.Fault = 3, "invalid_grant"
+			want.Fault = "invalid_grant"
 		}
 		var detail credential.GrantFact
 		r := log.records[0]
@@ -74,11 +78,36 @@ func TestWhatBefellAGrantIsEvidence(t *testing.T) {
 	}
 }
 
-// TestAFactThatCannotBeRecordedIsInTheLog: it has befallen the grant all the same.
-func TestAFactThatCannotBeRecordedIsInTheLog(t *testing.T) {
+// TestAnAttemptIsToldOfUnderOneReceipt, whoever tells of it, and another attempt
+// under another.
+func TestAnAttemptIsToldOfUnderOneReceipt(t *testing.T) {
+	log := &kept{}
+	again, other := grantOfFact, grantOfFact
+	again.Version, other.Lease = 9, "h-2"
+	for _, g := range []broker.Grant{grantOfFact, again, other} {
+		if err := newFacts(log, io.Discard).OutcomeUnknown(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receipts := map[string]bool{}
+	for _, r := range log.records {
+		receipts[r.Receipt] = true
+	}
+	if len(receipts) != 2 || log.records[0].Receipt != log.records[1].Receipt {
+		t.Errorf("%d receipts for two attempts", len(receipts))
+	}
+	if err := newFacts(&kept{fault: broker.ErrConflict}, io.Discard).OutcomeUnknown(t.Context(), grantOfFact); err != nil {
+		t.Errorf("what somebody else has told fails: %v", err)
+	}
+}
+
+// TestAFactThatCannotBeRecordedIsSaidToBe: in the log, and to whoever tells it.
+func TestAFactThatCannotBeRecordedIsSaidToBe(t *testing.T) {
 	out := &strings.Builder{}
-	newFacts(&kept{fault: broker.ErrUnavailable}, out).OutcomeUnknown(t.Context(), factKey, "acme")
-	if log := out.String(); !strings.Contains(log, "outcome of a token request unknown") || !strings.Contains(log, `"fact":"grant.outcome_unknown"`) {
-		t.Error(log)
+	facts := newFacts(&kept{fault: broker.ErrUnavailable}, out)
+	for kind, err := range map[string]error{"grant.outcome_unknown": facts.OutcomeUnknown(t.Context(), grantOfFact), "grant.not_revoked": facts.RevocationFailed(t.Context(), grantOfFact)} {
+		if !errors.Is(err, broker.ErrUnavailable) || !strings.Contains(out.String(), `"fact":"`+kind+`"`) {
+			t.Errorf("%s: %v: %s", kind, err, out)
+		}
 	}
 }

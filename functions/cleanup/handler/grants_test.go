@@ -168,7 +168,8 @@ func TestAGrantThatIsDeadOrCools(t *testing.T) {
 		ended bool
 	}{
 		"dead": {func(w *world, g broker.Grant) {
-			_, err := w.tables.KillGrant(t.Context(), g, w.time(), "invalid_grant")
+			_, err := w.tables.KillGrant(t.Context(), g, w.time(), "invalid_grant",
+				broker.Record{Schema: broker.RecordSchema, Receipt: "a-death", Phase: broker.Outcome, Nonce: "n", At: w.time()})
 			w.must(err)
 		}, true},
 		"cools for long": {func(w *world, g broker.Grant) {

@@ -2,11 +2,13 @@ package handler
 
 import (
 	"context"
+	"crypto/rand"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"bindery/shared/broker"
 	"bindery/shared/credential"
@@ -27,9 +29,12 @@ func (store) Fetch(_ context.Context, want broker.Want) (broker.Secret, error) {
 
 type quiet struct{}
 
-func (quiet) GrantDied(context.Context, broker.Grant)                   {}
-func (quiet) OutcomeUnknown(context.Context, broker.GrantKey, string)   {}
-func (quiet) RevocationFailed(context.Context, broker.GrantKey, string) {}
+func (quiet) Death(g broker.Grant, at time.Time) (broker.Record, error) {
+	return broker.Record{Schema: broker.RecordSchema, Receipt: "death-of-" + g.Server, Phase: broker.Outcome, Nonce: rand.Text(), At: at}, nil
+}
+func (quiet) GrantDied(broker.Grant)                               {}
+func (quiet) OutcomeUnknown(context.Context, broker.Grant) error   { return nil }
+func (quiet) RevocationFailed(context.Context, broker.Grant) error { return nil }
 
 // upstream keeps sessions, and forgets them when they are ended.
 type upstream struct {

@@ -57,10 +57,13 @@ func (*refresher) Revoke(context.Context, credential.TokenAsk, credential.TokenS
 
 type quiet struct{}
 
-func (quiet) GrantDied(context.Context, broker.Grant)                   {}
-func (quiet) OutcomeUnknown(context.Context, broker.GrantKey, string)   {}
-func (quiet) RevocationFailed(context.Context, broker.GrantKey, string) {}
-func tokenOfAlice(n string) secret.Value                                { return secret.New(canary + "-" + n) }
+func (quiet) Death(g broker.Grant, at time.Time) (broker.Record, error) {
+	return broker.Record{Schema: broker.RecordSchema, Receipt: "death-of-" + g.Server, Phase: broker.Outcome, Nonce: rand.Text(), At: at}, nil
+}
+func (quiet) GrantDied(broker.Grant)                               {}
+func (quiet) OutcomeUnknown(context.Context, broker.Grant) error   { return nil }
+func (quiet) RevocationFailed(context.Context, broker.Grant) error { return nil }
+func tokenOfAlice(n string) secret.Value                           { return secret.New(canary + "-" + n) }
 func restSeconds(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():

@@ -152,7 +152,7 @@ func testNotDue(b *bench) {
 	_, err = b.Grants.EndGrant(b.Context(), deleted.GrantKey, broker.Deleted, b.clock.Now())
 	b.must(err)
 	dead := b.lease(b.owe("dead", soon), "h-1").Grant
-	_, err = b.Grants.KillGrant(b.Context(), dead, b.clock.Now(), "invalid_grant")
+	_, err = b.Grants.KillGrant(b.Context(), dead, b.clock.Now(), "invalid_grant", b.death())
 	b.must(err)
 	last := b.lease(b.owe("last", soon), "h-1").Grant
 	_, err = b.Grants.StoreTokens(b.Context(), last, broker.Tokens{Sealed: []byte("x"), Expires: last.Expires}, b.clock.Now())

@@ -120,7 +120,7 @@ func (b *bench) refusesAll(g broker.Grant) {
 	b.wants(err, broker.ErrConflict)
 	b.wants(b.Grants.KeepSpare(b.Context(), g, tokenSet(g, "refused")), broker.ErrConflict)
 	b.wants(b.Grants.CoolGrant(b.Context(), g, now.Add(time.Minute), "refused"), broker.ErrConflict)
-	first, err := b.Grants.KillGrant(b.Context(), g, now, "refused")
+	first, err := b.Grants.KillGrant(b.Context(), g, now, "refused", b.death())
 	b.wants(err, broker.ErrConflict)
 	if first {
 		b.Fatal("killed and refused at once")
@@ -133,7 +133,7 @@ func testGrantAnew(b *bench) {
 		func(g broker.Grant) { b.must(b.Grants.KeepSpare(b.Context(), g, tokenSet(g, "spare"))) },
 		func(g broker.Grant) { b.must(b.Grants.CoolGrant(b.Context(), g, b.clock.Now().Add(time.Hour), "503")) },
 		func(g broker.Grant) {
-			_, err := b.Grants.KillGrant(b.Context(), g, b.clock.Now(), "invalid_grant")
+			_, err := b.Grants.KillGrant(b.Context(), g, b.clock.Now(), "invalid_grant", b.death())
 			b.must(err)
 		},
 		func(broker.Grant) { b.end(broker.Revoked) },
@@ -191,7 +191,7 @@ func testConsentAdded(b *bench) {
 	b.wants(add(2), broker.ErrConflict)
 	b.must(add(1))
 	b.must(add(1))
-	_, err := b.Grants.KillGrant(b.Context(), b.lease(g, "h-1").Grant, b.clock.Now(), "invalid_grant")
+	_, err := b.Grants.KillGrant(b.Context(), b.lease(g, "h-1").Grant, b.clock.Now(), "invalid_grant", b.death())
 	b.must(err)
 	b.wants(add(1), broker.ErrConflict)
 	b.begin(1, "2")

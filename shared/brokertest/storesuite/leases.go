@@ -26,6 +26,7 @@ func testLeases(t *testing.T, backend Factory) {
 		"cooling whose answer was lost counts once":           testCooledLost,
 		"death is latched, and first told to one":             testKilled,
 		"death whose answer was lost is told to its holder":   testKilledLost,
+		"death and its record are stored both or neither":     testKilledUntold,
 		"of sixteen deaths exactly one is the first":          testKillRace,
 		"leases that no backend may keep are refused":         testLeaseRefused,
 	})
@@ -87,7 +88,8 @@ func testLeaseHeld(b *bench) {
 	b.clock.Advance(until.Sub(b.clock.Now()) + broker.ClockSkew)
 	b.noLease(g, "h-2")
 	b.clock.Advance(1)
-	b.lease(g, "h-2")
+	b.noLease(g, "h-2") // whoever takes the place of an attempt has seen it
+	b.lease(b.granted().Grant, "h-2")
 	b.noLease(g, "h-1")
 }
 
@@ -111,7 +113,7 @@ func testLeaseUnsettled(b *bench) {
 	first := b.lease(g, "h-1").Grant.Attempted
 	over := time.Minute + broker.ClockSkew + 1
 	b.clock.Advance(over)
-	second := b.lease(g, "h-2").Grant
+	second := b.lease(b.granted().Grant, "h-2").Grant
 	if !second.Unsettled.Equal(first) || !second.Attempted.Equal(b.clock.Now()) {
 		b.Fatalf("%+v", second)
 	}
@@ -119,7 +121,7 @@ func testLeaseUnsettled(b *bench) {
 	if g := b.granted().Grant; !g.Attempted.Equal(first) || !g.Unsettled.IsZero() {
 		b.Fatalf("the attempt that nobody heard of is forgotten: %+v", g)
 	}
-	third := b.lease(g, "h-3").Grant
+	third := b.lease(b.granted().Grant, "h-3").Grant
 	if !third.Unsettled.Equal(first) {
 		b.Fatalf("%+v", third)
 	}
@@ -155,7 +157,7 @@ func testLeaseOverRace(b *bench) {
 	g := b.begin(0, "1")
 	dead := b.lease(g, "h-dead").Grant
 	b.clock.Advance(time.Minute + broker.ClockSkew + 1)
-	b.oneHolder(g)
+	b.oneHolder(dead)
 	if now := b.granted().Grant; !now.Unsettled.Equal(dead.Attempted) {
 		b.Fatalf("%+v", now)
 	}
@@ -179,7 +181,7 @@ func testLeaseLost(b *bench) {
 func testStored(b *bench) {
 	leased := b.lease(b.begin(0, "1"), "h-1").Grant
 	b.must(b.Grants.CoolGrant(b.Context(), leased, b.clock.Now(), "503"))
-	leased = b.lease(leased, "h-2").Grant
+	leased = b.lease(b.granted().Grant, "h-2").Grant
 	b.must(b.Grants.KeepSpare(b.Context(), leased, tokenSet(leased, "spare")))
 	t := tokenSet(leased, "2")
 	got, err := b.Grants.StoreTokens(b.Context(), leased, t, b.clock.Now())
@@ -242,7 +244,7 @@ func testStoredLate(b *bench) {
 		_, err := b.Grants.StoreTokens(b.Context(), leased, tokenSet(leased, "late"), b.clock.Now())
 		b.wants(err, broker.ErrConflict)
 		b.wants(b.Grants.CoolGrant(b.Context(), leased, b.clock.Now(), "late"), broker.ErrConflict)
-		_, err = b.Grants.KillGrant(b.Context(), leased, b.clock.Now(), "late")
+		_, err = b.Grants.KillGrant(b.Context(), leased, b.clock.Now(), "late", b.death())
 		b.wants(err, broker.ErrConflict)
 		b.stands(now)
 	}

@@ -1,6 +1,8 @@
 package storesuite
 
 import (
+	"crypto/rand"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,12 +37,32 @@ func testCooledLost(b *bench) {
 	}
 }
 
+// death is a record of one, unlike any other.
+func (b *bench) death() broker.Record {
+	b.Helper()
+	r := b.record(broker.Outcome)
+	r.Receipt, r.Nonce = b.environment+rand.Text(), rand.Text()
+	return r
+}
+
+// tells fails unless exactly these of the deaths are recorded.
+func (b *bench) tells(deaths []broker.Record, recorded ...int) {
+	b.Helper()
+	for i, r := range deaths {
+		if there, wanted := len(b.stored(r)) == 1, slices.Contains(recorded, i); there != wanted {
+			b.Fatalf("death %d of %d: recorded %t, want %t", i, len(deaths), there, wanted)
+		}
+	}
+}
+
 func testKilled(b *bench) {
 	g := b.begin(0, "1")
 	leased := b.lease(g, "h-1").Grant
+	var deaths []broker.Record
 	kill := func(by broker.Grant) bool {
 		b.Helper()
-		first, err := b.Grants.KillGrant(b.Context(), by, b.clock.Now(), "invalid_grant")
+		deaths = append(deaths, b.death())
+		first, err := b.Grants.KillGrant(b.Context(), by, b.clock.Now(), "invalid_grant", deaths[len(deaths)-1])
 		b.must(err)
 		return first
 	}
@@ -56,6 +78,7 @@ func testKilled(b *bench) {
 	if kill(later) || !kill(leased) {
 		b.Fatal("another was the first, or its holder was not when it asked again")
 	}
+	b.tells(deaths, 0)
 	b.stands(want)
 	b.noLease(g, "h-2")
 	_, err := b.Grants.StoreTokens(b.Context(), leased, tokenSet(leased, "2"), b.clock.Now())
@@ -69,8 +92,9 @@ func testKilledLost(b *bench) {
 	leased := b.lease(b.begin(0, "1"), "h-1").Grant
 	left := b.LoseAnswers(3)
 	var first bool
+	told := b.death()
 	b.must(b.persist(func() (err error) {
-		first, err = b.Grants.KillGrant(b.Context(), leased, b.clock.Now(), "invalid_grant")
+		first, err = b.Grants.KillGrant(b.Context(), leased, b.clock.Now(), "invalid_grant", told)
 		if err != nil && first {
 			b.Fatal("first, and an error")
 		}
@@ -79,6 +103,25 @@ func testKilledLost(b *bench) {
 	if left() != 0 || !first {
 		b.Fatalf("%d answers left, first: %v", left(), first)
 	}
+	b.tells([]broker.Record{told}, 0)
+}
+
+// testKilledUntold: a death whose record cannot be kept is none.
+func testKilledUntold(b *bench) {
+	leased := b.lease(b.begin(0, "1"), "h-1").Grant
+	foreign := b.death()
+	b.must(b.Audit.Append(b.Context(), foreign))
+	told := foreign
+	told.Nonce = "of somebody else"
+	first, err := b.Grants.KillGrant(b.Context(), leased, b.clock.Now(), "invalid_grant", told)
+	b.wants(err, broker.ErrConflict)
+	if first {
+		b.Fatal("killed and refused at once")
+	}
+	_, err = b.Grants.KillGrant(b.Context(), leased, b.clock.Now(), "invalid_grant", broker.Record{})
+	b.wants(err, broker.ErrInvalid)
+	b.stands(leased)
+	b.onlyStored(foreign)
 }
 
 // testKillRace has one that holds the lease, and fifteen that once did.
@@ -86,13 +129,17 @@ func testKillRace(b *bench) {
 	g := b.begin(0, "1")
 	leases := make([]broker.Grant, racers)
 	for i := range leases {
-		leases[i] = b.lease(g, text(i)).Grant
+		g = b.lease(g, text(i)).Grant
+		leases[i] = g
 		b.clock.Advance(time.Minute + broker.ClockSkew + 1)
 	}
-	firsts := make([]bool, racers)
+	firsts, deaths := make([]bool, racers), make([]broker.Record, racers)
+	for i := range deaths {
+		deaths[i] = b.death()
+	}
 	errs := race(racers, func(i int) error {
 		return b.persist(func() (err error) {
-			firsts[i], err = b.Grants.KillGrant(b.Context(), leases[i], b.clock.Now(), text(i))
+			firsts[i], err = b.Grants.KillGrant(b.Context(), leases[i], b.clock.Now(), text(i), deaths[i])
 			return err
 		})
 	})
@@ -105,6 +152,7 @@ func testKillRace(b *bench) {
 			b.wants(errs[i], broker.ErrConflict)
 		}
 	}
+	b.tells(deaths, racers-1)
 	if g := b.granted().Grant; g.Fault != text(racers-1) || g.Dead.IsZero() {
 		b.Fatalf("%+v", g)
 	}
@@ -127,7 +175,7 @@ func testLeaseRefused(b *bench) {
 	_, err := b.Grants.StoreTokens(b.Context(), g, tokenSet(g, "2"), now) // it was not given under a lease
 	b.wants(err, broker.ErrInvalid)
 	b.wants(b.Grants.CoolGrant(b.Context(), g, now, "503"), broker.ErrInvalid)
-	_, err = b.Grants.KillGrant(b.Context(), g, now, "invalid_grant")
+	_, err = b.Grants.KillGrant(b.Context(), g, now, "invalid_grant", b.death())
 	b.wants(err, broker.ErrInvalid)
 	leased := b.lease(g, "h-1").Grant
 	for name, spoil := range map[string]func(*broker.Tokens){
@@ -143,7 +191,7 @@ func testLeaseRefused(b *bench) {
 		}
 		b.wants(err, broker.ErrInvalid)
 	}
-	_, err = b.Grants.KillGrant(b.Context(), leased, time.Time{}, "invalid_grant")
+	_, err = b.Grants.KillGrant(b.Context(), leased, time.Time{}, "invalid_grant", b.death())
 	b.wants(err, broker.ErrInvalid)
 	b.wants(b.Grants.CoolGrant(b.Context(), leased, now, strings.Repeat("x", 4096)), broker.ErrInvalid)
 	b.stands(leased)

@@ -57,7 +57,7 @@ func testSpareGiven(b *bench) {
 func testSpareKeepsAlive(b *bench) {
 	leased := b.lease(b.begin(0, "1"), "h-1").Grant
 	b.must(b.Grants.KeepSpare(b.Context(), leased, tokenSet(leased, "spare")))
-	first, err := b.Grants.KillGrant(b.Context(), leased, b.clock.Now(), "invalid_grant")
+	first, err := b.Grants.KillGrant(b.Context(), leased, b.clock.Now(), "invalid_grant", b.death())
 	b.wants(err, broker.ErrConflict)
 	if first {
 		b.Fatal("killed")
@@ -65,7 +65,7 @@ func testSpareKeepsAlive(b *bench) {
 	b.stands(leased)
 	next := b.store(leased, "spare")
 	leased = b.lease(next, "h-2").Grant
-	if first, err := b.Grants.KillGrant(b.Context(), leased, b.clock.Now(), "invalid_grant"); err != nil || !first {
+	if first, err := b.Grants.KillGrant(b.Context(), leased, b.clock.Now(), "invalid_grant", b.death()); err != nil || !first {
 		b.Fatalf("%v, %v", first, err)
 	}
 }
@@ -115,7 +115,7 @@ func testSpareRace(b *bench) {
 			return b.persist(func() error {
 				v, err := b.Grants.LeaseGrant(b.Context(), leased, text(i), b.clock.Now(), b.clock.Now().Add(time.Minute))
 				if err == nil {
-					_, err = b.Grants.KillGrant(b.Context(), v.Grant, b.clock.Now(), "invalid_grant")
+					_, err = b.Grants.KillGrant(b.Context(), v.Grant, b.clock.Now(), "invalid_grant", b.death())
 				}
 				return err
 			})
