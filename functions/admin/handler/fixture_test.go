@@ -108,7 +108,8 @@ func rules(t testing.TB) admin.Gate {
 }
 
 func issuers() *identity.Document {
-	return &identity.Document{Issuers: []identity.Issuer{{Name: "corp", Issuer: corpIssuer}}}
+	return &identity.Document{Issuers: []identity.Issuer{{Name: "corp", Issuer: corpIssuer, Claims: identity.Claims{Groups: "groups"},
+		Groups: map[string]string{"1": "dev", "2": "ops", "3": "team-x", "4": "team-other"}}}}
 }
 
 type fixture struct {
@@ -146,7 +147,7 @@ func newFixture(t testing.TB) *fixture {
 			CheckServer: credential.CheckServer, CheckStore: func(broker.Store) error { return nil }, TryAttach: credential.Try,
 			Providers: f.tables, CheckProvider: wire.CheckProvider(config.Config{})},
 	}
-	f.marked, f.cases, f.issuerOf = f.tables, f.tables, issuers().IssuerOf
+	f.marked, f.cases, f.issuerOf, f.checkGroup = f.tables, f.tables, issuers().IssuerOf, issuers().CheckGroup
 	f.sessions = f.tables
 	f.RevokeThrough(&revoke.Revoker{Environment: "prod", Markers: f.tables, Reader: f.tables, Cases: f.tables, Journal: broker.NewJournal(f, rand.Text), Now: time.Now})
 	f.holders, f.upstreams = &holding{held: []string{"prod/notes", "prod/spare"}}, &reaching{}

@@ -79,6 +79,7 @@ type Handler struct {
 	cases       broker.Revocations
 	sessions    broker.LiveSessions
 	issuerOf    func(nameOrURL string) (string, error)
+	checkGroup  func(name string) error
 	attempts    broker.Attempts
 	holders     Holders
 	upstreams   Upstreams

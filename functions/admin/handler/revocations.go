@@ -99,11 +99,16 @@ func (h *Handler) revoke(ctx context.Context, in *revokeInput) (*struct{ Body Ac
 // checked is the order with its subject in the one spelling that decisions look
 // for.
 func (h *Handler) checked(o revoke.Order) (_ revoke.Order, err error) {
-	if o.Kind == broker.IssuerMarker {
-		if o.Subject, err = h.issuerOf(o.Subject); err != nil {
-			o.Subject = "" // nothing of what was sent is recorded
-			return o, err
-		}
+	switch o.Kind {
+	case broker.IssuerMarker:
+		o.Subject, err = h.issuerOf(o.Subject)
+	case broker.GroupMarker: // that nobody can have would be stopped without any effect
+		err = h.checkGroup(o.Subject)
+	default: // its spelling is all there is to look at
+	}
+	if err != nil {
+		o.Subject = "" // nothing of what was sent is recorded
+		return o, err
 	}
 	checked, err := o.Checked(h.environment)
 	if err != nil {

@@ -250,3 +250,20 @@ func TestADryRunStopsNothing(t *testing.T) {
 		t.Errorf("of what is stopped: %s", a.Body)
 	}
 }
+
+// TestAGroupThatNobodyCanHaveIsNotStopped: who mistypes one is told, before
+// anything is asked of the function, and how groups are named.
+func TestAGroupThatNobodyCanHaveIsNotStopped(t *testing.T) {
+	f := newFixture(t)
+	for _, name := range []string{"Team-x", "team-y", "corp:3", "other:team-x", "corp:"} {
+		for _, query := range []string{"?dry_run=true", ""} {
+			a := f.stop(t, "root", "group", name, query).want(t, 422, "invalid")
+			if detail, _ := a.body["detail"].(string); !strings.Contains(detail, "<issuer name>:<group id>") || strings.Contains(detail, name) {
+				t.Errorf("%s%s was answered %s", name, query, a.Body)
+			}
+		}
+		if f.marker(t, broker.GroupMarker, name).Epoch != 0 {
+			t.Errorf("%s is stopped", name)
+		}
+	}
+}

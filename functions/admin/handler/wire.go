@@ -45,7 +45,7 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 	h.incidents = p.DB
 	h.notices, h.inspector = p.DB, p.Static
 	h.sessions = p.DB
-	h.revoker, h.cases, h.issuerOf = wire.Revoker(c, a), p.DB, document.IssuerOf
+	h.revoker, h.cases, h.issuerOf, h.checkGroup = wire.Revoker(c, a), p.DB, document.IssuerOf, document.CheckGroup
 	h.holders, h.upstreams = p.Static, wire.NewUpstreams(c, upstreamPools)
 	h.build()
 	return h, nil
