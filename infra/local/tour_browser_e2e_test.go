@@ -54,7 +54,7 @@ func consent(at string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	client := &http.Client{Jar: loopback{jar}, Timeout: 20 * time.Second}
+	client := &http.Client{Jar: loopback{jar}, Timeout: time.Minute}
 	csrf := regexp.MustCompile(`name="csrf" value="([^"]+)"`)
 	for form := url.Values(nil); ; {
 		var response *http.Response

@@ -159,7 +159,7 @@ func (w *world) scan(t *testing.T, f *runtimeapi.Function, answers []byte) {
 func TestAMissingSettingEndsTheStartWithOneClearLine(t *testing.T) {
 	w := newWorld(t, http.NotFoundHandler())
 	bad := slices.DeleteFunc(w.settings(), func(s string) bool { return strings.HasPrefix(s, config.AuditTable+"=") })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	f, err := runtimeapi.Start(ctx, w.binary, bad)
 	if err == nil {

@@ -88,6 +88,9 @@ func Provision(ctx context.Context, a aws.Config, environment, publicURL string,
 	return d, nil
 }
 
+// outcomeTime is how long the outcome of a call that is over may be missing.
+const outcomeTime = 20 * time.Second
+
 // patience of what an administrator does: no caller waits for it, so a busy
 // machine may answer late.
 const patience = time.Minute
@@ -164,15 +167,16 @@ func (d *Deployment) PutSecret(ctx context.Context, name, value string) error {
 }
 
 // Audit reads the records of one call. A streamed answer reaches its caller
-// before the outcome is stored, so it waits a moment for a final record.
+// before the outcome is stored, so it waits for a final record, and as long as a
+// busy machine may need.
 func (d *Deployment) Audit(ctx context.Context, receipt string) ([]broker.Record, error) {
-	for attempt := 0; ; attempt++ {
+	for began := time.Now(); ; {
 		records, err := d.DB.Receipt(ctx, receipt)
 		if err != nil {
 			return nil, fmt.Errorf("read the audit table: %w", err)
 		}
 		final := slices.ContainsFunc(records, func(r broker.Record) bool { return r.Phase != broker.Intent })
-		if final || attempt == 100 {
+		if final || time.Since(began) > outcomeTime {
 			return records, nil
 		}
 		time.Sleep(20 * time.Millisecond)

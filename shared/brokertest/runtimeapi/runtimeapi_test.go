@@ -224,10 +224,10 @@ func TestEnvironmentIsExactlyWhatWasGiven(t *testing.T) {
 }
 
 func TestDeadlineReachesTheHandler(t *testing.T) {
+	f := start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	begun := time.Now()
-	f := start(t)
 	// Whichever is first at the deadline, the empty answer or the end of ctx.
 	if resp, err := f.Invoke(ctx, event(t, "/deadline", "", "")); err == nil {
 		_, _ = io.ReadAll(resp.Body)

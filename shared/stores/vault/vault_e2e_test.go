@@ -43,7 +43,7 @@ func startVault(t *testing.T) server {
 	s.do("POST", "sys/mounts/kv", map[string]any{"type": "kv", "options": map[string]string{"version": "1"}}, nil)
 	s.do("PUT", "sys/policies/acl/bindery", map[string]string{
 		"policy": `path "secret/data/mcp/*" { capabilities = ["read"] } path "kv/mcp/*" { capabilities = ["read"] }`}, nil)
-	for deadline := time.Now().Add(20 * time.Second); ; { // version 2 of KV prepares itself for a moment
+	for deadline := time.Now().Add(time.Minute); ; { // version 2 of KV prepares itself for a moment
 		err := v.Do(t.Context(), "POST", "secret/data/ready", map[string]any{"data": map[string]string{"a": "b"}}, nil)
 		if err == nil {
 			return s
