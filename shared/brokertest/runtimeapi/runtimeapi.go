@@ -25,7 +25,7 @@ import (
 
 // grace is how long a function has between SIGTERM and SIGKILL. Lambda gives
 // about 500 ms; a busy test machine must not decide the outcome.
-const grace = 2 * time.Second
+const grace = 15 * time.Second
 
 // ErrExited: the process ended while it was waited for.
 var ErrExited = errors.New("function process exited")
