@@ -57,7 +57,7 @@ type Attempt struct {
 	Request     string // digest of what was asked
 	Receipt     string // of the attempt that counts
 	Begun       time.Time
-	Status      int    // 0: it has not ended
+	Status      int    // 0: it has not ended; 500 and above: it has, and may be begun anew
 	Answer      []byte // at most 64 KiB; it never holds a secret
 	ETag        string
 }
@@ -66,7 +66,7 @@ type Attempt struct {
 const AttemptLife = 24 * time.Hour
 
 // AttemptTime is how long an attempt may take. One that has not ended by then
-// has died, or ended with a fault that may pass: its key may be begun anew.
+// has died: its key may be begun anew.
 const AttemptTime = time.Minute
 
 // Attempts remembers idempotency keys. BeginAttempt stores a fresh attempt
@@ -74,12 +74,16 @@ const AttemptTime = time.Minute
 // if it was first, which it recognises by the receipt. EndAttempt adds status,
 // answer and tag to the very attempt that was begun, if it has none; otherwise it
 // fails with ErrConflict, except that the same end again succeeds. A key older
-// than AttemptLife, and one whose attempt has not ended AttemptTime after it
-// began, is not known. After any other error either may be repeated.
+// than AttemptLife, one whose attempt has not ended AttemptTime after it began,
+// and one whose attempt failed, is not known. After any other error either may be repeated.
 type Attempts interface {
 	BeginAttempt(ctx context.Context, a Attempt) (Attempt, error)
 	EndAttempt(ctx context.Context, a Attempt) error
 }
+
+// AttemptFailed is the least status of an attempt that ended with a fault which
+// may pass.
+const AttemptFailed = 500
 
 // Check refuses what no backend may keep.
 func (a Attempt) Check() error {

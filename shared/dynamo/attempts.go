@@ -46,7 +46,7 @@ func decodeAttempt(a attributes) (broker.Attempt, error) {
 }
 
 // BeginAttempt implements broker.Attempts: one put where nothing is, or what is
-// there is past its life. Refused, it gives the attempt that was first.
+// there is past its life, or failed. Refused, it gives the attempt that was first.
 func (s *DB) BeginAttempt(ctx context.Context, a broker.Attempt) (broker.Attempt, error) {
 	const doing = "begin the attempt"
 	if err := a.CheckBeginning(); err != nil {
@@ -60,7 +60,8 @@ func (s *DB) BeginAttempt(ctx context.Context, a broker.Attempt) (broker.Attempt
 		return expression.Name("begun").LessThanEqual(expression.Value(stamp(s.now().Add(-ago))))
 	}
 	died := expression.And(expression.Name("status").Equal(expression.Value(0)), begun(broker.AttemptTime))
-	there, err := s.tryPut(ctx, doing, s.tables.Transient, item, expression.Or(absent(), begun(broker.AttemptLife), died))
+	failed := expression.Name("status").GreaterThanEqual(expression.Value(broker.AttemptFailed))
+	there, err := s.tryPut(ctx, doing, s.tables.Transient, item, expression.Or(absent(), begun(broker.AttemptLife), died, failed))
 	switch {
 	case err == nil:
 		there = item

@@ -39,7 +39,7 @@ func (s *DB) EndAttempt(ctx context.Context, a broker.Attempt) error {
 	return s.do(ctx, EndAttempt, func() error {
 		at := attemptKey{a.Environment, a.Principal, a.Key}
 		there := s.attempts[at]
-		if !s.remembers(ended) || !reflect.DeepEqual(there, begun) && !reflect.DeepEqual(there, ended) {
+		if !s.now().Before(ended.Begun.Add(broker.AttemptLife)) || !reflect.DeepEqual(there, begun) && !reflect.DeepEqual(there, ended) {
 			return broker.ErrConflict
 		}
 		s.attempts[at] = ended
@@ -48,6 +48,9 @@ func (s *DB) EndAttempt(ctx context.Context, a broker.Attempt) error {
 }
 
 func (s *DB) remembers(a broker.Attempt) bool {
+	if a.Status >= broker.AttemptFailed {
+		return false
+	}
 	life := broker.AttemptLife
 	if a.Status == 0 {
 		life = broker.AttemptTime

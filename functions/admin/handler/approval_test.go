@@ -175,7 +175,6 @@ func TestAnApprovalThatBrokeOffFindsItsOwnWork(t *testing.T) {
 				f.tables.Inject(memory.PutServer, fault)
 				header := []string{"If-Match", `"v1"`, "Idempotency-Key", "k"}
 				f.call(t, "second", "POST", approve, nil, header...).want(t, 503, "unavailable")
-				time.Sleep(broker.AttemptTime)
 				f.call(t, "second", "POST", approve, nil, header...).want(t, 200, "")
 				if again := f.call(t, "second", "POST", approve, nil, header...).want(t, 200, ""); again.Header().Get("Idempotent-Replay") != "true" {
 					t.Errorf("it was made once more: %v", again.Header())
@@ -214,7 +213,6 @@ func deletionBrokenOff(t *testing.T, fault memory.Fault) {
 		}
 		f.tables.Inject(c.op, fault)
 		remove().want(t, 503, "unavailable")
-		time.Sleep(broker.AttemptTime)
 		remove().want(t, 204, "")
 		f.call(t, who, "DELETE", c.path, nil, "If-Match", `"v1"`).want(t, 404, "not_found")
 		f.call(t, "auditor", "GET", c.path, nil).want(t, 404, "not_found")

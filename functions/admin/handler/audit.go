@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -56,7 +57,7 @@ type AuditEntry struct {
 	Target         string    `json:"target,omitempty" doc:"Tool or prompt; of a resource the digest; of an administrator's request the permission"`
 	Binding        string    `json:"binding,omitempty"`
 	BindingVersion int64     `json:"binding_version,omitempty"`
-	References     []string  `json:"references,omitempty" doc:"field=reference"`
+	References     []string  `json:"references,omitempty" doc:"Of a call field=reference; of what Bindery did by itself the references alone"`
 	PolicySet      string    `json:"policy_set,omitempty" doc:"Id of the policies in force, or none"`
 	Policies       []string  `json:"policies,omitempty" doc:"Those that decided"`
 	Shadow         string    `json:"shadow,omitempty" enum:"forbid,approval,unreadable" doc:"What the policy set in shadow would have done; absent: nothing, or there was none"`
@@ -192,8 +193,18 @@ func (h *Handler) lag(ctx context.Context) (IndexLag, error) {
 func viewEntry(e broker.Entry) AuditEntry {
 	return AuditEntry{Receipt: e.Receipt, Phase: string(e.Phase), At: e.At.UTC(), Environment: e.Environment, Server: e.Server, Principal: e.Principal,
 		Kind: string(e.Kind), Agent: e.Agent, Method: e.Method, Action: string(e.Action), Target: e.Target, Binding: e.Binding,
-		BindingVersion: e.BindingVersion, References: e.References, PolicySet: e.Policy, Policies: e.Policies, Shadow: e.Shadow, Reason: string(e.Reason),
+		BindingVersion: e.BindingVersion, References: written(e.References), PolicySet: e.Policy, Policies: e.Policies, Shadow: e.Shadow, Reason: string(e.Reason),
 		Status: e.Status, RequestID: e.RequestID, Object: e.Object}
+}
+
+// written are references as somebody writes them. Records begin one that is no
+// field of a card with the bare sign, so that the index finds it like any other.
+func written(recorded []string) []string {
+	var references []string
+	for _, r := range recorded {
+		references = append(references, strings.TrimPrefix(r, "="))
+	}
+	return references
 }
 
 func entryHeader() []string {

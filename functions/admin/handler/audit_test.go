@@ -237,3 +237,37 @@ func TestTheIndexSaysHowFarBehindItIs(t *testing.T) {
 		t.Errorf("the index says %v", l)
 	}
 }
+
+// TestReferencesOfFactsAreAnsweredAsTheyAreWritten, of those that were recorded
+// before too: what the index needs to find them is no part of them.
+func TestReferencesOfFactsAreAnsweredAsTheyAreWritten(t *testing.T) {
+	f := newFixture(t)
+	const receipt, reference = "01ARZ3NDEKTSV4RRFFQ69G5FAV", "aws-sm:prod/a=b#token"
+	parsed, err := broker.ParseReference(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := broker.ReceiptTime(receipt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fact := broker.Fact{Receipt: receipt, Kind: broker.ReferenceChanged, Environment: "prod", Object: "reference/" + reference, References: []broker.Reference{parsed}}
+	if err := f.desk.Journal.Tell(t.Context(), fact, at); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.tables.IndexRecords(t.Context(), f.tables.Records(receipt)); err != nil {
+		t.Fatal(err)
+	}
+	const found = "/audit?from=2016-07-01T00:00:00Z&to=2016-08-01T00:00:00Z&reference=aws-sm:prod/a%3Db"
+	entry := f.call(t, "auditor", "GET", found, nil).want(t, 200, "").body["items"].([]any)[0].(map[string]any)
+	record := f.call(t, "auditor", "GET", "/audit/"+receipt, nil).want(t, 200, "").body["records"].([]any)[0].(map[string]any)
+	for what, got := range map[string]any{"the entry": entry["references"], "the record": record["references"]} {
+		if d := cmp.Diff([]any{reference}, got); d != "" {
+			t.Errorf("%s: %s", what, d)
+		}
+	}
+	rows, _ := f.cells(t, "auditor", found+"&format=csv")
+	if !slices.Contains(rows[1], reference) {
+		t.Errorf("the table: %v", rows)
+	}
+}

@@ -23,7 +23,7 @@ func TestCSVIsTheSameTable(t *testing.T) {
 		member string
 	}{
 		"/audit?server=notes":             {"receipt,phase,at,environment,server,principal,kind,agent,method,action,target,binding,binding_version,references,policy_set,policies,shadow,reason,status,request_id,object", "receipt"},
-		"/exposure/bindings?store=aws-sm": {"server,binding,version,environment,by,actor,references,mode,owner,state,server_state,pending,expires,cannot_enumerate", "server"},
+		"/exposure/bindings?store=aws-sm": {"server,binding,version,environment,by,actor,references,mode,owner,state,server_state,pending,expires,cannot_enumerate,calls,revoked", "server"},
 		"/exposure/people?store=aws-sm":   {"principal,agent,server,binding,first,last", "principal"},
 		"/posture?limit=2":                {"server,binding,version,environment,owner,stores,material,audience,provider,propagation,masking,state,server_state,pending,expires,last_used,last_good,last_rotated,last_reason,health", "server"},
 	} {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"time"
 
 	"bindery/shared/admin"
 	"bindery/shared/broker"
@@ -40,7 +41,9 @@ func (h *Handler) once(w http.ResponseWriter, r *http.Request, c admin.Caller) {
 	case counts.Request != a.Request:
 		writeProblem(w, problem(keyReused, ""))
 	case counts.Receipt != a.Receipt && counts.Status == 0:
-		writeProblem(w, problem(underWay, ""))
+		p := problem(underWay, "")
+		p.wait = h.waitFor(counts)
+		writeProblem(w, p)
 	case counts.Receipt != a.Receipt:
 		if err := h.desk.Replayed(r.Context(), c, r.Method, counts); err != nil {
 			h.fail(w, r, err)
@@ -72,18 +75,33 @@ func digest(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// attempt makes the request and keeps its answer. An answer that may be another
-// one next time (5xx) is not kept.
+// waitFor is when to come again for an attempt that is under way: after as long
+// again as it has been, since most end soon, and at the latest when it has died.
+func (h *Handler) waitFor(a broker.Attempt) time.Duration {
+	age := h.now().Sub(a.Begun)
+	return max(time.Second, min(age, broker.AttemptTime-age))
+}
+
+// attempt makes the request and keeps its answer. Of one that may be another
+// next time (5xx) only that it has ended is kept: the request may be sent again.
 func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, a broker.Attempt) {
 	kept := newRecorder()
 	h.mux.ServeHTTP(kept, r)
-	a.Status, a.Answer, a.ETag = kept.status, kept.body.Bytes(), kept.header.Get("ETag")
-	if a.Status < 500 {
-		if err := h.attempts.EndAttempt(r.Context(), a); err != nil {
-			h.log.Error("attempt not kept", "receipt", a.Receipt, "cause", err.Error())
-		}
+	if a.Status = kept.status; a.Status < broker.AttemptFailed {
+		a.Answer, a.ETag = kept.body.Bytes(), kept.header.Get("ETag")
+	}
+	if err := h.end(r.Context(), a); err != nil {
+		h.log.Error("attempt not kept", "receipt", a.Receipt, "cause", err.Error())
 	}
 	kept.give(w)
+}
+
+// end keeps how an attempt ended within a time of its own: its caller may have
+// gone, and comes again.
+func (h *Handler) end(ctx context.Context, a broker.Attempt) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), broker.SettleTime)
+	defer cancel()
+	return h.attempts.EndAttempt(ctx, a)
 }
 
 func replay(w http.ResponseWriter, a broker.Attempt) {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -62,8 +65,9 @@ type Problem struct {
 	Detail string  `json:"detail,omitempty" doc:"Which rule was broken; nothing of the request is repeated"`
 	Errors []Wrong `json:"errors,omitempty" doc:"Each place of the request that was wrong"`
 
-	retry bool  // of its Kind
-	cause error // for the log alone
+	retry bool          // of its Kind
+	wait  time.Duration // of retry, where it is not a second
+	cause error         // for the log alone
 }
 
 // Wrong is one place of a request that was wrong.
@@ -88,7 +92,7 @@ func problem(k Kind, detail string) *Problem {
 func writeProblem(w http.ResponseWriter, p *Problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	if p.retry {
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(p.wait.Seconds())))))
 	}
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p)

@@ -41,7 +41,7 @@ type AuditRecord struct {
 	BindingVersion int64             `json:"binding_version,omitempty"`
 	Mode           string            `json:"mode,omitempty"`
 	Source         string            `json:"source,omitempty"`
-	References     []string          `json:"references,omitempty" doc:"field=reference"`
+	References     []string          `json:"references,omitempty" doc:"Of a call field=reference; of what Bindery did by itself the references alone"`
 	Candidates     []Candidate       `json:"candidates,omitempty" doc:"Bindings that covered the call, best first"`
 	PolicySet      string            `json:"policy_set,omitempty" doc:"Id of the policies in force, or none"`
 	Policies       []string          `json:"policies,omitempty" doc:"Those that decided"`
@@ -110,7 +110,7 @@ func viewRecord(r broker.Record) (AuditRecord, error) {
 		RequestID: r.RequestID, Environment: r.Environment, Server: r.Server, Origin: r.Origin, Issuers: r.Issuers, Principal: r.Principal,
 		Kind: string(r.Kind), Agent: r.Agent, Session: r.Session, Era: r.Era, Method: r.Method, Action: string(r.Action), Target: r.Target,
 		MessageID: r.MessageID, Named: r.Named, Binding: r.Binding, BindingVersion: r.BindingVersion, Mode: string(r.Mode),
-		Source: string(r.Source), References: r.References, PolicySet: r.Policy, Policies: r.Policies, Reason: string(r.Reason),
+		Source: string(r.Source), References: written(r.References), PolicySet: r.Policy, Policies: r.Policies, Reason: string(r.Reason),
 		Status: r.Status, Upstream: r.Upstream, Masked: r.Masked, DecidedAt: r.DecidedAt, LatencyMS: r.LatencyMS,
 		Suppressed: r.Suppressed, Object: r.Object, Before: r.Before, After: r.After}
 	for _, c := range r.Candidates {

@@ -23,6 +23,7 @@ func testAttempts(t *testing.T, backend Factory) {
 		"an applied end whose answer was lost is kept":              testAttemptEndLost,
 		"a key older than its life is not known":                    testAttemptLife,
 		"an attempt that did not end in its time may be begun anew": testAttemptDied,
+		"an attempt that failed may be begun anew at once":          testAttemptFailed,
 		"keys of others and elsewhere are other keys":               testAttemptApart,
 		"attempts that no backend may keep are refused":             testAttemptRefused,
 		"a backend that cannot be asked gives no attempt":           testAttemptUnavailable,
@@ -163,6 +164,24 @@ func testAttemptDied(b *bench) {
 	b.wants(b.Attempts.EndAttempt(b.Context(), ended(mine)), broker.ErrConflict)
 	b.must(b.Attempts.EndAttempt(b.Context(), ended(next)))
 	b.clock.Advance(broker.AttemptTime)
+	b.begins(mine, ended(next))
+}
+
+// Its own end may arrive once more, and counts only until somebody has begun anew.
+func testAttemptFailed(b *bench) {
+	mine := b.attempt("r-1")
+	mine.Begun = b.clock.Now()
+	b.begins(mine, mine)
+	failed := mine
+	failed.Status = broker.AttemptFailed
+	b.must(b.Attempts.EndAttempt(b.Context(), failed))
+	b.must(b.Attempts.EndAttempt(b.Context(), failed))
+	next := mine
+	next.Receipt = "r-2"
+	b.begins(next, next)
+	b.wants(b.Attempts.EndAttempt(b.Context(), failed), broker.ErrConflict)
+	b.begins(mine, next)
+	b.must(b.Attempts.EndAttempt(b.Context(), ended(next)))
 	b.begins(mine, ended(next))
 }
 
