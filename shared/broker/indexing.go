@@ -111,7 +111,7 @@ func (e Entry) references() []string {
 	var found []string
 	for _, named := range e.References {
 		_, text, _ := strings.Cut(named, "=")
-		r, err := ParseReference(text)
+		r, err := StoredReference(text)
 		if err != nil {
 			continue
 		}
@@ -212,7 +212,7 @@ func Sightings(r Record) []Sighting {
 		add(SeenBinding, r.Server+"/"+r.Binding)
 	}
 	for _, a := range r.Accesses {
-		reference, err := ParseReference(a.Reference)
+		reference, err := StoredReference(a.Reference)
 		if err != nil {
 			continue
 		}
@@ -262,7 +262,7 @@ func CheckRotations(environment string, references []string) error {
 	c.name("environment", environment)
 	c.require("length", len(references) <= MaxPage, "it may name 200 references")
 	for _, text := range references {
-		r, err := ParseReference(text)
+		r, err := StoredReference(text)
 		c.keep(err)
 		c.require("reference", r.Key() == "", "it must be without key")
 	}
@@ -281,7 +281,7 @@ func Versions(r Record) []SeenVersion {
 	}
 	var found []SeenVersion
 	for _, a := range r.Accesses {
-		reference, err := ParseReference(a.Reference)
+		reference, err := StoredReference(a.Reference)
 		if err == nil && a.Version != "" {
 			found = append(found, SeenVersion{Reference: reference.WithoutKey().String(), Version: a.Version, Since: at})
 		}

@@ -117,7 +117,7 @@ func (c *rowCheck) marker(environment string, k MarkerKey) {
 		c.id("id", k.ID[:last])
 		c.name("id", strings.TrimPrefix(k.ID[last:], "/"))
 	case ReferenceMarker, ChangeMarker:
-		r, err := ParseReference(k.ID)
+		r, err := StoredReference(k.ID)
 		c.keep(err)
 		c.require("id", r.Key() == "", "it is a reference without key")
 	case EnvironmentMarker, EverythingMarker:

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -10,13 +11,15 @@ import (
 //	scheme:path[?selector=value][#key]
 //
 //	aws-sm:prod/github#token
-//	aws-sm:arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/github-AbCdEf?stage=AWSPREVIOUS#token
+//	aws-sm:prod/github?stage=AWSPREVIOUS#token
 //	sealed:github-token
 //
 // The scheme is the name under which a store is registered and ends at the
 // first colon; colons after it belong to the path. A Reference is a value that
 // has been parsed: there is no other way to make one, and what does not parse
-// is refused, never taken literally. References are comparable.
+// is refused, never taken literally. References are comparable, and a secret has
+// one name: what is said of a reference (that it is revoked, assigned, rotated)
+// would not hold for a card that names the same secret otherwise.
 type Reference struct {
 	scheme, path, selector, selected, key string
 }
@@ -24,9 +27,31 @@ type Reference struct {
 // MaxReference is the longest reference, in bytes.
 const MaxReference = 1024
 
-// ParseReference parses s or fails with ErrInvalid. The error never repeats s,
+// ParseReference parses what is written now, or fails with ErrInvalid. Of a
+// secret's names it takes one; the error says which. The error never repeats s,
 // because a mistaken paste may well be the secret.
 func ParseReference(s string) (Reference, error) {
+	r, err := StoredReference(s)
+	switch {
+	case err != nil:
+		return Reference{}, err
+	case byARN(r.path):
+		return Reference{}, fmt.Errorf("%w reference: %s", ErrInvalid, nameNotARN)
+	case r.selector == "stage" && r.selected == "AWSCURRENT":
+		return Reference{}, fmt.Errorf("%w reference: stage=AWSCURRENT is what is read anyway: leave it out", ErrInvalid)
+	}
+	return r, nil
+}
+
+// nameNotARN is the rule of whoever has written an ARN. That of a secret is a
+// second name, and may be cut short besides.
+const nameNotARN = "an ARN is not taken: write the secret's name, which is what follows secret: in it, without the hyphen and the six characters at the end"
+
+func byARN(path string) bool { return len(path) >= 4 && strings.EqualFold(path[:4], "arn:") }
+
+// StoredReference parses what was stored, also under rules that took a secret's
+// other names: so that it can be shown, found and lifted. No scope allows one.
+func StoredReference(s string) (Reference, error) {
 	bad := func(rule string) (Reference, error) {
 		return Reference{}, fmt.Errorf("%w reference: %s", ErrInvalid, rule)
 	}
@@ -126,9 +151,17 @@ func CheckScope(scope Scope) error {
 	return nil
 }
 
-// Allows compares lexically: a reference by ARN is allowed only by an ARN
-// pattern, one by name only by a name pattern.
-func (s Scope) Allows(r Reference) bool { return matchesAny(s, r.path) }
+// CheckNewScope refuses also what no reference can match any more.
+func CheckNewScope(scope Scope) error {
+	if slices.ContainsFunc(scope, byARN) {
+		return fmt.Errorf("%w store paths: %s", ErrInvalid, nameNotARN)
+	}
+	return CheckScope(scope)
+}
+
+// Allows compares lexically. A reference by ARN, of a time when they were taken,
+// is allowed by nothing, so that no call uses what a revocation by name misses.
+func (s Scope) Allows(r Reference) bool { return !byARN(r.path) && matchesAny(s, r.path) }
 
 // Covers reports whether every path of a pattern is in the scope.
 func (s Scope) Covers(pattern string) bool { return matchesAny(s, pattern) }

@@ -8,17 +8,15 @@ import (
 )
 
 func TestReferencesParse(t *testing.T) {
-	const arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/github-AbCdEf"
 	for text, want := range map[string][5]string{ // scheme, path, selector, selected, key
-		"aws-sm:prod/github#token":                   {"aws-sm", "prod/github", "", "", "token"},
-		"aws-sm:" + arn:                              {"aws-sm", arn, "", "", ""},
-		"aws-sm:" + arn + "?stage=AWSPREVIOUS#token": {"aws-sm", arn, "stage", "AWSPREVIOUS", "token"},
-		"sealed:github-token":                        {"sealed", "github-token", "", "", ""},
-		"vault:secret/data/mcp/github-issues#token":  {"vault", "secret/data/mcp/github-issues", "", "", "token"},
-		"ssm:/prod/github":                           {"ssm", "/prod/github", "", "", ""},
-		"aws-sm:a#b#c?d=e":                           {"aws-sm", "a", "", "", "b#c?d=e"},
-		"aws-sm:a?version=x:y/z#k":                   {"aws-sm", "a", "version", "x:y/z", "k"},
-		"aws-sm:a:b:c":                               {"aws-sm", "a:b:c", "", "", ""},
+		"aws-sm:prod/github#token":                                   {"aws-sm", "prod/github", "", "", "token"},
+		"aws-sm:prod/github?stage=AWSPREVIOUS#token":                 {"aws-sm", "prod/github", "stage", "AWSPREVIOUS", "token"},
+		"sealed:github-token":                                        {"sealed", "github-token", "", "", ""},
+		"vault:secret/data/mcp/github-issues#token":                  {"vault", "secret/data/mcp/github-issues", "", "", "token"},
+		"ssm:/prod/github":                                           {"ssm", "/prod/github", "", "", ""},
+		"aws-sm:a#b#c?d=e":                                           {"aws-sm", "a", "", "", "b#c?d=e"},
+		"aws-sm:a?version=x:y/z#k":                                   {"aws-sm", "a", "version", "x:y/z", "k"},
+		"aws-sm:a:b:c":                                               {"aws-sm", "a:b:c", "", "", ""},
 		"aws-sm:" + strings.Repeat("a", MaxReference-len("aws-sm:")): {"aws-sm", strings.Repeat("a", MaxReference-len("aws-sm:")), "", "", ""},
 	} {
 		r, err := ParseReference(text)
@@ -51,6 +49,8 @@ var rules = []string{
 	"invalid reference: after ? exactly one selector=value is allowed",
 	"invalid reference: the path is empty",
 	"invalid reference: empty, dot and wildcard path segments are not allowed",
+	"invalid reference: " + nameNotARN,
+	"invalid reference: stage=AWSCURRENT is what is read anyway: leave it out",
 }
 
 // A pasted secret is refused: there is no way to mean it literally, and the
@@ -84,6 +84,8 @@ func TestMalformedReferencesAreRefused(t *testing.T) {
 		"aws-sm:": 7, "aws-sm:#token": 7, "aws-sm:?stage=x": 7,
 		"aws-sm:/": 8, "aws-sm:a//b": 8, "aws-sm://a": 8, "aws-sm:a/": 8, "aws-sm:..": 8, "aws-sm:prod/../dev": 8, "aws-sm:prod/./x": 8,
 		"aws-sm:./x": 8, "aws-sm:prod/*": 8, "aws-sm:*": 8, "aws-sm:pr*d": 8,
+		"aws-sm:" + arn: 9, "aws-sm:" + strings.TrimSuffix(arn, "-AbCdEf") + "#token": 9, "aws-sm:ARN" + arn[3:]: 9, "other:arn:aws": 9,
+		"aws-sm:prod/github?stage=AWSCURRENT#token": 10,
 	} {
 		r, err := ParseReference(text)
 		if !errors.Is(err, ErrInvalid) || err.Error() != rules[rule] || !r.IsZero() {
@@ -92,8 +94,9 @@ func TestMalformedReferencesAreRefused(t *testing.T) {
 	}
 }
 
+const arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/github-AbCdEf"
+
 func TestScopeIsComparedLexically(t *testing.T) {
-	const arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/github-AbCdEf"
 	for _, c := range []struct {
 		scope Scope
 		path  string
@@ -109,13 +112,14 @@ func TestScopeIsComparedLexically(t *testing.T) {
 		{Scope{"prod/*"}, "production/github", false},
 		{Scope{"prod/*"}, "/prod/github", false},
 		{Scope{"prod/*"}, arn, false},
-		{Scope{"arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/*"}, arn, true},
+		{Scope{"arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/*"}, arn, false}, // of a time when ARNs were taken
+		{Scope{arn, "*"}, arn, false},
 		{Scope{"arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/*"}, "prod/github", false},
 		{Scope{"dev/*", "prod/github"}, "prod/github", true},
 		{Scope{"*"}, "prod/github", true},
 		{Scope{}, "prod/github", false},
 	} {
-		r, err := ParseReference("aws-sm:" + c.path + "?stage=x#prod/")
+		r, err := StoredReference("aws-sm:" + c.path + "?stage=x#prod/")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,8 +135,16 @@ func TestScopesThatSayNothingOrTooMuchAreRefused(t *testing.T) {
 			t.Errorf("%q: %v, want ErrInvalid", scope, err)
 		}
 	}
-	if err := CheckScope(Scope{"*", "prod/*", "prod/github", "arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/*"}); err != nil {
+	if err := CheckNewScope(Scope{"*", "prod/*", "prod/github"}); err != nil {
 		t.Error(err)
+	}
+	for _, scope := range []Scope{{"prod/*", arn}, {arn[:len(arn)-len("github-AbCdEf")] + "*"}, {"ARN:aws:/*"}} {
+		if err := CheckNewScope(scope); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "write the secret's name") {
+			t.Errorf("%q: %v, want the rule", scope, err)
+		}
+		if err := CheckScope(scope); err != nil {
+			t.Errorf("%q is not read back: %v", scope, err)
+		}
 	}
 }
 
@@ -141,7 +153,7 @@ func TestScopesThatSayNothingOrTooMuchAreRefused(t *testing.T) {
 // refusal is one of the known rules, so it cannot repeat a pasted secret.
 func FuzzParseReference(f *testing.F) {
 	for _, seed := range []string{
-		"aws-sm:prod/github#token", "sealed:github-token", "aws-sm:arn:aws:secretsmanager:eu-west-1:111122223333:secret:a-AbCdEf?stage=AWSPREVIOUS#k",
+		"aws-sm:prod/github#token", "sealed:github-token", "aws-sm:" + arn + "?stage=AWSPREVIOUS#k", "aws-sm:a?stage=AWSCURRENT",
 		"aws-sm:a#b#c?d=e", "aws-sm:a?b=c", "aws-sm:a??", "::", "#", "aws-sm:/a/../b", "aws-sm:a*", "ghp_madeup", "aws-sm:\xff",
 	} {
 		f.Add(seed)
@@ -151,6 +163,9 @@ func FuzzParseReference(f *testing.F) {
 		if err != nil {
 			if !errors.Is(err, ErrInvalid) || !slices.Contains(rules, err.Error()) || !r.IsZero() {
 				t.Fatalf("the refusal says %q with reference %q", err, r)
+			}
+			if stored, err := StoredReference(text); err == nil && stored.String() != text {
+				t.Fatalf("%q was stored, and is written as %q", text, stored)
 			}
 			return
 		}

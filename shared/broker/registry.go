@@ -95,7 +95,7 @@ func (r *Registry) ValidStore(s Store) error {
 	if err := CheckName("store", s.Name); err != nil {
 		return err
 	}
-	if err := CheckScope(s.Paths); err != nil {
+	if err := CheckNewScope(s.Paths); err != nil {
 		return err
 	}
 	if err := s.checkSignIn(); err != nil {

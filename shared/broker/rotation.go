@@ -131,6 +131,8 @@ type Rotations interface {
 }
 
 // RotationPlans keeps plans by the rules of CatalogueWriter and CatalogueReader.
+// One secret has one plan that is not deleted: a second, also one that is put at
+// the very same time, is ErrConflict. The reference of a plan stays as it is.
 type RotationPlans interface {
 	PutRotationPlan(ctx context.Context, p RotationPlan) error
 	RotationPlan(ctx context.Context, environment, name string) (RotationPlan, error)

@@ -164,7 +164,7 @@ const (
 func CheckSubject(s string) error {
 	bad := fmt.Errorf("%w subject of the rotation: it is a reference without key, or a binding", ErrInvalid)
 	if text, ok := strings.CutPrefix(s, OfReference); ok {
-		if r, err := ParseReference(text); err != nil || r.Key() != "" || r.String() != text {
+		if r, err := StoredReference(text); err != nil || r.Key() != "" || r.String() != text {
 			return bad
 		}
 		return nil

@@ -122,7 +122,7 @@ func (k *Keeper) fact(n broker.Notice) broker.Fact {
 	f := broker.Fact{Receipt: n.Telling, Kind: factOf(said(n)), Environment: k.Environment, By: k.By, Object: n.Subject, Server: n.Server, Detail: d}
 	switch sort, rest := subjectOf(n); sort {
 	case "reference":
-		if r, err := broker.ParseReference(rest); err == nil {
+		if r, err := broker.StoredReference(rest); err == nil {
 			f.References = []broker.Reference{r}
 		}
 	case "binding":

@@ -74,7 +74,7 @@ func (r bindingRow) value() (broker.Binding, error) {
 		Mode: broker.Mode(r.Mode), Source: broker.SourceKind(r.Source), Provider: r.Provider, Scopes: r.Scopes, Audience: r.Audience,
 		Owner: r.Owner, Origin: r.Origin, MaxAge: time.Duration(r.MaxAge)}
 	for _, f := range r.Fields {
-		reference, err := broker.ParseReference(f.Reference)
+		reference, err := broker.StoredReference(f.Reference)
 		if err != nil {
 			return b, err
 		}

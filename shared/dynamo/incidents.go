@@ -37,7 +37,7 @@ func (r incidentRow) value() (broker.Incident, error) {
 		return v, err
 	}
 	v.At, v.Stopped = times[0], times[1]
-	if v.Reference, err = broker.ParseReference(r.Reference); err != nil {
+	if v.Reference, err = broker.StoredReference(r.Reference); err != nil {
 		return v, err
 	}
 	return versioned(v, r.Version)

@@ -31,6 +31,7 @@ import (
 //	             tool/{environment}/{server}              name/{name}               tool
 //	             assignment/{environment}                 name/{name}               assignment
 //	             rotation-plan/{environment}              name/{name}               rotation plan
+//	             rotation-plan/{environment}              claim/{digest of the subject}  claim       which plan rotates the secret; written with it
 //	             incident/{environment}                   id/{id}                   incident
 //	             notices/{environment}                    id/{id}                   notice
 //	             notices/{environment}                    scan                      scan

@@ -24,6 +24,8 @@ func everyKey(a, b, c string) map[string]key {
 		fmt.Sprintf("index %q %q", a, b):            indexKey(r),
 		fmt.Sprintf("attempt %q %q %q", a, b, c):    attemptKey(a, b, c),
 		fmt.Sprintf("assignment %q %q", a, b):       assignmentKey(a, b),
+		fmt.Sprintf("plan %q %q", a, b):             rotationPlanKey(a, b),
+		fmt.Sprintf("claim of plan %q %q", a, b):    planClaimKey(a, b),
 		fmt.Sprintf("policy set %q %q", a, b):       policySetKey(a, b),
 		fmt.Sprintf("name of set %q %q", a, b):      policySetNameKey(a, b),
 		fmt.Sprintf("use %q %q %q", a, b, c):        useKey(a, b, c),

@@ -61,7 +61,7 @@ func (r providerRow) value() (broker.Provider, error) {
 		return p, err
 	}
 	if r.ClientSecret != "" {
-		if p.ClientSecret, err = broker.ParseReference(r.ClientSecret); err != nil {
+		if p.ClientSecret, err = broker.StoredReference(r.ClientSecret); err != nil {
 			return p, err
 		}
 	}

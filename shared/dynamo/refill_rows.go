@@ -68,7 +68,7 @@ func objectOf(row attributes) string {
 		return "tool/" + parts[2] + "/" + name
 	case parts[0] == "agent", parts[0] == "assignment", parts[0] == "provider":
 		return parts[0] + "/" + name
-	case parts[0] == "rotation-plan":
+	case parts[0] == "rotation-plan" && kind == "name":
 		return "reference/" + textOf(row, "reference")
 	}
 	return ""
@@ -76,7 +76,13 @@ func objectOf(row attributes) string {
 
 // catalogued is a row of the catalogue. What was changed since is put closed, under
 // the version that it had come to: nobody knows what it was to be.
+// Which plan has claimed a secret is told by nobody: the plan does so again when
+// it is put again.
 func (s *DB) catalogued(ctx context.Context, row attributes, h History) (prepared, error) {
+	if k := keyOf(row); strings.HasPrefix(k.pk, "rotation-plan/") && strings.HasPrefix(k.sk, "claim/") {
+		row = maps.Clone(row)
+		row["plan"] = &types.AttributeValueMemberS{}
+	}
 	object := objectOf(row)
 	if object == "" {
 		return prepared{row: row}, nil

@@ -1,9 +1,16 @@
 package dynamo
 
+import "bindery/shared/broker"
+
 func rotationPlansPartition(environment string) string { return join("rotation-plan", environment) }
 
 func rotationPlanKey(environment, name string) key {
 	return key{rotationPlansPartition(environment), join("name", name)}
+}
+
+// planClaimKey is where it says which plan rotates a secret.
+func planClaimKey(environment, subject string) key {
+	return key{rotationPlansPartition(environment), join("claim", broker.Digest("rotated", subject))}
 }
 
 func latestRunKey(environment, subject string) key {

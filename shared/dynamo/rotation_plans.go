@@ -3,7 +3,10 @@ package dynamo
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
 
 	"bindery/shared/broker"
 )
@@ -64,7 +67,7 @@ func (r planRow) value() (broker.RotationPlan, error) {
 		Recipe:   broker.Recipe{Issue: r.Issue.value(), Value: r.Value, Keep: r.Keep, Retire: r.Retire.value()},
 		Provider: r.Provider, Every: r.Every, Grace: r.Grace, Server: r.Server, Binding: r.Binding, Origin: r.Origin}
 	var err error
-	if p.Reference, err = broker.ParseReference(r.Reference); err != nil {
+	if p.Reference, err = broker.StoredReference(r.Reference); err != nil {
 		return p, err
 	}
 	return versioned(p, r.Version)
@@ -74,14 +77,71 @@ func decodePlan(a attributes) (broker.RotationPlan, error) {
 	return decode(a, planRow.value, func(p broker.RotationPlan) key { return rotationPlanKey(p.Environment, p.Name) })
 }
 
-// PutRotationPlan implements broker.RotationPlans.
+// planClaimRow says which plan rotates a secret: that it is one row of two writers'
+// transactions is what keeps it to one plan.
+type planClaimRow struct {
+	item
+	Environment string `dynamodbav:"environment"`
+	Plan        string `dynamodbav:"plan"` // empty: none
+}
+
+const puttingPlan = "put the rotation plan"
+
+// PutRotationPlan implements broker.RotationPlans. One transaction stores the
+// plan and claims its secret; a plan that is deleted lets go of it. Plans that
+// were stored before there were claims have theirs from when they are put again.
 func (s *DB) PutRotationPlan(ctx context.Context, p broker.RotationPlan) error {
 	if err := p.Check(); err != nil {
 		return err
 	}
-	expected := p.Version
-	p.Version++
-	return s.putRow(ctx, "put the rotation plan", s.tables.Catalogue, newPlanRow(p), replaces(expected))
+	next := p
+	next.Version++
+	row, err := encode(puttingPlan, newPlanRow(next))
+	if err != nil {
+		return err
+	}
+	list, err := s.claiming(ctx, p)
+	if err != nil {
+		return err
+	}
+	writes, err := s.puts(puttingPlan, append(list, conditional{row, replaces(p.Version)})...)
+	if err != nil {
+		return err
+	}
+	err = uncontended(ctx, puttingPlan, func() error { return s.transact(ctx, puttingPlan, writes) })
+	if !errors.Is(err, broker.ErrConflict) {
+		return err
+	}
+	there, unread := s.get(ctx, puttingPlan, s.tables.Catalogue, rotationPlanKey(p.Environment, p.Name))
+	if unread != nil {
+		return unread
+	}
+	if same(there, row) { // an earlier attempt was applied
+		return nil
+	}
+	return err
+}
+
+// claiming is the put of a plan's claim. A plan that is deleted without having
+// one leaves it to whoever has it.
+func (s *DB) claiming(ctx context.Context, p broker.RotationPlan) ([]conditional, error) {
+	k := planClaimKey(p.Environment, p.Subject())
+	holds := func(plan string) expression.ConditionBuilder {
+		return expression.Name("plan").Equal(expression.Value(plan))
+	}
+	claim, when := planClaimRow{k.item(), p.Environment, p.Name}, absent().Or(holds(""), holds(p.Name))
+	if p.State == broker.Deleted {
+		there, err := s.get(ctx, puttingPlan, s.tables.Catalogue, k)
+		if err != nil {
+			return nil, err
+		}
+		if textOf(there, "plan") != p.Name {
+			return nil, nil
+		}
+		claim.Plan, when = "", holds(p.Name)
+	}
+	item, err := encode(puttingPlan, claim)
+	return []conditional{{item, when}}, err
 }
 
 // RotationPlan implements broker.RotationPlans.

@@ -58,7 +58,7 @@ func fieldRows(fields []broker.Field) (rows []fieldRow) {
 
 func parseFields(rows []fieldRow) (fields []broker.Field, err error) {
 	for _, f := range rows {
-		reference, err := broker.ParseReference(f.Reference)
+		reference, err := broker.StoredReference(f.Reference)
 		if err != nil {
 			return nil, err
 		}

@@ -129,7 +129,7 @@ func (r storeRow) value() (broker.Store, error) {
 		return v, err
 	}
 	if r.Credential != "" {
-		if v.Auth.Credential, err = broker.ParseReference(r.Credential); err != nil {
+		if v.Auth.Credential, err = broker.StoredReference(r.Credential); err != nil {
 			return v, err
 		}
 	}

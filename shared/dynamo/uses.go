@@ -21,7 +21,7 @@ func newUseRow(u broker.Use) useRow {
 }
 
 func (r useRow) value() (broker.Use, error) {
-	reference, err := broker.ParseReference(r.Reference)
+	reference, err := broker.StoredReference(r.Reference)
 	return broker.Use{Reference: reference, Route: broker.Route{Environment: r.Environment, Server: r.Server}, Binding: r.Binding}, err
 }
 

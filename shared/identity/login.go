@@ -63,7 +63,7 @@ func (i *Issuer) checkLogin(at string, f *faults) {
 		}
 	case broker.ClientSecretBasic, broker.ClientSecretPost:
 		if _, err := broker.ParseReference(l.ClientSecret); err != nil {
-			f.add(at+".client_secret", "it must be a reference, as in aws-sm:prod/login#secret, and never the secret itself")
+			f.add(at+".client_secret", "it must be a reference by name, as in aws-sm:prod/login#secret, and never the secret itself")
 		}
 	default:
 		f.add(at+".client_auth", "it must be none, client_secret_basic or client_secret_post")

@@ -151,6 +151,11 @@ func (s *DB) PutRotationPlan(ctx context.Context, p broker.RotationPlan) error {
 	return s.do(ctx, PutRotationPlan, func() error {
 		expected := p.Version
 		p.Version++
+		for at, other := range s.plans {
+			if p.State != broker.Deleted && at.environment == p.Environment && at.id != p.Name && other.State != broker.Deleted && other.Subject() == p.Subject() {
+				return broker.ErrConflict
+			}
+		}
 		p.Recipe.Issue.Headers, p.Recipe.Retire.Headers = headers(p.Recipe.Issue.Headers), headers(p.Recipe.Retire.Headers)
 		return replace(s.plans, idKey{p.Environment, p.Name}, p, func(now *broker.RotationPlan) bool {
 			return now == nil && expected == 0 || now != nil && follows(now.Version, now.State, expected)

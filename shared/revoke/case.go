@@ -63,7 +63,7 @@ func Tell(ctx context.Context, j *broker.Journal, c broker.Revocation) error {
 	case broker.GrantMarker:
 		_, f.Server, _ = strings.Cut(c.Subject, "/")
 	case broker.ReferenceMarker:
-		reference, err := broker.ParseReference(c.Subject)
+		reference, err := broker.StoredReference(c.Subject)
 		if err != nil {
 			return fmt.Errorf("tell of the case: %w", err)
 		}

@@ -208,7 +208,7 @@ func (d *deployment) server(name, url string, changes ...func(*broker.Server)) b
 // card is a binding that permits everything, for one field "token".
 func (d *deployment) card(server, name string, actor broker.Actor, reference string) broker.Binding {
 	d.t.Helper()
-	r, err := broker.ParseReference(reference)
+	r, err := broker.StoredReference(reference)
 	must(d.t, err)
 	return broker.Binding{Environment: d.env, Server: server, Name: name, State: broker.Active, Actor: actor,
 		Allow: broker.Allow{Tools: []string{"*"}, Prompts: []string{"*"}, Resources: []string{"*"}},

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -117,7 +118,7 @@ func (h *Handler) putAssignment(ctx context.Context, in *putAssignmentInput) (*o
 // assignable refuses what would assign nothing, though it looks as if it did,
 // and notices what its store does not read.
 func (h *Handler) assignable(ctx context.Context, a broker.Assignment) (notices []string, err error) {
-	if err := a.Check(); err != nil {
+	if err := cmp.Or(a.Check(), broker.CheckNewScope(a.Paths)); err != nil {
 		return nil, err
 	}
 	s, err := h.reader.Store(ctx, h.environment, a.Store)

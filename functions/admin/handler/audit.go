@@ -172,7 +172,7 @@ func (in *AuditQuestion) filter(environment string, at place, now time.Time) (br
 		return bad("a binding needs its server")
 	}
 	if in.Reference != "" {
-		r, err := broker.ParseReference(in.Reference)
+		r, err := broker.StoredReference(in.Reference)
 		if err != nil {
 			return f, err
 		}

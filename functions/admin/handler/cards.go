@@ -27,7 +27,7 @@ func (b BindingBody) row(environment, server, name string, version int64) (broke
 	for i, f := range b.Fields {
 		reference, err := broker.ParseReference(f.Reference)
 		if err != nil {
-			return r, fmt.Errorf("%w reference of field %d: it does not parse, and is never taken literally", broker.ErrInvalid, i)
+			return r, fmt.Errorf("field %d: the reference does not parse, and is never taken literally: %w", i, err)
 		}
 		r.Fields = append(r.Fields, broker.Field{Name: f.Name, Reference: reference})
 	}

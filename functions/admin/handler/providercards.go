@@ -65,7 +65,7 @@ func (b ProviderBody) row(environment, name string, version int64) (p broker.Pro
 	}
 	if b.ClientSecret != "" {
 		if p.ClientSecret, err = broker.ParseReference(b.ClientSecret); err != nil {
-			return p, fmt.Errorf("%w client_secret: it does not parse as a reference, and is never taken literally", broker.ErrInvalid)
+			return p, fmt.Errorf("client_secret: it does not parse as a reference, and is never taken literally: %w", err)
 		}
 	}
 	if p.Quirks, err = b.Quirks.row(); err != nil {

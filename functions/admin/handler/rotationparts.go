@@ -11,7 +11,7 @@ import (
 func (b RotationPlanBody) row(environment, name string, version int64) (broker.RotationPlan, error) {
 	reference, err := broker.ParseReference(b.Reference)
 	if err != nil {
-		return broker.RotationPlan{}, fmt.Errorf("%w reference: it does not parse, and is never taken literally", broker.ErrInvalid)
+		return broker.RotationPlan{}, fmt.Errorf("reference: it does not parse, and is never taken literally: %w", err)
 	}
 	p := broker.RotationPlan{Environment: environment, Name: name, Version: version, State: broker.State(b.State), Owner: b.Owner,
 		Reference: reference, Maker: broker.MakerKind(b.Maker), Provider: b.Provider, Server: b.Server, Binding: b.Binding,

@@ -161,7 +161,7 @@ func (b StoreBody) row(environment, name string, version int64) (s broker.Store,
 	s.Auth = broker.StoreAuth{Method: broker.AuthMethod(b.Auth.Method), Mount: b.Auth.Mount, Role: b.Auth.Role, ServerID: b.Auth.ServerID}
 	if b.Auth.Credential != "" {
 		if s.Auth.Credential, err = broker.ParseReference(b.Auth.Credential); err != nil {
-			err = fmt.Errorf("%w credential of the store: it does not parse, and is never taken literally", broker.ErrInvalid)
+			err = fmt.Errorf("credential of the store: it does not parse, and is never taken literally: %w", err)
 		}
 	}
 	return s, err

@@ -134,7 +134,7 @@ func ownCredentials(b broker.Binding) string {
 }
 
 // otherSpellings is said of a reference.
-const otherSpellings = "The same secret may stand on other cards under another spelling, by ARN or with a version selector: ask for its store to see all of them."
+const otherSpellings = "The same secret may stand on other cards with a version selector: ask for its store to see all of them."
 
 // references lists the fields of a card that are meant: those with the
 // reference, or all.

@@ -67,7 +67,7 @@ func (r *run) concerned(ctx context.Context) (scope, error) {
 func (r *run) using(ctx context.Context) (scope, error) {
 	stores, covered := []string{r.c.Subject}, func(broker.Reference) bool { return true }
 	if r.c.Kind == broker.ReferenceMarker {
-		reference, err := broker.ParseReference(r.c.Subject)
+		reference, err := broker.StoredReference(r.c.Subject)
 		if err != nil {
 			return scope{}, err
 		}
@@ -118,7 +118,7 @@ func (r *run) endValue(ctx context.Context) error {
 	if r.c.Kind != broker.ReferenceMarker || r.c.Values.Ended > 0 {
 		return nil
 	}
-	reference, err := broker.ParseReference(r.c.Subject)
+	reference, err := broker.StoredReference(r.c.Subject)
 	if err != nil {
 		return err
 	}

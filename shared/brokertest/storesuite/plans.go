@@ -2,6 +2,7 @@ package storesuite
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,7 @@ var planListing = listing{
 	names: plainNames,
 	put: func(ctx context.Context, s Stores, environment, name string, version int64, state broker.State) error {
 		v := fullPlan(environment, name)
+		v.Reference = reference("aws-sm:prod/" + name)
 		v.Version, v.State = version, state
 		return s.Plans.PutRotationPlan(ctx, v)
 	},
@@ -61,7 +63,49 @@ func testPlans(t *testing.T, backend Factory) {
 	each(t, backend, map[string]func(*bench){
 		"every field of a plan comes back":             testPlanWhole,
 		"plans that contradict themselves are refused": testPlanRefused,
+		"a secret has one plan":                        testPlanOfASecret,
+		"of sixteen plans for one secret one is put":   testPlansRace,
 	})
+}
+
+// planned puts a plan for a member of the one secret.
+func (b *bench) planned(name, member string, version int64, state broker.State) error {
+	p := fullPlan(b.environment, name)
+	p.Reference, p.Version, p.State = reference("aws-sm:prod/github#"+member), version, state
+	return b.persist(func() error { return b.Plans.PutRotationPlan(b.Context(), p) })
+}
+
+func testPlanOfASecret(b *bench) {
+	b.must(b.planned("first", "token", 0, broker.Suspended))
+	b.wants(b.planned("second", "user", 0, broker.Active), broker.ErrConflict)
+	_, err := b.Plans.RotationPlan(b.Context(), b.environment, "second")
+	b.wants(err, broker.ErrNotFound)
+	b.must(b.planned("first", "token", 1, broker.Active))
+	b.must(b.planned("first", "token", 2, broker.Deleted))
+	b.must(b.planned("first", "token", 2, broker.Deleted)) // repeated
+	b.must(b.planned("second", "user", 0, broker.Active))
+	b.must(b.planned("first", "token", 2, broker.Deleted)) // repeated late: it takes nothing from the other
+	b.wants(b.planned("third", "token", 0, broker.Active), broker.ErrConflict)
+	other := fullPlan(b.other, "first")
+	b.must(b.Plans.PutRotationPlan(b.Context(), other))
+}
+
+func testPlansRace(b *bench) {
+	errs := race(racers, func(i int) error {
+		return b.planned(fmt.Sprintf("plan-%d", i), fmt.Sprintf("member-%d", i), 0, broker.Active)
+	})
+	all, err := b.Plans.RotationPlans(b.Context(), b.environment, broker.Page{Limit: racers})
+	b.must(err)
+	if len(all) != 1 {
+		b.Fatalf("%d plans for one secret", len(all))
+	}
+	for i, err := range errs {
+		if fmt.Sprintf("plan-%d", i) == all[0].Name {
+			b.must(err)
+		} else {
+			b.wants(err, broker.ErrConflict)
+		}
+	}
 }
 
 func testPlanWhole(b *bench) {
@@ -70,6 +114,7 @@ func testPlanWhole(b *bench) {
 	random.Name, random.Maker, random.Random = "random", broker.MakeRandom, broker.Random{Length: 16, Alphabet: "0123456789abcdef"}
 	client := least
 	client.Name, client.Maker, client.Provider = "client", broker.MakeClientSecret, "idp"
+	random.Reference, client.Reference = reference("sealed:y"), reference("sealed:z#secret")
 	for _, want := range []broker.RotationPlan{fullPlan(b.environment, "full"), least, random, client} {
 		b.must(b.Plans.PutRotationPlan(b.Context(), want))
 		want.Version = 1

@@ -19,7 +19,7 @@ const (
 )
 
 func reference(s string) broker.Reference {
-	r, err := broker.ParseReference(s)
+	r, err := broker.StoredReference(s) // also of a time when ARNs were taken
 	if err != nil {
 		return broker.Reference{} // the rows' test finds it
 	}

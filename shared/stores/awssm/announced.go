@@ -37,7 +37,7 @@ func (a Announcements) Announced(ctx context.Context, secretID, version string) 
 	labels := out.VersionIdsToStages[version]
 	found.Current = slices.Contains(labels, stageCurrent)
 	switch {
-	case !sameSecret(secretID, found.Name, found.ARN) || aws.ToTime(out.DeletedDate).After(time.Time{}):
+	case secretID != found.Name && secretID != found.ARN || aws.ToTime(out.DeletedDate).After(time.Time{}):
 		return Announced{}, fmt.Errorf("%w: it is another secret, or marked for deletion", broker.ErrSecretMissing)
 	case !aws.ToBool(out.RotationEnabled):
 		return Announced{}, fmt.Errorf("%w: rotation is not enabled", broker.ErrConflict)
@@ -48,4 +48,4 @@ func (a Announcements) Announced(ctx context.Context, secretID, version string) 
 }
 
 // Is reports whether a reference's path names the secret.
-func (a Announced) Is(path string) bool { return sameSecret(path, a.Name, a.ARN) }
+func (a Announced) Is(path string) bool { return path == a.Name }

@@ -1,6 +1,6 @@
 // Package awssm is broker.SecretStore over AWS Secrets Manager.
 //
-// A reference's path is the secret's name or ARN. Its selector is one of
+// A reference's path is the secret's name, never its ARN. Its selector is one of
 //
 //	(none)          the version labelled AWSCURRENT
 //	stage=LABEL     the version with that staging label
@@ -96,6 +96,9 @@ func (s *Store) Fetch(ctx context.Context, w broker.Want) (broker.Secret, error)
 // request translates a reference. The label is always sent, also AWSCURRENT,
 // because IAM conditions on secretsmanager:VersionStage see only what is sent.
 func request(r broker.Reference) (*secretsmanager.GetSecretValueInput, error) {
+	if strings.Contains(r.Path(), ":") {
+		return nil, fmt.Errorf("%w reference: a secret of Secrets Manager goes by its name, which has no colon: %w", broker.ErrInvalid, broker.ErrSecretMalformed)
+	}
 	in := &secretsmanager.GetSecretValueInput{SecretId: aws.String(r.Path())}
 	selector, value := r.Selector()
 	switch {
@@ -124,7 +127,7 @@ func (s *Store) read(ctx context.Context, in *secretsmanager.GetSecretValueInput
 	if err != nil {
 		return version{}, translate(err)
 	}
-	if !sameSecret(aws.ToString(in.SecretId), aws.ToString(out.Name), aws.ToString(out.ARN)) {
+	if aws.ToString(in.SecretId) != aws.ToString(out.Name) {
 		return version{}, fmt.Errorf("%w: Secrets Manager answered about another secret", broker.ErrSecretMissing)
 	}
 	if aws.ToString(out.VersionId) == "" {
@@ -147,16 +150,4 @@ func material(out *secretsmanager.GetSecretValueOutput) (secret.Value, error) {
 		return secret.Value{}, fmt.Errorf("%w: the binary secret is not UTF-8 text", broker.ErrSecretMalformed)
 	}
 	return secret.New(string(out.SecretBinary)), nil
-}
-
-// sameSecret holds the answer to the question. Secrets Manager also finds
-// secrets by part of an ARN; only the documented part (without the six random
-// characters at the end) is accepted, because the registered paths are
-// compared with what was asked, not with what was found.
-func sameSecret(asked, name, arn string) bool {
-	if !strings.HasPrefix(asked, "arn:") {
-		return asked == name
-	}
-	suffix, ok := strings.CutPrefix(arn, asked)
-	return ok && (suffix == "" || len(suffix) == 7 && suffix[0] == '-')
 }

@@ -46,19 +46,15 @@ func mustBe(t *testing.T, found broker.Secret, err error, want string, previous 
 	}
 }
 
-func TestReferenceByStageVersionAndARN(t *testing.T) {
+func TestReferenceByStageAndVersion(t *testing.T) {
 	m := newManager()
 	first := m.putText("prod/github", "made-up-value-one")
 	second := m.putText("prod/github", "made-up-value-two")
 	for reference, want := range map[string][]string{
-		"aws-sm:prod/github":                                   {"made-up-value-two", "made-up-value-one"},
-		"aws-sm:prod/github?stage=AWSCURRENT":                  {"made-up-value-two", "made-up-value-one"},
-		"aws-sm:prod/github?stage=AWSPREVIOUS":                 {"made-up-value-one"},
-		"aws-sm:prod/github?version=" + first:                  {"made-up-value-one"},
-		"aws-sm:prod/github?version=" + second:                 {"made-up-value-two"},
-		"aws-sm:" + arnPrefix + "prod/github":                  {"made-up-value-two", "made-up-value-one"},
-		"aws-sm:" + arnPrefix + "prod/github-AbCdEf":           {"made-up-value-two", "made-up-value-one"},
-		"aws-sm:" + arnPrefix + "prod/github?version=" + first: {"made-up-value-one"},
+		"aws-sm:prod/github":                   {"made-up-value-two", "made-up-value-one"},
+		"aws-sm:prod/github?stage=AWSPREVIOUS": {"made-up-value-one"},
+		"aws-sm:prod/github?version=" + first:  {"made-up-value-one"},
+		"aws-sm:prod/github?version=" + second: {"made-up-value-two"},
 	} {
 		found, err := fetch(t, New(m, 0, time.Now), reference, "")
 		mustBe(t, found, err, want[0], want[1:]...)
@@ -89,9 +85,33 @@ func TestMalformedSelectorSendsNothing(t *testing.T) {
 	}
 }
 
+// TestASecretIsAskedForByItsNameAlone: an ARN is a second name of it, and Secrets
+// Manager takes parts of ARNs besides. The row may be older than the rule.
+func TestASecretIsAskedForByItsNameAlone(t *testing.T) {
+	m := newManager()
+	m.putText("prod/github", "made-up-value-one")
+	for _, path := range []string{arnPrefix + "prod/github-AbCdEf", arnPrefix + "prod/github", arnPrefix + "prod/git", "ARN:" + arnPrefix[4:] + "prod/github", "secret:prod/github"} {
+		r, err := broker.StoredReference("aws-sm:" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := New(m, 0, time.Now).Fetch(t.Context(), broker.Want{Reference: r, Keys: []string{""}}); !errors.Is(err, broker.ErrSecretMalformed) {
+			t.Errorf("%s: %v, want ErrSecretMalformed", path, err)
+		}
+	}
+	if calls := m.take(); len(calls) > 0 {
+		t.Errorf("requests left for ARNs: %v", calls)
+	}
+	for _, path := range []string{"/prod/github", "Prod/github", "prod/github-AbCdEf", "prod%2Fgithub"} { // names of other secrets
+		if _, err := fetch(t, New(m, 0, time.Now), "aws-sm:"+path, ""); !errors.Is(err, broker.ErrSecretMissing) {
+			t.Errorf("%s: %v, want ErrSecretMissing", path, err)
+		}
+	}
+}
+
 func TestAnswerAboutAnotherSecretIsRefused(t *testing.T) {
 	const other = "prod/github-other"
-	for _, asked := range []string{"prod/github", arnPrefix + "prod/github", arnPrefix + "prod/git", arnPrefix + "prod/github-"} {
+	for _, asked := range []string{"prod/github", "prod/github-", "prod/github-othe"} {
 		m := newManager()
 		m.putText("prod/github", "made-up-value-one")
 		m.alter = func(out *secretsmanager.GetSecretValueOutput) {

@@ -95,11 +95,10 @@ func (s *Store) askNamed(ctx context.Context, paths broker.Scope, used []broker.
 }
 
 // askBelow asks below each registered prefix for a secret that cannot exist.
-// Prefixes of ARNs are left out: what they begin is an ARN no more.
 func (s *Store) askBelow(ctx context.Context, paths broker.Scope, nothing string) (allowed int, err error) {
 	for i, path := range paths {
 		prefix, open := strings.CutSuffix(path, "*")
-		if !open || strings.HasPrefix(path, "arn:") || i >= maxAsked {
+		if !open || i >= maxAsked {
 			continue
 		}
 		permitted, err := s.permits(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(prefix + nothing), VersionStage: aws.String(stageCurrent)})

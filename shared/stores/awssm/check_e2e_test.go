@@ -169,8 +169,8 @@ func TestListNamesWhatLiesInThePaths(t *testing.T) {
 			t.Errorf("pages of %d: %v", limit, got)
 		}
 	}
-	if got := list(10, arn, "staging/*"); !slices.Equal(got, []string{"aws-sm:" + arn, "aws-sm:staging/secret"}) {
-		t.Errorf("by ARN: %v", got)
+	if got := list(10, arn, "staging/*"); !slices.Equal(got, []string{"aws-sm:staging/secret"}) {
+		t.Errorf("by ARN, of a time when they were taken: %v", got)
 	}
 	g.proxy.Inject(faultproxy.Rule{Operations: []string{"ListSecrets"}, Times: 1, Effect: faultproxy.Fail(400, "AccessDeniedException")})
 	if _, _, err := g.List(t.Context(), registered("prod/*"), "", 10); !errors.Is(err, broker.ErrStoreDenied) || strings.Contains(err.Error(), faultproxy.Leak) {

@@ -118,12 +118,5 @@ func secretName(id string, own Account) (name string, isARN, ok bool) {
 // say so of another secret, too, which is looked at for nothing.
 func (e Event) Concerns(r broker.Reference) bool {
 	path := r.Path()
-	if strings.HasPrefix(path, "arn:") {
-		if e.arn != "" {
-			return sameSecret(path, e.name, e.arn)
-		}
-		_, resource, _ := strings.Cut(path, ":secret:")
-		return resource == e.name || endsRandom(resource) && resource[:len(resource)-randomEnd] == e.name
-	}
 	return path == e.name || e.arn == "" && endsRandom(e.name) && e.name[:len(e.name)-randomEnd] == path
 }

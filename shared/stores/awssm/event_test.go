@@ -31,9 +31,7 @@ func TestAnEventConcernsEveryWayToNameItsSecret(t *testing.T) {
 		}
 		for reference, want := range map[string]bool{
 			"aws-sm:prod/github": true, "aws-sm:prod/github?stage=AWSPREVIOUS": true,
-			"aws-sm:" + arnPrefix + "prod/github-AbCdEf": true, "aws-sm:" + arnPrefix + "prod/github": true,
-			"aws-sm:prod/github-other": false, "aws-sm:prod/git": false, "aws-sm:" + arnPrefix + "prod/git": false, "aws-sm:" + arnPrefix + "prod/github-other": false,
-			"aws-sm:" + arnPrefix + "prod/github-XxXxXx": name == "by name alone", // one of the two is gone: it costs a look
+			"aws-sm:prod/github-other": false, "aws-sm:prod/git": false, "aws-sm:prod/github-AbCdEf": false, "aws-sm:/prod/github": false,
 		} {
 			r, err := broker.ParseReference(reference)
 			if err != nil {

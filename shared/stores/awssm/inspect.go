@@ -21,7 +21,7 @@ func (s *Store) Inspect(ctx context.Context, w broker.Want) (broker.Inspection, 
 	if err != nil {
 		return broker.Inspection{}, inspectFault(err)
 	}
-	if !sameSecret(asked, aws.ToString(out.Name), aws.ToString(out.ARN)) {
+	if asked != aws.ToString(out.Name) {
 		return broker.Inspection{}, fmt.Errorf("%w: Secrets Manager answered about another secret", broker.ErrSecretMissing)
 	}
 	var found broker.Inspection

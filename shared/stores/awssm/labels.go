@@ -55,7 +55,7 @@ func (s *Stager) open(ctx context.Context, r broker.Reference, id string) (*oper
 		return nil, translate(err)
 	}
 	switch {
-	case !sameSecret(r.Path(), aws.ToString(out.Name), aws.ToString(out.ARN)):
+	case r.Path() != aws.ToString(out.Name):
 		err = fmt.Errorf("%w: Secrets Manager answered about another secret", broker.ErrSecretMissing)
 	case out.DeletedDate != nil:
 		err = fmt.Errorf("%w: the secret is marked for deletion", broker.ErrSecretMissing)

@@ -28,14 +28,10 @@ func leastPolicy(environment string, paths broker.Scope) string {
 	const secrets = "arn:aws:secretsmanager:REGION:ACCOUNT:secret:"
 	var resources []string
 	for _, path := range paths {
-		switch {
-		case strings.HasPrefix(path, "arn:"):
-			resources = append(resources, path)
-		case strings.HasSuffix(path, "*"):
-			resources = append(resources, secrets+path)
-		default:
-			resources = append(resources, secrets+path+"-??????") // what Secrets Manager adds to a name
+		if !strings.HasSuffix(path, "*") {
+			path += "-??????" // what Secrets Manager adds to a name
 		}
+		resources = append(resources, secrets+path)
 	}
 	text := &bytes.Buffer{}
 	e := json.NewEncoder(text)

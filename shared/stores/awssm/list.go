@@ -21,8 +21,7 @@ const (
 )
 
 // List implements broker.StoreLister. AWS cannot bound this right to some names,
-// so what is outside the registered paths is left out here. A secret is named
-// as the paths name it: by name or, where an ARN is registered, by ARN.
+// so what is outside the registered paths is left out here.
 func (s *Store) List(ctx context.Context, w broker.Want, after string, limit int) (found []broker.Reference, next string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -35,12 +34,10 @@ func (s *Store) List(ctx context.Context, w broker.Want, after string, limit int
 		return nil, "", listFault(err)
 	}
 	for _, entry := range out.SecretList {
-		for _, path := range []string{aws.ToString(entry.Name), aws.ToString(entry.ARN)} {
-			r, err := broker.ParseReference(w.Store.Name + ":" + path) // a name that no reference can hold cannot be bound either
-			if err == nil && r.Path() == path && w.Store.Paths.Allows(r) {
-				found = append(found, r)
-				break
-			}
+		name := aws.ToString(entry.Name)
+		r, err := broker.ParseReference(w.Store.Name + ":" + name) // a name that no reference can hold cannot be bound either
+		if err == nil && r.Path() == name && w.Store.Paths.Allows(r) {
+			found = append(found, r)
 		}
 	}
 	if next = aws.ToString(out.NextToken); len(next) > broker.MaxListToken {
@@ -53,7 +50,7 @@ func (s *Store) List(ctx context.Context, w broker.Want, after string, limit int
 // filter can say it; what it lets through is looked at again.
 func namedBy(paths broker.Scope) []types.Filter {
 	if len(paths) > maxPrefixes || slices.Contains(paths, "*") ||
-		slices.ContainsFunc(paths, func(p string) bool { return strings.HasPrefix(p, "arn:") || strings.HasPrefix(p, "!") }) {
+		slices.ContainsFunc(paths, func(p string) bool { return strings.HasPrefix(p, "!") }) {
 		return nil
 	}
 	var prefixes []string
