@@ -65,10 +65,15 @@ func (g Grant) DueBefore(t time.Time) bool {
 	return !due.IsZero() && due.Before(t) && (g.Until.IsZero() || g.Until.After(t))
 }
 
+// Ending is what holders begin with who take a lease to end the grant: they ask the
+// provider for no token.
+const Ending = "ending-"
+
 // Abandoned reports whether whoever last asked the provider was not heard of again
 // in the time of their lease: what the provider may have given them nobody has.
 func (v *GrantView) Abandoned(now time.Time) bool {
-	return v.Spare == nil && v.Grant.Lease != "" && v.Grant.LeaseUntil.Before(now.Add(-ClockSkew))
+	g := &v.Grant
+	return v.Spare == nil && g.Lease != "" && !strings.HasPrefix(g.Lease, Ending) && g.LeaseUntil.Before(now.Add(-ClockSkew))
 }
 
 // Token is what a page of a person's grants begins after.

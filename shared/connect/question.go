@@ -16,16 +16,17 @@ var ErrStale = errors.New("what this link was made for has changed")
 
 // Question is what the person is asked, from the catalogue as it is now.
 type Question struct {
-	Server   broker.Server
-	Binding  broker.Binding
-	Provider broker.Provider // of an OAuth question
-	Stores   []broker.Store
-	Agent    *broker.Agent // nil: no agent asks
-	Fields   []string      // to be typed in; empty: a provider is asked
-	Scopes   []string      // the card's, and those that the living grant has already
-	Until    time.Time     // zero: no end
-	Grant    broker.Grant  // as it is; zero: there never was one
-	Agreed   bool          // a living grant is enough, and lacks only the consent of this agent
+	Server    broker.Server
+	Binding   broker.Binding
+	Provider  broker.Provider // of an OAuth question
+	Stores    []broker.Store
+	Agent     *broker.Agent // nil: no agent asks
+	Fields    []string      // to be typed in; empty: a provider is asked
+	Scopes    []string      // the card's, and those that the living grant has already
+	Until     time.Time     // zero: no end
+	Grant     broker.Grant  // as it is; zero: there never was one
+	Abandoned bool          // nobody was heard of again of the grant's latest attempt at a token
+	Agreed    bool          // a living grant is enough, and lacks only the consent of this agent
 }
 
 // Reads are what a Question is read from.
@@ -117,7 +118,7 @@ func (q *Question) stands(s *broker.Snapshot, environment string, t Ticket, now 
 // grant has besides: one card's consent must not end what another card needs.
 func (q *Question) compare(view broker.GrantView, t Ticket, now time.Time) {
 	g := view.Grant
-	q.Grant = g
+	q.Grant, q.Abandoned = g, view.Abandoned(now)
 	_, same := q.Provider.Of(g) // else its tokens will not be renewed
 	living := g.State == broker.Active && g.Dead.IsZero() && g.Provider == t.Provider && (same || t.Provider == "") && (g.Until.IsZero() || now.Before(g.Until))
 	if !living {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"bindery/shared/broker"
 	"bindery/shared/connect"
 	"bindery/shared/memory"
 )
@@ -206,6 +207,21 @@ func TestScopesThatAreNotWhatWasAgreed(t *testing.T) {
 			t.Errorf("%s: revoked %v", fault, got)
 		}
 		f.nothingStored()
+	}
+}
+
+// TestTokensThatAreNotTakenBackAreToldOf: they are of no use here, and the provider
+// goes on to take them.
+func TestTokensThatAreNotTakenBackAreToldOf(t *testing.T) {
+	f := newFixture(t)
+	b := f.browser()
+	link := f.link("acme", "alice")
+	back := f.acme.agree(b.post(link, b.logIn(link, "alice").yes()).onward(), "me-at-acme")
+	f.acme.scope, f.acme.keeps = "files:read", true
+	b.get(back).want(502, "too_narrow")
+	told := f.facts(broker.GrantNotRevoked)
+	if len(told) != 1 || told[0].Object != "grant/"+f.principal("alice")+"/acme" || len(f.acme.ended()) != 0 {
+		t.Errorf("told %+v", told)
 	}
 }
 

@@ -24,6 +24,7 @@ type returning struct {
 	browser connect.Browser
 	flow    connect.Flow
 	query   url.Values
+	stands  connect.Question
 }
 
 // authorized takes the provider's answer. It counts only in the browser in which
@@ -53,7 +54,7 @@ func (h *Handler) authorized(w http.ResponseWriter, v *visit) error {
 	if q.Grant.Generation != f.Generation || !q.Grant.Ended.Equal(f.Ended) {
 		return connect.ErrStale
 	}
-	r := &returning{h, v, b, f, query}
+	r := &returning{h, v, b, f, query, q}
 	change := admin.Change{
 		After: agreed{f.Ticket.Agent, f.Ticket.Provider, f.Ticket.Binding, f.Scopes, f.Until},
 		Apply: func(ctx context.Context) error {
@@ -92,7 +93,9 @@ func (r *returning) redeem(ctx context.Context, party oauth.Party, code oauth.Co
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBack)
 	defer cancel()
 	if party.RevokeAll(ctx, token.Access, token.Refresh) != nil {
-		r.log.Warn("tokens not taken back", "receipt", r.receipt, "provider", r.flow.Ticket.Provider)
+		t := r.flow.Ticket
+		r.log.Warn("tokens not taken back", "receipt", r.receipt, "provider", t.Provider)
+		err = errors.Join(err, r.tellNotRevoked(ctx, t.Key(r.environment), credential.GrantFact{Provider: t.Provider}))
 	}
 	return err
 }
@@ -113,7 +116,7 @@ func (r *returning) store(ctx context.Context, party oauth.Party, token oauth.To
 	if err != nil {
 		return err
 	}
-	return r.begin(ctx, broker.Grant{Sealed: sealed.Sealed, Expires: sealed.Expires, Scopes: sealed.Scopes, Refreshes: sealed.Refreshes,
+	return r.begin(ctx, &r.stands, broker.Grant{Sealed: sealed.Sealed, Expires: sealed.Expires, Scopes: sealed.Scopes, Refreshes: sealed.Refreshes,
 		Authority: party.Authority, Resource: party.Resource,
 		Until: r.flow.Until, Consented: r.flow.Agreed, Generation: r.flow.Generation}, t)
 }

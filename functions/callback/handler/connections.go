@@ -148,6 +148,7 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request, c admin.Caller) er
 			return broker.ErrNotFound
 		}
 		var ended []broker.Grant
+		var untold error
 		for _, k := range found { // all of them, before a slow provider is asked about the first
 			was, err := h.ended(ctx, k)
 			if err != nil {
@@ -156,9 +157,11 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request, c admin.Caller) er
 			ended = append(ended, was)
 		}
 		for _, was := range ended {
-			answer.Provider = worse(answer.Provider, h.revoke(ctx, was))
+			at, err := h.revoke(ctx, was)
+			untold = errors.Join(untold, err)
+			answer.Provider = worse(answer.Provider, at)
 		}
-		return nil
+		return untold
 	}}
 	if err := h.desk.Change(r.Context(), c, about("end-connection", "end", c.Principal.ID, server), change); err != nil {
 		return err
@@ -192,7 +195,16 @@ func (h *Handler) at(ctx context.Context, principal, server string) (found []bro
 	}
 }
 
+// ended ends a grant here. An attempt that nobody was heard of again in is told of
+// before its trace is gone.
 func (h *Handler) ended(ctx context.Context, k broker.GrantKey) (was broker.Grant, err error) {
+	view, err := h.grants.Grant(ctx, k)
+	if err == nil && view.Abandoned(h.now()) {
+		err = credential.TellUnknown(ctx, h.desk.Journal, view.Grant, h.now())
+	}
+	if err != nil {
+		return view.Grant, err
+	}
 	for range 3 { // to end what has ended succeeds
 		if was, err = h.grants.EndGrant(ctx, k, broker.Deleted, h.now().UTC()); err == nil || errors.Is(err, broker.ErrNotFound) {
 			break
@@ -202,10 +214,11 @@ func (h *Handler) ended(ctx context.Context, k broker.GrantKey) (was broker.Gran
 }
 
 // revoke ends a grant's tokens at the provider (RFC 7009). That it cannot does
-// not bring the grant back: it is gone here.
-func (h *Handler) revoke(ctx context.Context, was broker.Grant) string {
+// not bring the grant back: it is gone here. It fails only where nobody could be
+// told that it cannot.
+func (h *Handler) revoke(ctx context.Context, was broker.Grant) (string, error) {
 	if was.Provider == "" || len(was.Sealed) == 0 {
-		return "none"
+		return "none", nil
 	}
 	set, err := credential.OpenTokens(ctx, h.sealer, was.GrantKey, was.Sealed)
 	if err == nil {
@@ -213,21 +226,22 @@ func (h *Handler) revoke(ctx context.Context, was broker.Grant) string {
 	}
 	if err != nil {
 		h.log.Warn("tokens not revoked at the provider", "provider", was.Provider, "cause", causeOf(err))
-		h.tellNotRevoked(ctx, was)
-		return "not_revoked"
+		return "not_revoked", h.tellNotRevoked(ctx, was.GrantKey, credential.GrantFact{Provider: was.Provider, Generation: was.Generation})
 	}
-	return "revoked"
+	return "revoked", nil
 }
 
-// tellNotRevoked records that a provider may still take what the person ended.
-func (h *Handler) tellNotRevoked(ctx context.Context, was broker.Grant) {
+// tellNotRevoked records that a provider may still take what is of no use here.
+func (h *Handler) tellNotRevoked(ctx context.Context, k broker.GrantKey, detail credential.GrantFact) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), broker.SettleTime)
 	defer cancel()
-	fact := credential.FactOf(broker.GrantNotRevoked, was.GrantKey, credential.GrantFact{Provider: was.Provider, Generation: was.Generation})
-	fact.Receipt, fact.By = h.newReceipt(), was.Principal
-	if err := h.desk.Journal.Tell(ctx, fact, h.now()); err != nil {
+	fact := credential.FactOf(broker.GrantNotRevoked, k, detail)
+	fact.Receipt, fact.By = h.newReceipt(), k.Principal
+	err := h.desk.Journal.Tell(ctx, fact, h.now())
+	if err != nil {
 		h.log.Error("a fact could not be recorded", "fact", string(fact.Kind), "cause", causeOf(err), string(telemetry.AuditFailures), 1)
 	}
+	return err
 }
 
 func (h *Handler) revokeAt(ctx context.Context, was broker.Grant, set credential.TokenSet) error {

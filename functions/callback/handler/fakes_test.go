@@ -32,6 +32,7 @@ type op struct {
 	scope   string           // in place of the scopes asked for
 	refresh string
 	idToken bool
+	keeps   bool     // it revokes nothing
 	silent  bool     // it does not name itself in its answers
 	spoken  []string // forms that reached token and revocation endpoint
 	revoked []string
@@ -63,6 +64,10 @@ func newOP(t testing.TB) *op {
 	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, r *http.Request) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
+		if o.keeps {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		o.revoked = append(o.revoked, r.FormValue("token"))
 		w.WriteHeader(http.StatusOK)
 	})

@@ -39,6 +39,7 @@ type fixture struct {
 	other  *op // another provider, of another card
 	log    *bytes.Buffer
 	clock  func() time.Time
+	untold broker.FactKind // the kind of fact that cannot be recorded
 
 	mu       sync.Mutex
 	shown    strings.Builder // every page
@@ -54,6 +55,9 @@ func (f *fixture) Append(ctx context.Context, r broker.Record) error {
 	f.mu.Lock()
 	f.recorded.Write(text)
 	f.mu.Unlock()
+	if f.untold != "" && r.Method == string(f.untold) {
+		return broker.ErrUnavailable
+	}
 	return f.tables.Append(ctx, r)
 }
 

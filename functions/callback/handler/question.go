@@ -241,12 +241,18 @@ func (a *answering) storeKey(ctx context.Context) error {
 	if err := a.under.Answer(ctx, a.id); err != nil {
 		return err
 	}
-	return a.begin(ctx, broker.Grant{Sealed: sealed, Until: a.q.Until, Consented: a.at, Generation: a.q.Grant.Generation}, a.ticket)
+	return a.begin(ctx, &a.q, broker.Grant{Sealed: sealed, Until: a.q.Until, Consented: a.at, Generation: a.q.Grant.Generation}, a.ticket)
 }
 
-// begin stores a consent. A write whose answer was lost is repeated, and is
+// begin stores a consent in the place of what there was. An attempt that nobody was
+// heard of again in is told of before its trace is gone. A write whose answer was lost is repeated, and is
 // recognised then; if no answer ever comes, what is stored says how it went.
-func (h *Handler) begin(ctx context.Context, g broker.Grant, t connect.Ticket) error {
+func (h *Handler) begin(ctx context.Context, q *connect.Question, g broker.Grant, t connect.Ticket) error {
+	if q.Abandoned {
+		if err := credential.TellUnknown(ctx, h.desk.Journal, q.Grant, h.now()); err != nil {
+			return err
+		}
+	}
 	g.GrantKey, g.Provider = t.Key(h.environment), t.Provider
 	c := broker.Consent{Agent: t.Agent, At: g.Consented}
 	var err error

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"bindery/shared/broker"
@@ -61,6 +62,11 @@ func (g *grant) end(ctx context.Context, r *run) result {
 	g.seen = view.Grant
 	if g.seen.Provider == "" {
 		return g.never(faultTyped)
+	}
+	if now := r.Now().UTC(); view.Abandoned(now) { // it is told of before its trace is gone
+		if err := credential.TellUnknown(ctx, r.Journal, g.seen, now); err != nil {
+			return g.later(faultRecord)
+		}
 	}
 	party, e, found := g.party(ctx, r)
 	if !found {
@@ -124,7 +130,7 @@ func (g *grant) hold(ctx context.Context, r *run, view broker.GrantView) (broker
 	case cools > 0:
 		return view, busy, false
 	}
-	leased, err := r.Grants.LeaseGrant(ctx, g.seen, r.Fresh(), now, now.Add(leaseTime))
+	leased, err := r.Grants.LeaseGrant(ctx, g.seen, broker.Ending+r.Fresh(), now, now.Add(leaseTime))
 	switch {
 	case errors.Is(err, broker.ErrConflict):
 		return view, busy, false
@@ -223,6 +229,21 @@ func (g *grant) forget(ctx context.Context, r *run) error {
 	}
 	if !found {
 		r.Log.Error("tokens that came late were not revoked", "case", r.c.ID, "principal", g.Principal, "server", g.Server)
+		return g.tellNotRevoked(ctx, r)
+	}
+	return nil
+}
+
+// tellNotRevoked records that the provider may still take what the case has no
+// count of.
+func (g *grant) tellNotRevoked(ctx context.Context, r *run) error {
+	f := credential.FactOf(broker.GrantNotRevoked, g.GrantKey, credential.GrantFact{Provider: g.seen.Provider, Generation: g.seen.Generation})
+	f.Receipt = r.Fresh()
+	if r.c.Via == broker.ViaAdmin {
+		f.By = r.c.By
+	}
+	if err := r.Journal.Tell(ctx, f, r.Now().UTC()); err != nil {
+		return fmt.Errorf("tell of tokens that were not revoked: %w", err)
 	}
 	return nil
 }
