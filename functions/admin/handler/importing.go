@@ -75,7 +75,7 @@ func (h *Handler) takesValues(ctx context.Context, name string) error {
 	case err != nil:
 		return err
 	case s.Kind != "sealed" || s.Name != "sealed" || s.State != broker.Active:
-		return fmt.Errorf("%w store: values can be written to the active store sealed only", broker.ErrInvalid)
+		return fmt.Errorf("%w store: literals go to the active store sealed alone, since Bindery may not write to any other; import into it, put the secrets where they belong yourself, and give the cards their references then", broker.ErrInvalid)
 	}
 	return nil
 }

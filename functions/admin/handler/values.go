@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -40,7 +41,7 @@ type ValuePath struct {
 
 func (h *Handler) valueOperations() {
 	huma.Register(h.api, operation("put-value", http.MethodPut, "/values/{value}", "Seal a value; nobody reads it back", 404, 409, 412, 413, 415), h.putValue)
-	huma.Register(h.api, operation("delete-value", http.MethodDelete, "/values/{value}", "Delete a value with its earlier versions; its name is never used again", 404, 409, 412, 413), h.deleteValue)
+	huma.Register(h.api, operation("delete-value", http.MethodDelete, "/values/{value}", "Delete a value with its earlier versions, for good; put again it is a new version", 404, 409, 412, 413), h.deleteValue)
 }
 
 // Unconditional is what a change takes that replaces whatever is there: whoever
@@ -79,9 +80,17 @@ func (h *Handler) putValue(ctx context.Context, in *putValueInput) (*one[ValueVi
 		wrong = told{wrong, "body.server: there is no server of this name"}
 	}
 	wrong = cmp.Or(in.check(), wrong, maskable(in.Body.Value))
-	needs = append(needs, need(policy.Read, serverObject(in.Body.Server, server.Owner))) // or the answer would tell which servers there are
+	if read := need(policy.Read, serverObject(in.Body.Server, server.Owner)); !h.permits(ctx, []admin.Need{read}) {
+		named, err := h.namedTo(ctx, reference, in.Body.Server)
+		if err != nil {
+			return nil, fault(err)
+		}
+		if !named {
+			needs = append(needs, read) // or the answer would tell which servers there are
+		}
+	}
 	if wrong == nil && h.permits(ctx, needs) {
-		wrong = h.readElsewhere(ctx, reference, in.Body.Server, origin)
+		wrong = cmp.Or(h.readElsewhere(ctx, reference, in.Body.Server, origin), h.stoppedValue(ctx, reference))
 	}
 	op := admin.Operation{ID: "put-value", Needs: needs}
 	var version int64
@@ -95,6 +104,22 @@ func (h *Handler) putValue(ctx context.Context, in *putValueInput) (*one[ValueVi
 		return nil, fault(err)
 	}
 	return &one[ValueView]{tag(version), ValueView{Reference: "sealed:" + in.Value, Version: version}}, nil
+}
+
+// namedTo reports whether an assignment of a reference names both a group of the
+// caller and a server. Who owns a secret enters it for that server: they can read
+// the assignment, so that there is such a server is no news to them.
+func (h *Handler) namedTo(ctx context.Context, r broker.Reference, server string) (bool, error) {
+	groups := callerOf(ctx).Principal.Groups
+	for a, err := range h.assignmentList(ctx).after("") {
+		if err != nil {
+			return false, err
+		}
+		if a.Assigns(r, "", server) && slices.ContainsFunc(groups, func(group string) bool { return a.Assigns(r, group, "") }) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // maskable refuses what no binding could use. The members of an object are for
@@ -134,6 +159,16 @@ func (h *Handler) readElsewhere(ctx context.Context, r broker.Reference, server,
 			return nil
 		}
 	}
+}
+
+// stoppedValue refuses to seal what is revoked: no call could use it, and it would
+// be deleted together with what leaked.
+func (h *Handler) stoppedValue(ctx context.Context, r broker.Reference) error {
+	id, err := h.stoppedBy(ctx, broker.ReferenceMarker, r.String())
+	if err != nil || id == "" {
+		return err
+	}
+	return told{broker.ErrConflict, "revocation " + id + " stops this value: when its work is done and the text from before is deleted, lift it, and put the value then"}
 }
 
 // deleteValue takes no condition: nobody can read which version there is. What

@@ -116,9 +116,10 @@ func check(r broker.Reference, origin string) error {
 }
 
 // Put seals v for one upstream origin (a digest, from the catalogue) and
-// stores it as the next version of id, which it returns. It fails with
-// ErrConflict when somebody else stored that version first, or when the value
-// is suspended, revoked or deleted: storing again is not a way to bring it back.
+// stores it as the next version of id, which it returns: also where the versions
+// before were deleted, whose texts are gone for good. It fails with ErrConflict
+// when somebody else stored that version first, or when the value is suspended or
+// revoked: storing again is not a way to bring it back.
 func (s *Store) Put(ctx context.Context, environment, id, origin string, v secret.Value) (int64, error) {
 	if err := checkPut(environment, id, origin); err != nil {
 		return 0, err
@@ -129,7 +130,7 @@ func (s *Store) Put(ctx context.Context, environment, id, origin string, v secre
 	case errors.Is(err, broker.ErrNotFound):
 	case err != nil:
 		return 0, fmt.Errorf("read the version of the sealed value: %w", err)
-	case len(rows) > 0 && rows[0].State != broker.Active:
+	case len(rows) > 0 && rows[0].State != broker.Active && rows[0].State != broker.Deleted:
 		return 0, fmt.Errorf("%w: the sealed value is not active", broker.ErrConflict)
 	case len(rows) > 0:
 		next = rows[0].Version + 1
@@ -148,8 +149,8 @@ func (s *Store) Put(ctx context.Context, environment, id, origin string, v secre
 	return next, nil
 }
 
-// Delete ends a value for ever, and takes its text out of the store: two
-// tombstones, because a version and the one before stay. What it had begun is
+// Delete ends all versions of a value that there are, and takes their texts out
+// of the store: two tombstones, because a version and the one before stay. What it had begun is
 // finished when it is called again; what is deleted already stays so.
 func (s *Store) Delete(ctx context.Context, environment, id string) error {
 	if err := checkName(environment, id); err != nil {

@@ -67,7 +67,7 @@ func TestPutThatLosesARaceIsAConflictAndChangesNothing(t *testing.T) {
 }
 
 func TestPutDoesNotBringAClosedValueBack(t *testing.T) {
-	for _, state := range []broker.State{broker.Suspended, broker.Revoked, broker.Deleted, broker.Pending, ""} {
+	for _, state := range []broker.State{broker.Suspended, broker.Revoked, broker.Pending, ""} {
 		values := newValues()
 		s := New(values, newSealer(), time.Now)
 		put(t, s, "token", "made-up-value-one")
@@ -82,7 +82,7 @@ func TestPutDoesNotBringAClosedValueBack(t *testing.T) {
 }
 
 // TestADeletedValueIsGoneForEver, and its text with it, also where the deletion
-// broke off in between.
+// broke off in between. What is typed in under its name is another version.
 func TestADeletedValueIsGoneForEver(t *testing.T) {
 	values := newValues()
 	s := New(values, newSealer(), time.Now)
@@ -116,8 +116,33 @@ func TestADeletedValueIsGoneForEver(t *testing.T) {
 	if _, err := s.Fetch(t.Context(), want(t, "token")); !errors.Is(err, broker.ErrSecretMissing) {
 		t.Errorf("%v, want ErrSecretMissing", err)
 	}
-	if _, err := s.Put(t.Context(), environment, "token", origin, secret.New("made-up-value-three")); !errors.Is(err, broker.ErrConflict) {
-		t.Errorf("%v, want ErrConflict", err)
+	if version, err := s.Put(t.Context(), environment, "token", origin, secret.New("made-up-value-three")); err != nil || version != 5 {
+		t.Errorf("typed in anew as version %d, %v", version, err)
+	}
+	found, err := s.Fetch(t.Context(), want(t, "token"))
+	if err != nil || found.Version != "5" || len(found.Previous) != 0 {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// TestAValueTypedInDuringItsDeletion: the text that was to go goes in either
+// order, and the deletion, where it is finished, ends the new one too.
+func TestAValueTypedInDuringItsDeletion(t *testing.T) {
+	values := newValues()
+	s := New(values, newSealer(), time.Now)
+	put(t, s, "token", "made-up-value-one")
+	if err := values.PutSealed(t.Context(), broker.SealedValue{Environment: environment, ID: "token", Version: 2, State: broker.Deleted, At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "token", "made-up-value-two")
+	if rows, err := values.Latest(t.Context(), environment, "token"); err != nil || len(rows) != 2 || len(rows[1].Sealed) > 0 {
+		t.Fatalf("%+v, %v", rows, err)
+	}
+	if err := s.Delete(t.Context(), environment, "token"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Fetch(t.Context(), want(t, "token")); !errors.Is(err, broker.ErrSecretMissing) {
+		t.Errorf("%v, want ErrSecretMissing", err)
 	}
 }
 
