@@ -68,7 +68,7 @@ func (c Condition) version() (int64, error) {
 	number, ok := strings.CutPrefix(strings.Trim(c.IfMatch, `"`), "v")
 	v, err := strconv.ParseInt(number, 10, 64)
 	if !ok || err != nil || v < 1 {
-		return 0, broker.ErrConflict // no version has that tag
+		return 0, told{broker.ErrConflict, "no version has that tag: If-Match takes the ETag of a GET as it stands there, such as \"v3\""}
 	}
 	return v, nil
 }

@@ -239,16 +239,21 @@ func (h *Handler) overlaps(ctx context.Context, b *broker.Binding) (found []Over
 }
 
 // noticesOf is what a card says that has no effect as things stand.
-func (h *Handler) noticesOf(ctx context.Context, b broker.Binding) ([]string, error) {
+func (h *Handler) noticesOf(ctx context.Context, b broker.Binding) (found []string, err error) {
+	if ended(b, h.now()) {
+		found = append(found, "Its end is over already: it refuses every call.")
+	}
+	if len(b.Allow.Tools)+len(b.Allow.Prompts)+len(b.Allow.Resources) == 0 {
+		found = append(found, "It allows no tool, prompt or resource: nothing can be called by it.")
+	}
 	if b.Actor.Agent == "" {
-		return nil, nil
+		return found, nil
 	}
 	a, err := h.reader.Agent(ctx, h.environment, b.Actor.Agent)
-	switch {
-	case isMissing(err), err == nil && a.State != broker.Active:
-		return []string{"The agent is not registered, or not active: its calls are refused."}, nil
+	if isMissing(err) || err == nil && a.State != broker.Active {
+		return append(found, "The agent is not registered, or not active: its calls are refused."), nil
 	}
-	return nil, err
+	return found, err
 }
 
 func (h *Handler) deleteBinding(ctx context.Context, in *struct {

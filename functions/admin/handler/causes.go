@@ -7,7 +7,7 @@ type cause struct{ word, detail string }
 
 // The causes of a verification, by the reason in its record.
 var causes = map[broker.Reason]cause{
-	broker.ModeUnknown:      {"syntax", "The card's mode or source is not served."},
+	broker.ModeUnknown:      {"syntax", "The card's mode and source do not go together: static and client_credentials go with service_account and agent_scoped, all others with user_delegated."},
 	broker.FieldsIncomplete: {"syntax", "The card's fields, references or the server's templates do not fit each other, or the store does not take such a reference."},
 	broker.ReferenceOutside: {"syntax", "A reference lies outside the paths registered for its store."},
 

@@ -28,6 +28,11 @@ func TestADetailNamesWhatIsWrong(t *testing.T) {
 		}
 		f.mentions(t, f.call(t, "root", "PUT", card, body, "If-None-Match", "*").want(t, 422, ""), words, "elsewhere")
 	}
+	for _, tag := range []string{"*", `W/"v1"`, "1", `"v0"`} {
+		f.mentions(t, f.call(t, "root", "PUT", "/servers/notes/bindings/dev-notes", bindingBody, "If-Match", tag).want(t, 412, "version_conflict"), "If-Match takes the ETag of a GET", "dev-notes")
+	}
+	f.mentions(t, f.call(t, "root", "PUT", card, strings.Replace(bindingBody, "service_account", "user_delegated", 1), "If-None-Match", "*").want(t, 422, "invalid"),
+		"static and client_credentials go with service_account and agent_scoped", "prod/notes")
 	f.call(t, "root", "DELETE", "/servers/notes/bindings/dev-notes", nil, "If-Match", `"v1"`).want(t, 204, "")
 	for _, header := range [][]string{{"If-None-Match", "*"}, {"If-Match", `"v2"`}} {
 		f.mentions(t, f.call(t, "root", "PUT", "/servers/notes/bindings/dev-notes", bindingBody, header...).want(t, 412, "version_conflict"), "belonged to a deleted row: take another", "dev-notes")
@@ -70,6 +75,14 @@ func TestWhatHasNoEffectIsNoticed(t *testing.T) {
 	f.call(t, "root", "PUT", "/agents/oidc:bot", agentBody, "If-None-Match", "*").want(t, 200, "")
 	if a := f.call(t, "root", "PUT", "/servers/notes/bindings/bot", body, "If-Match", `"v1"`).want(t, 200, ""); noticed(a) {
 		t.Errorf("a registered agent: %s", a.Body)
+	}
+	for n, c := range [][2]string{{`"state"`, `"expires":"2020-01-01T00:00:00Z","state"`}, {`{"tools":["*"]}`, `{}`}, {`{"tools":["*"]}`, `{"tools":[]}`}} {
+		for _, query := range []string{"?dry_run=true", ""} {
+			body := strings.Replace(bindingBody, c[0], c[1], 1)
+			if a := f.call(t, "root", "PUT", "/servers/notes/bindings/idle-"+string(rune('a'+n))+query, body, "If-None-Match", "*").want(t, 200, ""); !noticed(a) {
+				t.Errorf("a card that serves nothing: %s", a.Body)
+			}
+		}
 	}
 	for paths, want := range map[string]bool{`"*"`: true, `"dev/*"`: true, `"prod/*","prod"`: true, `"prod/*"`: false, `"prod/a","prod/b/*"`: false} {
 		name := "/assignments/a" + strings.Trim(strings.Map(func(r rune) rune {
