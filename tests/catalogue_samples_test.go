@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	api "bindery/functions/admin/handler"
 	cleanup "bindery/functions/cleanup/handler"
 	ledger "bindery/functions/ledger/handler"
 	"bindery/shared/admin"
@@ -102,7 +101,7 @@ func sampleDetail(kind broker.FactKind) any {
 		return drift.Detail{Notice: broker.Digest("notice", "sample"), Kind: broker.NoticeExpiring, Subject: "binding/github/dev-github", Server: "github",
 			Bindings: []string{"github/dev-github"}, Since: &sampleTime, Due: &due}
 	case broker.IncidentOpened:
-		return api.IncidentOpened{Incident: otherReceipt, Reference: "aws-sm:prod/github", Revocation: sampleReceipt, NoRotation: "No plan says how to rotate this reference."}
+		return revoke.IncidentOpened{Incident: otherReceipt, Reference: "aws-sm:prod/github", Revocation: sampleReceipt, NoRotation: "No plan says how to rotate this reference."}
 	case broker.IntentWithoutOutcome:
 		return ledger.Omission{Receipt: otherReceipt, At: sampleTime, Principal: samplePerson, Method: "tools/call", Action: broker.CallTool, Target: "create_issue"}
 	case broker.GrantDied, broker.GrantOutcomeUnknown, broker.GrantNotRevoked:

@@ -119,8 +119,9 @@ type fixture struct {
 	log    *bytes.Buffer
 
 	mu       sync.Mutex
-	seen     bytes.Buffer // every answer, headers and body
-	recorded bytes.Buffer // every audit record
+	seen     bytes.Buffer    // every answer, headers and body
+	recorded bytes.Buffer    // every audit record
+	untold   broker.FactKind // the kind of fact that cannot be recorded
 }
 
 // Append is the audit log, which keeps a copy.
@@ -132,6 +133,9 @@ func (f *fixture) Append(ctx context.Context, r broker.Record) error {
 	f.mu.Lock()
 	f.recorded.Write(text)
 	f.mu.Unlock()
+	if f.untold != "" && r.Method == string(f.untold) {
+		return broker.ErrUnavailable
+	}
 	return f.tables.Append(ctx, r)
 }
 

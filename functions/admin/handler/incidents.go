@@ -104,7 +104,8 @@ type incidentRecord struct {
 
 // respond writes the incident down, stops the secret, and orders a new one. If it
 // dies in between, asking again goes on: what is stopped stays so, and a rotation
-// that is under way is the one. A table that cannot be written holds up no stop.
+// that is under way is the one; and of what is written down the search for drift
+// tells. A table that cannot be written holds up no stop.
 func (h *Handler) respond(ctx context.Context, i *broker.Incident) error {
 	if err := h.saveIncident(ctx, i); err != nil {
 		h.log.Error("an incident was not written down before its secret is stopped", "receipt", i.ID, "cause", failureOf(err))
@@ -118,18 +119,7 @@ func (h *Handler) respond(ctx context.Context, i *broker.Incident) error {
 	if err := h.saveIncident(ctx, i); err != nil {
 		return err
 	}
-	return h.desk.Journal.Tell(ctx, broker.Fact{Receipt: h.receipt(), Kind: broker.IncidentOpened, Environment: h.environment, By: i.By,
-		Object: "reference/" + i.Reference.String(), References: []broker.Reference{i.Reference},
-		Detail: IncidentOpened{i.ID, i.Reference.String(), i.Revocation, i.Rotation, i.NoRotation}}, h.now())
-}
-
-// IncidentOpened is the detail of the fact incident.opened.
-type IncidentOpened struct {
-	Incident   string `json:"incident"`
-	Reference  string `json:"reference"`
-	Revocation string `json:"revocation"`
-	Rotation   string `json:"rotation,omitempty"`
-	NoRotation string `json:"no_rotation,omitempty"` // why none was ordered
+	return revoke.TellIncident(ctx, h.desk.Journal, *i)
 }
 
 func (h *Handler) saveIncident(ctx context.Context, i *broker.Incident) error {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"bindery/shared/admin"
 	"bindery/shared/broker"
 	"bindery/shared/drift"
+	"bindery/shared/revoke"
 	"bindery/shared/stores/awssm"
 	"bindery/shared/telemetry"
 	"bindery/shared/wire"
@@ -48,8 +50,43 @@ func accountOf(key string) awssm.Account {
 	return awssm.Account{ID: parsed.AccountID, Region: parsed.Region}
 }
 
+// Incidents is what is read of them.
+type Incidents interface {
+	Incidents(ctx context.Context, environment string, p broker.Page) ([]broker.Incident, error)
+}
+
+const (
+	// opening is longer than a request that opens an incident takes: one that is
+	// younger is told of by whoever opened it.
+	opening = 5 * time.Minute
+	// retold is how long incidents are told of again: many rounds of the search.
+	retold = 3 * 24 * time.Hour
+)
+
+// tellIncidents tells of the incidents whose requests died before they could. To
+// tell of one that is told changes nothing.
+func (h *Handler) tellIncidents(ctx context.Context) error {
+	read := func(p broker.Page) ([]broker.Incident, error) { return h.incidents.Incidents(ctx, h.environment, p) }
+	now := h.now()
+	for i, err := range broker.Rows(broker.FirstReceipt(now.Add(-retold)), read, func(i broker.Incident) string { return i.ID }) {
+		if err != nil {
+			return fmt.Errorf("list the incidents: %w", err)
+		}
+		if i.At.After(now.Add(-opening)) {
+			continue
+		}
+		if err := revoke.TellIncident(ctx, h.journal, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // scan goes on with the search for drift.
 func (h *Handler) scan(ctx context.Context) (any, error) {
+	if err := h.tellIncidents(ctx); err != nil { // the next run tries again
+		h.log.Error("incidents could not be told of again", "cause", causeOf(err), string(telemetry.AuditFailures), 1)
+	}
 	report, err := h.drift.Run(ctx)
 	if err != nil {
 		h.log.Error("the search for drift failed", "looked", report.Looked, "changed", report.Changed, "cause", causeOf(err))

@@ -2,15 +2,20 @@ package handler
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bindery/shared/broker"
 	"bindery/shared/drift"
+	"bindery/shared/memory"
+	"bindery/shared/revoke"
 	"bindery/shared/stores/awssm"
 )
 
@@ -41,7 +46,8 @@ func (s *search) Heard(_ context.Context, c drift.Change) (int, error) {
 
 func driftHandler(s *search) (*Handler, *strings.Builder) {
 	h, log := newHandler(&due{})
-	h.drift, h.account = s, own
+	tables := memory.New(h.now)
+	h.drift, h.account, h.incidents, h.journal = s, own, tables, broker.NewJournal(tables, rand.Text)
 	return h, log
 }
 
@@ -65,6 +71,53 @@ func TestTheSearchForDriftSaysHowFarItCame(t *testing.T) {
 	h, log := driftHandler(&search{fault: fmt.Errorf("%w: made-up-text-of-another", broker.ErrUnavailable)})
 	if got, err := h.Handle(t.Context(), json.RawMessage(`{"task":"drift"}`)); !errors.Is(err, broker.ErrUnavailable) || got != nil {
 		t.Errorf("%+v, %v, %s", got, err, log)
+	}
+}
+
+// TestAnIncidentIsToldOfWhateverDied, once: the request that opened it may have
+// died before it told, or just after. One that may still be under way is left to it.
+func TestAnIncidentIsToldOfWhateverDied(t *testing.T) {
+	h, log := driftHandler(&search{})
+	tables := memory.New(h.now)
+	h.incidents, h.journal = tables, broker.NewJournal(tables, rand.Text)
+	reference, err := broker.ParseReference("aws-sm:prod/github")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var opened []broker.Incident
+	for n, age := range []time.Duration{2 * time.Hour, time.Hour, time.Minute} { // told, died, under way
+		at := noon.Add(-age)
+		i := broker.Incident{Environment: "prod", ID: broker.ReceiptOf(at, "incident"), State: broker.Active, Reference: reference, By: "p-root", Reason: "leaked", At: at}
+		if n == 0 {
+			i.Revocation, i.NoRotation = i.ID, "No plan."
+		}
+		if err := tables.PutIncident(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+		opened = append(opened, i)
+	}
+	if err := revoke.TellIncident(t.Context(), h.journal, opened[0]); err != nil {
+		t.Fatal(err)
+	}
+	tables.Inject(memory.Append, memory.Refuse(), memory.Refuse(), memory.Refuse()) // a run that cannot tell
+	for range 3 {
+		if _, err := h.Handle(t.Context(), json.RawMessage(`{"task":"drift"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !strings.Contains(log.String(), `"AuditFailures":1`) {
+		t.Errorf("nobody hears that it could not be told: %s", log)
+	}
+	var told []string
+	for _, r := range tables.Log() {
+		var detail revoke.IncidentOpened
+		if err := json.Unmarshal([]byte(r.After), &detail); err != nil || r.Method != string(broker.IncidentOpened) || detail.Revocation != detail.Incident {
+			t.Errorf("%+v, %v", r, err)
+		}
+		told = append(told, detail.Incident)
+	}
+	if slices.Sort(told); !slices.Equal(told, []string{opened[0].ID, opened[1].ID}) {
+		t.Errorf("told %v of %v", told, opened)
 	}
 }
 

@@ -1,15 +1,18 @@
 package handler
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"flag"
 	"os"
 	"strings"
 	"testing"
 
+	"bindery/shared/broker"
 	"bindery/shared/brokertest/samples"
 	"bindery/shared/credential"
 	"bindery/shared/drift"
+	"bindery/shared/memory"
 	"bindery/shared/rotate"
 )
 
@@ -40,6 +43,8 @@ func outcomeOf(t *testing.T, event []byte) []byte {
 	t.Helper()
 	h, log := newHandler(&due{batches: []credential.Prefetched{{Refreshed: 2, Left: 1}}})
 	h.drift, h.account = &search{report: drift.Report{Looked: 40, Changed: 1, Open: 2, Done: true}}, own
+	tables := memory.New(h.now)
+	h.incidents, h.journal = tables, broker.NewJournal(tables, rand.Text)
 	h.rotations = &turning{report: rotate.Report{Begun: 1, Worked: 3, Ended: 2, Done: true}}
 	h.sealed = reencryption{&texts{rows: []string{"old 0", "new 1", "old 2", "old 3", "altered 4"}, page: 2}, &keys{}}
 	h.managed = managed{engine: &announcing{}, secrets: &announcing{}}

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"time"
 
+	"bindery/shared/broker"
 	"bindery/shared/start"
 	"bindery/shared/stores/awssm"
 )
@@ -25,6 +26,8 @@ type Handler struct {
 	grants      Grants
 	drift       Drift
 	rotations   Rotations
+	incidents   Incidents
+	journal     *broker.Journal
 	sealed      reencryption
 	managed     managed
 	account     awssm.Account

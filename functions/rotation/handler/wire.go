@@ -26,6 +26,6 @@ func New(c config.Config, a aws.Config, log *slog.Logger) *Handler {
 	}})
 	journal := broker.NewJournal(p.DB, rand.Text)
 	engine := p.Rotation(c, a, patience, journal, log)
-	return &Handler{grants: p.Grant(c, log), drift: newDrift(p, c.Environment, journal), rotations: engine, sealed: reencryption{p.DB, p.Sealer},
+	return &Handler{grants: p.Grant(c, log), drift: newDrift(p, c.Environment, journal), rotations: engine, incidents: p.DB, journal: journal, sealed: reencryption{p.DB, p.Sealer},
 		managed: newManaged(a, engine), account: accountOf(c.ValuesKey), environment: c.Environment, log: log, now: time.Now}
 }
