@@ -59,6 +59,19 @@ func (d *during) count(o outcome, began time.Time) {
 	}
 }
 
+// shown waits for a call that began since and came to what is looked for: a busy
+// machine may need longer for one than was given to all.
+func (d *during) shown(calls *[]time.Time, since time.Time) {
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+		d.mu.Lock()
+		n := after(*calls, since)
+		d.mu.Unlock()
+		if n > 0 {
+			return
+		}
+	}
+}
+
 // after counts how many of some moments lie after another.
 func after(moments []time.Time, moment time.Time) (n int) {
 	for _, m := range moments {

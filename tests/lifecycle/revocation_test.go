@@ -166,9 +166,15 @@ func (v *revocations) round(s subject) {
 	streams := v.open(s)
 	d := v.load(s.server)
 	time.Sleep(300*time.Millisecond + rand.N(3*time.Second)) // longer than the time between two looks at what is open
+	d.shown(&d.worked, time.Time{})
 	id, acknowledged := v.revoke(s)
 	longest := v.await(s, streams, acknowledged)
 	time.Sleep(time.Until(acknowledged.Add(time.Second)))
+	if s.stops {
+		d.shown(&d.refused, acknowledged)
+	} else {
+		d.shown(&d.worked, acknowledged)
+	}
 	close(d.stop)
 	d.calls.Wait()
 	admitted := max(v.admittedAfter(s, acknowledged), after(d.worked, acknowledged))

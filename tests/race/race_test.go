@@ -65,7 +65,7 @@ const (
 // patience is how often a caller repeats a call that the store was too slow for,
 // as the answer advises: the function gives DynamoDB less than three seconds,
 // which fifty processes on a small machine may use up.
-const patience = 5
+const patience = 20
 
 // tooSlow are the codes of such answers. Nothing was called then.
 func tooSlow() []string { return []string{`"code":15032`, `"code":15033`, `"code":15034`} }

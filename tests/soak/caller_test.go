@@ -123,7 +123,7 @@ func ask(ctx context.Context, f *runtimeapi.Function, a asking, token string) (s
 // patience is how often a caller repeats a call that the stores were too slow for,
 // as the answer advises: the function gives them less than three seconds, which
 // many processes on a small machine may use up.
-const patience = 8
+const patience = 30
 
 // retryAfter is what such answers say.
 const retryAfter = time.Second
