@@ -118,7 +118,7 @@ func TestADeploymentConnectsToNoLoopback(t *testing.T) {
 		p.config = func(c *config.Config) { c.Local = false }
 	})
 	claims := map[string]any{"iss": login, "sub": "dana", "aud": audience, "groups": []string{"g-dev"},
-		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix()}
+		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix()}
 	authorized := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+own.Sign("k1", nil, claims)) }
 	port, connections := listener(t)
 	u := d.upstream(echo())

@@ -100,7 +100,7 @@ func deploy(t *testing.T, changes ...func(*plan)) *deployment {
 // serve starts a handler behind the fault proxy, with the SDK's own retries.
 func (d *deployment) serve(listener net.Listener) {
 	through := *d.Deployment
-	through.AWS = stack.AWS(d.faults.URL)
+	through.AWS = patient(stack.AWS(d.faults.URL), d.faults.Idle)
 	through.AWS.Retryer = nil
 	through.Config.Hosts = append(slices.Clone(d.Config.Hosts), listener.Addr().String())
 	log := slog.New(slog.NewJSONHandler(&d.log, nil))

@@ -63,7 +63,7 @@ func TestAStagingTokenIsUselessInProduction(t *testing.T) {
 		t.Error("an unauthenticated request was written to the audit table")
 	}
 	claims := map[string]any{"iss": own.Issuer(), "sub": "dana", "aud": audience, "groups": []string{"g-dev"},
-		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix()}
+		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix()}
 	genuine := own.Sign("k1", nil, claims)
 	with := func(token string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }

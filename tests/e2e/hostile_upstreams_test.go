@@ -117,7 +117,7 @@ func TestHostileUpstreams(t *testing.T) {
 			var c trick
 			u := d.upstream(func(w http.ResponseWriter, r *http.Request) { bare(c.do)(w, r) })
 			_, reference := d.secret("shared")
-			for name, patience := range map[string]time.Duration{"patient": 20 * time.Second, "quick": 150 * time.Millisecond} {
+			for name, patience := range map[string]time.Duration{"patient": 20 * time.Second, "quick": 1500 * time.Millisecond} {
 				d.server(name, u.URL, func(s *broker.Server) { s.Timeout = patience })
 				d.bind(d.card(name, "card", group("dev"), reference))
 			}

@@ -75,7 +75,7 @@ func (r *rehearsal) lose(tables ...string) {
 // restore runs the program.
 func (r *rehearsal) restore(args ...string) (string, error) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Minute)
 	defer cancel()
 	run := exec.CommandContext(ctx, r.program, append([]string{"-environment", r.env, "-to", r.prefix(), "-from", copies + r.prefix()}, args...)...)
 	run.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+r.endpoint.URL, "AWS_REGION="+stack.Region, "AWS_ACCESS_KEY_ID="+restorer, "AWS_SECRET_ACCESS_KEY=local", "AWS_EC2_METADATA_DISABLED=true")

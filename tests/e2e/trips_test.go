@@ -25,10 +25,15 @@ type rounds struct {
 	arrived chan *held
 	waiting []*held
 	seen    int // rounds
+
+	mu  sync.Mutex
+	all []*held
 }
 
 type held struct {
 	operation string
+	body      string
+	at        time.Time
 	release   chan struct{}
 }
 
@@ -45,22 +50,49 @@ func (d *deployment) rounds() *rounds {
 }
 
 func (r *rounds) hold(operation string) faultproxy.Effect {
-	return faultproxy.Gate(func() {
-		h := &held{operation, make(chan struct{})}
-		r.arrived <- h
-		<-h.release
-	})
+	return func(w http.ResponseWriter, body []byte, forward func([]byte) (*faultproxy.Answer, error)) {
+		h := r.under(operation, string(body))
+		faultproxy.Gate(func() { <-h.release })(w, body, forward)
+	}
 }
 
-// quiet is how long nothing more may arrive; a request waits 900 ms before it
-// is repeated.
-const quiet = 100 * time.Millisecond
+// under is the request as it is held already, where this is its repetition: a busy
+// machine can take longer over a round than a request waits for its answer.
+func (r *rounds) under(operation, body string) *held {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.all {
+		if h.operation == operation && h.body == body && time.Since(h.at) > patience-quiet && !h.released() {
+			return h
+		}
+	}
+	h := &held{operation, body, time.Now(), make(chan struct{})}
+	r.all = append(r.all, h)
+	r.arrived <- h
+	return h
+}
+
+func (h *held) released() bool {
+	select {
+	case <-h.release:
+		return true
+	default:
+		return false
+	}
+}
+
+const (
+	// quiet is how long nothing more may arrive.
+	quiet = 100 * time.Millisecond
+	// patience is how long a request waits before it is repeated.
+	patience = 900 * time.Millisecond
+)
 
 // next requires that exactly these operations are under way, side by side.
 func (r *rounds) next(want ...string) {
 	r.t.Helper()
 	r.seen++
-	limit := time.After(5 * time.Second)
+	limit := time.After(pending)
 	for len(r.waiting) < len(want) {
 		select {
 		case h := <-r.arrived:
@@ -206,7 +238,7 @@ func TestWhoHasNoIdentityCostsNothing(t *testing.T) {
 	u := d.upstream(echo())
 	d.simple(u)
 	claims := map[string]any{"iss": own.Issuer(), "sub": "mallory", "aud": audience, "groups": []string{"g-dev"},
-		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix()}
+		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix()}
 	flood := func() {
 		var all sync.WaitGroup
 		for range 8 {

@@ -96,6 +96,13 @@ func (p *Proxy) Clear() {
 	p.rules = nil
 }
 
+// Idle reports whether there are no rules: everything passes as it is.
+func (p *Proxy) Idle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.rules) == 0
+}
+
 // Count is how many requests of an operation arrived, repetitions included;
 // with an empty name, of all operations.
 func (p *Proxy) Count(operation string) int {
