@@ -165,18 +165,24 @@ func holds(a *Ask) (keys []MarkerKey) {
 			}
 		}
 	}
+	rests := func(r Reference) {
+		add(ReferenceMarker, r)
+		for _, other := range elsewhere(r, a.Stores) {
+			add(ReferenceMarker, other)
+		}
+	}
 	switch b.Source {
 	case AuthorizationCode, PersonalKey:
 		return []MarkerKey{GrantKey{Principal: a.Principal.ID, Server: b.Server}.Marker()}
 	case Static:
 		for _, f := range b.Fields {
-			add(ReferenceMarker, f.Reference)
+			rests(f.Reference)
 			if b.MaxAge > 0 {
 				add(ChangeMarker, f.Reference)
 			}
 			for _, s := range a.Stores {
 				if s.Name == f.Reference.Scheme() && !s.Auth.Credential.IsZero() {
-					add(ReferenceMarker, s.Auth.Credential)
+					rests(s.Auth.Credential)
 				}
 			}
 		}

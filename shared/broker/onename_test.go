@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"bindery/shared/broker"
@@ -24,6 +25,43 @@ func TestASecretIsReachedByOneNameOnly(t *testing.T) {
 			w.snapshot.Shared = []broker.Binding{card(t, "a", user("p-alice"), func(b *broker.Binding) { b.Fields[0].Reference = stored })}
 			_, err := w.broker().Decide(context.Background(), call(alice))
 			wantReason(t, err, broker.ReferenceOutside)
+		}
+	}
+}
+
+// TestARevocationHoldsUnderEveryRegistrationOfThePlace: a secret that two stores
+// read has two names.
+func TestARevocationHoldsUnderEveryRegistrationOfThePlace(t *testing.T) {
+	vault := func(name, address, namespace string) broker.Store {
+		return broker.Store{Environment: "prod", Name: name, Kind: "vault", State: broker.Active, Paths: broker.Scope{"*"}, Address: address, Namespace: namespace}
+	}
+	aws := func(name string, state broker.State) broker.Store {
+		return broker.Store{Environment: "prod", Name: name, Kind: "aws-sm", State: state, Paths: broker.Scope{"*"}}
+	}
+	const here = "https://vault.example.com"
+	for name, c := range map[string]struct {
+		own, other    broker.Store
+		card, revoked string
+		reached       bool
+	}{
+		"one Secrets Manager":         {aws("a", broker.Active), aws("b", broker.Active), "a:prod/x#token", "b:prod/x", true},
+		"whichever of its versions":   {aws("a", broker.Active), aws("b", broker.Active), "a:prod/x?stage=AWSPREVIOUS#token", "b:prod/x", true},
+		"a registration that is over": {aws("a", broker.Active), aws("b", broker.Deleted), "a:prod/x#token", "b:prod/x", true},
+		"another secret":              {aws("a", broker.Active), aws("b", broker.Active), "a:prod/x#token", "b:prod/y", false},
+		"one Vault":                   {vault("a", here, ""), vault("b", "https://VAULT.example.com:443/", ""), "a:kv/x#token", "b:kv/x", true},
+		"another Vault":               {vault("a", here, ""), vault("b", "https://vault.example.com:8200", ""), "a:kv/x#token", "b:kv/x", false},
+		"a Vault behind another path": {vault("a", here+"/one", ""), vault("b", here+"/two", ""), "a:kv/x#token", "b:kv/x", false},
+		"a namespace in the path":     {vault("a", here, "team"), vault("b", here, ""), "a:kv/x#token", "b:team/kv/x", true},
+		"a namespace out of the path": {vault("a", here, ""), vault("b", here, "/team/"), "a:team/kv/x#token", "b:kv/x", true},
+		"a namespace below":           {vault("a", here, "team"), vault("b", here, "team/git"), "a:git/kv/x#token", "b:kv/x", true},
+		"another namespace":           {vault("a", here, "team"), vault("b", here, "teams"), "a:kv/x#token", "b:kv/x", false},
+		"another kind of store":       {aws("a", broker.Active), vault("b", here, ""), "a:kv/x#token", "b:kv/x", false},
+	} {
+		ask := broker.Ask{Binding: broker.Binding{Environment: "prod", Source: broker.Static, Fields: []broker.Field{{Name: "token", Reference: reference(t, c.card)}}},
+			Stores: []broker.Store{c.own, c.other}}
+		key := broker.MarkerKey{Kind: broker.ReferenceMarker, ID: c.revoked}
+		if got := slices.Contains(broker.RestsOn(ask), key); got != c.reached {
+			t.Errorf("%s: rests on %v", name, broker.RestsOn(ask))
 		}
 	}
 }

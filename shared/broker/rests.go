@@ -2,7 +2,9 @@ package broker
 
 import (
 	"context"
+	"net/url"
 	"slices"
+	"strings"
 )
 
 // RestsOn names the markers of what a source would give for an ask: the person's
@@ -15,6 +17,54 @@ func RestsOn(a Ask) []MarkerKey { return holds(&a) }
 func (r Reference) Covers(of Reference) bool {
 	name := r.WithoutKey().String()
 	return slices.ContainsFunc(covering(of), func(c Reference) bool { return c.String() == name })
+}
+
+// elsewhere gives the other names of a secret: it has one under each further
+// registration of the same place.
+func elsewhere(r Reference, stores []Store) (names []Reference) {
+	i := slices.IndexFunc(stores, func(s Store) bool { return s.Name == r.scheme })
+	if i < 0 {
+		return nil
+	}
+	for j := range stores {
+		if path, same := stores[i].pathIn(&stores[j], r.path); same && j != i {
+			other := r
+			other.scheme, other.path = stores[j].Name, path
+			names = append(names, other)
+		}
+	}
+	return names
+}
+
+// pathIn is where another registration has what lies at a path of this one, if
+// both are of one place. A namespace of a vault may stand in the path as well.
+func (s *Store) pathIn(o *Store, path string) (string, bool) {
+	if s.Kind != o.Kind || !sameAddress(s.Address, o.Address) {
+		return "", false
+	}
+	if own := strings.Trim(s.Namespace, "/"); own != "" {
+		path = own + "/" + path
+	}
+	if others := strings.Trim(o.Namespace, "/"); others != "" {
+		return strings.CutPrefix(path, others+"/")
+	}
+	return path, true
+}
+
+// sameAddress compares addresses as requests see them. Two names of one host are
+// two addresses.
+func sameAddress(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, bad := url.Parse(a)
+	y, wrong := url.Parse(b)
+	if bad != nil || wrong != nil || strings.Trim(x.Path, "/") != strings.Trim(y.Path, "/") {
+		return false
+	}
+	here, bad := OriginDigest(a)
+	there, wrong := OriginDigest(b)
+	return bad == nil && wrong == nil && here == there
 }
 
 // ClientWithheld fails with a *Refusal where the secret with which Bindery is a
