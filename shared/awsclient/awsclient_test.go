@@ -129,7 +129,7 @@ func TestARequestHasALimit(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(release) })
-	_, err := client(server.URL, awsclient.Within(20*time.Millisecond)).DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String("k")})
+	_, err := client(server.URL, awsclient.Within(nil, 20*time.Millisecond)).DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: aws.String("k")})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
@@ -178,7 +178,7 @@ func BenchmarkRequest(b *testing.B) {
 		_, _ = io.WriteString(w, `{"KeyId":"k"}`)
 	}))
 	b.Cleanup(server.Close)
-	for name, own := range map[string]aws.HTTPClient{"sdk": awshttp.NewBuildableClient().WithTimeout(time.Minute), "whole": awsclient.Within(time.Minute)} {
+	for name, own := range map[string]aws.HTTPClient{"sdk": awshttp.NewBuildableClient().WithTimeout(time.Minute), "whole": awsclient.Within(nil, time.Minute)} {
 		b.Run(name, func(b *testing.B) {
 			c := client(server.URL, own)
 			b.ReportAllocs()
