@@ -19,7 +19,7 @@ import (
 // injected: how soon a healthy endpoint answers here says nothing about the
 // product. Where one is, the product's own limits hold.
 func patient(a aws.Config, healthy func() bool) aws.Config {
-	own := smithyhttp.NewClientHandler(awsclient.Within(nil, time.Minute))
+	own := smithyhttp.NewClientHandlerWithOptions(awsclient.Within(nil, time.Minute))
 	send := func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
 		if !healthy() {
 			return next.HandleDeserialize(ctx, in)
