@@ -79,9 +79,9 @@ func (s *scene) measure(w way, name string, want cost.Trip) cost.Use {
 		s.index(s.send(w.request(s, w.next(s, name)), w.status).records)
 	}
 	use := s.counted(w, w.next(s, name))
-	for _, delay := range []time.Duration{80, 80, 160, 160, 160} { // the busier the machine, the longer what is side by side takes to begin
+	for again := range 5 { // the busier the machine, the longer what is side by side takes to begin
 		r := w.request(s, w.next(s, name))
-		s.reset(delay * time.Millisecond)
+		s.reset(time.Duration(80+20*again) * time.Millisecond)
 		done := s.send(r, w.status)
 		_, _, _, use.Rounds = s.meter.read()
 		s.meter.reset(0)
