@@ -58,7 +58,7 @@ func (c *contract) read(t *testing.T, text []byte) {
 }
 
 // good makes a request that the document allows, and wants it answered with a
-// 2xx that the document describes.
+// 2xx that the document describes, and recorded.
 func (c *contract) good(t *testing.T, who, method, path, body string, header ...string) answer {
 	t.Helper()
 	input := c.input(t, who, method, path, body, header)
@@ -72,6 +72,9 @@ func (c *contract) good(t *testing.T, who, method, path, body string, header ...
 	if a.Code >= 300 {
 		t.Errorf("%s %s was answered %d %s", method, path, a.Code, a.Body)
 		return a
+	}
+	if len(c.records(a)) == 0 {
+		t.Errorf("%s %s was answered and left no record under its receipt", method, path)
 	}
 	c.exercised[input.Route.Operation.OperationID] = true
 	return a
