@@ -148,5 +148,5 @@ func must(t testing.TB, errs ...error) {
 
 // patient lets a busy machine answer late, where time is not what is tested.
 func patient(o *dynamodb.Options) {
-	o.HTTPClient = awsclient.Within(o.HTTPClient, 20 * time.Second)
+	o.HTTPClient = awsclient.Within(o.HTTPClient, 20*time.Second)
 }

@@ -23,7 +23,7 @@ func onDynamoDBLocal(tb testing.TB) func(now func() time.Time) tables {
 	}
 	tb.Cleanup(p.Stop)
 	client := dynamodb.NewFromConfig(stack.AWS(p.URL), dynamo.Configure, func(o *dynamodb.Options) {
-		o.HTTPClient = awsclient.Within(o.HTTPClient, 20 * time.Second) // a busy machine answers late
+		o.HTTPClient = awsclient.Within(o.HTTPClient, 20*time.Second) // a busy machine answers late
 	})
 	names := dynamo.Tables{Catalogue: "catalogue", Revocations: "revocations", Grants: "grants", Transient: "transient", Audit: "audit", AuditIndex: "audit-index"}
 	if err := dynamo.Create(tb.Context(), client, names); err != nil {
