@@ -28,7 +28,7 @@ type history struct {
 	latest      map[broker.MarkerKey]broker.Marker // by its epoch
 	last        map[broker.MarkerKey]broker.Marker // by its time
 	seen        map[string]bool                    // records that were in both tables
-	unreadable  int
+	unreadable  map[dynamo.ScanPlace]bool          // rows that are no records, or that do not say what was stopped
 }
 
 // change is what administrators did to an object.
@@ -41,7 +41,8 @@ type change struct {
 
 func newHistory(environment string, since time.Time) *history {
 	return &history{environment: environment, since: since, changes: map[string]change{}, grants: map[string]bool{}, values: map[string]change{},
-		latest: map[broker.MarkerKey]broker.Marker{}, last: map[broker.MarkerKey]broker.Marker{}, seen: map[string]bool{}}
+		latest: map[broker.MarkerKey]broker.Marker{}, last: map[broker.MarkerKey]broker.Marker{}, seen: map[string]bool{},
+		unreadable: map[dynamo.ScanPlace]bool{}}
 }
 
 var _ dynamo.History = (*history)(nil)
@@ -63,7 +64,9 @@ func (r *restoration) history(ctx context.Context, since time.Time) (*history, e
 			if err != nil {
 				return nil, fmt.Errorf("read the audit records: %w", err)
 			}
-			h.unreadable += len(page.Unreadable)
+			for _, at := range page.Unreadable {
+				h.unreadable[at] = true
+			}
 			for _, record := range page.Records {
 				h.add(record)
 			}
@@ -195,7 +198,7 @@ func (h *history) value(id string, deleted bool) {
 func (h *history) stop(r broker.Record) {
 	var s revoke.Stopped
 	if json.Unmarshal([]byte(r.After), &s) != nil || s.Epoch < 1 {
-		h.unreadable++
+		h.unreadable[dynamo.ScanPlace{Receipt: r.Receipt, Phase: r.Phase}] = true
 		return
 	}
 	m := broker.Marker{Environment: h.environment, Kind: s.Kind, ID: s.Subject, Epoch: s.Epoch, Revoked: broker.FactKind(r.Method) == broker.RevocationAcknowledged,

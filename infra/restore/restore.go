@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -214,12 +216,35 @@ func (r *restoration) ends(h *history) {
 	for _, line := range h.lifted() {
 		r.say("  lifted     %s since; where it is revoked again, lift it again", line)
 	}
-	if h.unreadable > 0 {
-		r.say("%d rows of the audit table are no records: what they said is not known here", h.unreadable)
-	}
+	r.sayUnreadable(h)
 	if !r.write {
 		r.say("nothing was written: -write does it")
 		return
 	}
 	r.say("done. Look at what is closed, have the ledger fill its index anew, and lift the environment's revocation when calls may go on.")
+}
+
+// How many keys of rows that are no records are named, and how much of each: a key
+// may be anything, as long as a key can be.
+const (
+	namedKeys = 20
+	namedKey  = 80
+)
+
+// sayUnreadable names rows whose word is not known here, by their keys and nothing
+// of what they hold, so that somebody can look at them.
+func (r *restoration) sayUnreadable(h *history) {
+	if len(h.unreadable) == 0 {
+		return
+	}
+	r.say("%d rows of the audit table are no records: what they said is not known here", len(h.unreadable))
+	keys := slices.SortedFunc(maps.Keys(h.unreadable), func(a, b dynamo.ScanPlace) int {
+		return cmp.Or(cmp.Compare(a.Receipt, b.Receipt), cmp.Compare(a.Phase, b.Phase))
+	})
+	for _, at := range keys[:min(len(keys), namedKeys)] {
+		r.say("  no record  pk=%.*q sk=%.*q", namedKey, at.Receipt, namedKey, string(at.Phase))
+	}
+	if more := len(keys) - namedKeys; more > 0 {
+		r.say("  no record  %d more", more)
+	}
 }

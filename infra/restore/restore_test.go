@@ -157,6 +157,36 @@ func TestNothingThatIsNamedPutsWordsIntoTheMouthOfTheProgram(t *testing.T) {
 	}
 }
 
+// TestRowsThatAreNoRecordsAreNamedByTheirKeys, each once though it is in both
+// tables, nothing of what they hold, and no more than somebody reads.
+func TestRowsThatAreNoRecordsAreNamedByTheirKeys(t *testing.T) {
+	said := func(h *history) []string {
+		var out strings.Builder
+		(&restoration{out: &out}).sayUnreadable(h)
+		return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	}
+	if got := said(told()); !slices.Equal(got, []string{""}) {
+		t.Errorf("nothing is wrong, and it says %q", got)
+	}
+	garbled := stopped(12, broker.AgentMarker, "corp:bot", 0)
+	garbled.Receipt = "01KGARBLED"
+	h := told(garbled)
+	for range 2 {
+		h.unreadable[dynamo.ScanPlace{Receipt: "x\n  revoked    everything" + strings.Repeat("y", 2000), Phase: "intent"}] = true
+	}
+	want := []string{"2 rows of the audit table are no records: what they said is not known here",
+		`  no record  pk="01KGARBLED" sk="outcome"`, `  no record  pk="x\n  revoked    everything` + strings.Repeat("y", namedKey-len("x\n  revoked    everything")) + `" sk="intent"`}
+	if got := said(h); !slices.Equal(got, want) {
+		t.Errorf("it says %q", got)
+	}
+	for i := range 50 {
+		h.unreadable[dynamo.ScanPlace{Receipt: strings.Repeat("z", i+1), Phase: "intent"}] = true
+	}
+	if got := said(h); len(got) != 1+namedKeys+1 || !strings.HasSuffix(got[len(got)-1], "32 more") {
+		t.Errorf("it says %q", got)
+	}
+}
+
 func TestGrantsAndValuesThatEndedSinceAreKnown(t *testing.T) {
 	h := told(stopped(11, broker.PrincipalMarker, "p-alice", 1), stopped(11, broker.ServerMarker, "drive", 1), stopped(11, broker.ReferenceMarker, "sealed:leaked", 1),
 		intent(11, "end-connection", "grant/notes/p-bob", ""), fact(11, broker.GrantDied, "grant/p-carol/notes", nil),

@@ -268,6 +268,8 @@ func reasonOf(err error) broker.Reason {
 		return ""
 	case errors.Is(err, broker.ErrConflict):
 		return broker.ChangeLost
+	case errors.Is(err, broker.ErrUndecodable): // also where what is stored is against a rule
+		return broker.RowUndecodable
 	case errors.Is(err, broker.ErrInvalid), errors.Is(err, broker.ErrNotFound):
 		return broker.ChangeInvalid
 	}

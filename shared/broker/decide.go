@@ -182,6 +182,8 @@ func reasonOf(err error) Reason {
 		return refusal.Reason
 	case errors.As(err, &needed):
 		return needed.reason()
+	case errors.Is(err, ErrUndecodable):
+		return RowUndecodable
 	case errors.Is(err, ErrOutcomeUnknown):
 		return OutcomeUnknown
 	case errors.Is(err, ErrProviderUnavailable):

@@ -123,7 +123,11 @@ type AuditIndexWriter interface {
 // limit is 1 to MaxPage. What Entries and SeenOf are to go on after is what they
 // gave as next; anything else fails with ErrInvalid or is a place in this very
 // list. Usages and SeenVersions are asked for up to MaxPage at once, and leave out
-// what was never seen.
+// what was never seen. Rows of the index that do not decode are PassedOver, each on
+// one page of a list: an entry that is left out may be another phase of one that is
+// given, a usage that is left out may be any of those that are not given, and
+// nothing is said of a reference of which a version does not decode. Lag fails with
+// ErrUndecodable where its row does not decode.
 type AuditReader interface {
 	Receipt(ctx context.Context, receipt string) ([]Record, error)
 	Entries(ctx context.Context, f AuditFilter, after string, limit int) (AuditPage, error)

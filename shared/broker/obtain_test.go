@@ -86,7 +86,8 @@ func TestTheIntentIsStoredAlthoughTheCallerIsGone(t *testing.T) {
 func TestCredentialFaultIsRecordedAndReturned(t *testing.T) {
 	for fault, reason := range map[error]broker.Reason{
 		broker.ErrSecretMissing: broker.SecretMissing, broker.ErrStoreDenied: broker.StoreDenied, broker.ErrUnavailable: broker.StoreUnavailable,
-		broker.ErrKeyUnavailable: broker.KeyUnavailable, broker.ErrSecretMalformed: broker.SecretMalformed, errors.New("other"): broker.Internal,
+		broker.ErrKeyUnavailable: broker.KeyUnavailable, broker.ErrSecretMalformed: broker.SecretMalformed,
+		broker.ErrUndecodable: broker.RowUndecodable, errors.New("other"): broker.Internal,
 	} {
 		w := newWorld()
 		w.obtain = func() (broker.Credential, error) { return broker.Credential{}, fault }

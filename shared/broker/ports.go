@@ -14,6 +14,10 @@ var (
 	ErrConflict    = errors.New("version conflict") // a write's condition did not hold: somebody else was first
 	ErrNotFound    = errors.New("not found")
 
+	// ErrUndecodable says that what is stored is of another schema, damaged, or not
+	// what its key says. Asking again finds the same; nothing about it may be guessed.
+	ErrUndecodable = errors.New("the row does not decode")
+
 	ErrSecretMissing   = errors.New("secret missing")   // the store says there is no such secret, version or key
 	ErrSecretMalformed = errors.New("secret malformed") // not the JSON the reference expects, or too short to mask
 	ErrStoreDenied     = errors.New("store denied")     // the store refuses Bindery

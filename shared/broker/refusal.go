@@ -70,6 +70,7 @@ const (
 	StoreDenied        Reason = "store_denied"
 	StoreUnavailable   Reason = "store_unavailable"
 	KeyUnavailable     Reason = "key_unavailable"
+	RowUndecodable     Reason = "stored_row_unreadable"
 	ConsentRequired    Reason = "consent_required"
 	GrantDead          Reason = "grant_dead"
 	ScopesNotGranted   Reason = "scopes_not_granted"

@@ -104,9 +104,9 @@ type LiveSession struct {
 // LiveSessions keeps them for as long as their ids can be opened. AddSession
 // stores one; again, the same. EndSession forgets one, known or not. SessionsOf
 // gives a person's; ScanSessions goes through all of an environment and may be
-// slow, and rows that do not decode are PassedOver. What has expired is not given. A page begins after the token that the page
-// before ended with, may hold fewer than limit, even none, and not be the last: an
-// empty next is the end.
+// slow. Rows that do not decode are PassedOver. What has expired is not given. A
+// page begins after the token that the page before ended with, may hold fewer than
+// limit, even none, and not be the last: an empty next is the end.
 type LiveSessions interface {
 	AddSession(ctx context.Context, s LiveSession) error
 	EndSession(ctx context.Context, environment, principal, digest string) error

@@ -39,7 +39,8 @@ type SealedValue struct {
 
 // SealedValues stores sealed values. Latest gives the current version and, if
 // there is one, the version before, newest first, read consistently in one
-// trip; none is ErrNotFound. PutSealed expects Version to be exactly one above
+// trip; none is ErrNotFound, one that does not decode ErrUndecodable, here and to
+// PutSealed. PutSealed expects Version to be exactly one above
 // the current one and fails with ErrConflict otherwise; the former version
 // stays readable.
 type SealedValues interface {

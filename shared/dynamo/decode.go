@@ -14,6 +14,47 @@ func (u *unread) add(err error) {
 	u.Err = err
 }
 
+// join adds what another list passed over.
+func (u *unread) join(other unread) {
+	if other.Rows > 0 {
+		u.Rows, u.Err = u.Rows+other.Rows, other.Err
+	}
+}
+
+// listing is a page of some rows under way: one more than is wanted, which says that
+// there is another page, and how many on it do not decode.
+type listing[T any] struct {
+	limit   int
+	rows    []T
+	passed  unread
+	further unread // behind the last row that is wanted: of the next page, if there is one
+}
+
+// add takes the next row as it was read, and reports whether more are needed.
+func (l *listing[T]) add(v T, err error) (more bool) {
+	switch {
+	case err == nil:
+		l.rows = append(l.rows, v)
+	case len(l.rows) < l.limit:
+		l.passed.add(err)
+	default:
+		l.further.add(err)
+	}
+	return len(l.rows) <= l.limit
+}
+
+// page gives the rows, the token of the last one where more follow, and what was
+// passed over. A page ends only with a row that decodes: the token of another would
+// be whatever somebody wrote.
+func (l *listing[T]) page(doing string, token func(T) string) (rows []T, next string, err error) {
+	if len(l.rows) > l.limit {
+		l.rows = l.rows[:l.limit]
+		return l.rows, token(l.rows[l.limit-1]), l.passed.err(doing)
+	}
+	l.passed.join(l.further)
+	return l.rows, "", l.passed.err(doing)
+}
+
 // err is nil where all could be read.
 func (u *unread) err(doing string) error {
 	if u.Rows == 0 {

@@ -9,10 +9,6 @@ import (
 	"bindery/shared/broker"
 )
 
-// errRow means that a stored row does not decode: another schema, a missing or
-// wrong attribute, or a row that is not the one its key says.
-var errRow = errors.New("the row does not decode")
-
 // fault translates what the SDK reports into ErrUnavailable with status and
 // code. A missing table and a denied request are among it: nothing was learned
 // from them, so they must never look like an absence.

@@ -72,32 +72,7 @@ func (s *DB) Grant(ctx context.Context, k broker.GrantKey) (broker.GrantView, er
 // grantRows gives the rows of a person's grants within bounds to each, until it
 // wants no more.
 func (s *DB) grantRows(ctx context.Context, doing, partition, first, last string, each func(sk string, a attributes) (more bool, err error)) error {
-	in := &dynamodb.QueryInput{
-		TableName: aws.String(s.tables.Grants), ConsistentRead: aws.Bool(true),
-		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :first AND :last"),
-		ExpressionAttributeValues: attributes{":pk": &types.AttributeValueMemberS{Value: partition},
-			":first": &types.AttributeValueMemberS{Value: first}, ":last": &types.AttributeValueMemberS{Value: last}},
-	}
-	for range maxPages {
-		out, err := s.client.Query(ctx, in)
-		if err != nil {
-			return fault(doing, err)
-		}
-		for _, a := range out.Items {
-			more, err := each(keyOf(a).sk, a)
-			switch {
-			case err != nil:
-				return fmt.Errorf("%s: %w", doing, err)
-			case !more:
-				return nil
-			}
-		}
-		if len(out.LastEvaluatedKey) == 0 {
-			return nil
-		}
-		in.ExclusiveStartKey = out.LastEvaluatedKey
-	}
-	return fmt.Errorf("%s: %w: more than %d pages", doing, broker.ErrUnavailable, maxPages)
+	return s.rowsBetween(ctx, doing, s.tables.Grants, partition, first, last, 0, each)
 }
 
 // GrantsOf implements broker.Grants.
@@ -107,26 +82,22 @@ func (s *DB) GrantsOf(ctx context.Context, environment, principal, after string,
 		return nil, "", err
 	}
 	first, last := grantsAfter(after)
+	page := listing[broker.Grant]{limit: limit}
 	err = s.grantRows(ctx, doing, grantsPartition(environment, principal), first, last, func(sk string, a attributes) (bool, error) {
 		if !strings.HasSuffix(sk, "/grant") || strings.Count(sk, "/") != 2 {
 			return true, nil
 		}
 		g, err := decodeGrant(a)
-		if err != nil || g.State == broker.Deleted {
-			return true, err
+		if err == nil && g.State == broker.Deleted {
+			return true, nil
 		}
 		g.Sealed = nil
-		grants = append(grants, g.Grant)
-		return len(grants) <= limit, nil
+		return page.add(g.Grant, err), nil
 	})
 	if err != nil {
 		return nil, "", err
 	}
-	if len(grants) > limit {
-		grants = grants[:limit]
-		next = grants[limit-1].Token()
-	}
-	return grants, next, nil
+	return page.page(doing, broker.Grant.Token)
 }
 
 // DueGrants implements broker.Grants.

@@ -94,7 +94,7 @@ func (s *DB) TakeHandle(ctx context.Context, environment, kind, id string, now t
 		if _, err := livingHandle(doing, there, now); err != nil {
 			return broker.Handle{}, err
 		}
-		return broker.Handle{}, fmt.Errorf("%s: %w", doing, errRow)
+		return broker.Handle{}, fmt.Errorf("%s: %w", doing, broker.ErrUndecodable)
 	}
 	return broker.Handle{}, fault(doing, err)
 }

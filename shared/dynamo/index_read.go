@@ -22,32 +22,37 @@ const (
 
 // Entries implements broker.AuditReader. A page walks backwards in time along
 // the filter's lead, a bounded number of steps, and ends with the receipt it
-// came to. That is all a page's end says: the rest is asked anew each time.
+// came to. That is all a page's end says: the rest is asked anew each time. What
+// does not decode is counted on the page that its receipt is of.
 func (s *DB) Entries(ctx context.Context, f broker.AuditFilter, after string, limit int) (broker.AuditPage, error) {
+	const doing = "read the audit index"
 	if err := cmp.Or(f.Check(), f.CheckAfter(after), broker.CheckLimit(limit)); err != nil {
 		return broker.AuditPage{}, err
 	}
 	w := walk{DB: s, filter: f, lead: f.Lead(), first: padded(broker.FirstReceipt(f.From))}
 	upper := cmp.Or(after, padded(broker.FirstReceipt(f.To)))
 	var page broker.AuditPage
+	var passed unread
 	shards := shardsOf(w.lead.By)
 	reads := int32(2*limit/shards + 4)
 	for range entryQueries / shards {
 		if upper <= w.first {
-			return page, nil
+			break
 		}
-		entries, reached, err := w.step(ctx, upper, reads)
+		found, reached, err := w.step(ctx, upper, reads)
 		if err != nil {
-			return broker.AuditPage{}, err
+			return broker.AuditPage{}, fmt.Errorf("%s: %w", doing, err)
 		}
-		for _, e := range entries {
-			if !f.Holds(e) {
-				continue
+		for _, e := range found {
+			switch {
+			case e.err != nil:
+				passed.add(e.err)
+			case f.Holds(e.Entry):
+				page.Entries = append(page.Entries, e.Entry)
 			}
-			page.Entries = append(page.Entries, e)
 			if len(page.Entries) == limit {
 				page.Next = e.Receipt
-				return page, nil
+				return page, passed.err(doing)
 			}
 		}
 		upper, reads = reached, entryReads
@@ -55,7 +60,7 @@ func (s *DB) Entries(ctx context.Context, f broker.AuditFilter, after string, li
 	if upper > w.first {
 		page.Next = upper
 	}
-	return page, nil
+	return page, passed.err(doing)
 }
 
 // padded is the least receipt of a time.
@@ -73,9 +78,15 @@ type walk struct {
 	first  string // the least receipt that is asked for
 }
 
+// placed is an entry, or, by its receipt, what is no entry in the place of one.
+type placed struct {
+	broker.Entry
+	err error
+}
+
 // step reads the newest entries before upper, at most back to the beginning of
 // a month. It gives all of those from reached on, newest first.
-func (w walk) step(ctx context.Context, upper string, reads int32) (entries []broker.Entry, reached string, err error) {
+func (w walk) step(ctx context.Context, upper string, reads int32) (entries []placed, reached string, err error) {
 	month, err := monthBefore(upper)
 	if err != nil {
 		return nil, "", err
@@ -99,7 +110,7 @@ func (w walk) step(ctx context.Context, upper string, reads int32) (entries []br
 			}
 		}
 	}
-	slices.SortFunc(entries, func(a, b broker.Entry) int { return cmp.Compare(b.Receipt, a.Receipt) })
+	slices.SortStableFunc(entries, func(a, b placed) int { return cmp.Compare(b.Receipt, a.Receipt) })
 	return entries, reached, nil
 }
 
@@ -118,14 +129,13 @@ func monthBefore(upper string) (time.Time, error) {
 
 // shardRead is what one partition has, newest first, all of it from reached on.
 type shardRead struct {
-	entries []broker.Entry
+	entries []placed
 	reached string
 }
 
-// shard reads one partition backwards. Of a receipt's items the first says most;
-// the others are passed over, also where a step ends between them.
+// shard reads one partition backwards. Of a receipt's items the first that decodes
+// says most; the others are passed over, also where a step ends between them.
 func (w walk) shard(ctx context.Context, partition, lower, upper string, reads int32) (shardRead, error) {
-	const doing = "read the audit index"
 	out, err := w.client.Query(ctx, &dynamodb.QueryInput{
 		TableName:              aws.String(w.tables.AuditIndex),
 		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :lower AND :upper"),
@@ -134,23 +144,39 @@ func (w walk) shard(ctx context.Context, partition, lower, upper string, reads i
 		ScanIndexForward: aws.Bool(false), ConsistentRead: aws.Bool(true), Limit: aws.Int32(reads),
 	})
 	if err != nil {
-		return shardRead{}, fault(doing, err)
+		return shardRead{}, fault("ask for a part of it", err)
 	}
 	read := shardRead{reached: lower}
 	for _, a := range out.Items {
+		receipt := receiptOf(keyOf(a).sk)
+		if n := len(read.entries); n > 0 && read.entries[n-1].err == nil && read.entries[n-1].Receipt == receipt {
+			continue
+		}
 		e, err := decodeEntry(a, w.lead)
-		switch {
-		case err != nil:
-			return shardRead{}, fmt.Errorf("%s: %w", doing, err)
-		case keyOf(a).pk != partition:
-			return shardRead{}, fmt.Errorf("%s: %w: it belongs to another key", doing, errRow)
+		if err == nil && keyOf(a).pk != partition {
+			err = fmt.Errorf("%w: it belongs to another key", broker.ErrUndecodable)
 		}
-		if n := len(read.entries); n == 0 || read.entries[n-1].Receipt != e.Receipt {
-			read.entries = append(read.entries, e)
+		e.Receipt = receipt
+		read.entries = append(read.entries, placed{e, err})
+	}
+	if len(out.LastEvaluatedKey) == 0 {
+		return read, nil
+	}
+	return read, read.ends(upper)
+}
+
+// ends has a part that is not all end with an entry: what stands behind it comes
+// again, so that a receipt is not cut in two where its first item does not decode.
+// Where there is no entry, it ends with what has a receipt at least. A key that
+// somebody made up is no place to go on from.
+func (r *shardRead) ends(upper string) error {
+	for _, decodes := range []bool{true, false} {
+		for _, e := range slices.Backward(r.entries) {
+			if _, err := broker.ReceiptTime(e.Receipt); err == nil && e.Receipt < upper && (e.err == nil || !decodes) {
+				r.reached = e.Receipt
+				return nil
+			}
 		}
 	}
-	if len(out.LastEvaluatedKey) > 0 {
-		read.reached = receiptOf(keyOf(out.LastEvaluatedKey).sk)
-	}
-	return read, nil
+	return fmt.Errorf("%w: a whole part of the index has no receipts", broker.ErrUndecodable)
 }

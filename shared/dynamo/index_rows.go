@@ -54,7 +54,7 @@ func (r entryRow) value() (broker.Entry, error) {
 func decodeEntry(a attributes, l broker.Lead) (broker.Entry, error) {
 	e, err := decode(a, entryRow.value, func(e broker.Entry) key { return entryKey(e, l) })
 	if err == nil && !e.LedBy(l) {
-		err = fmt.Errorf("%w: it belongs to another key", errRow)
+		err = fmt.Errorf("%w: it belongs to another key", broker.ErrUndecodable)
 	}
 	return e, err
 }
@@ -105,13 +105,13 @@ type lookedRow struct {
 func row[R interface{ begin() item }](a attributes, at func(R) key) (R, error) {
 	var r, none R
 	if err := attributevalue.UnmarshalMap(a, &r); err != nil {
-		return none, fmt.Errorf("%w: an attribute has the wrong type", errRow)
+		return none, fmt.Errorf("%w: an attribute has the wrong type", broker.ErrUndecodable)
 	}
 	switch i := r.begin(); {
 	case i.Schema != schema:
-		return none, fmt.Errorf("%w: schema %d is unknown", errRow, i.Schema)
+		return none, fmt.Errorf("%w: schema %d is unknown", broker.ErrUndecodable, i.Schema)
 	case at(r) != (key{i.PK, i.SK}):
-		return none, fmt.Errorf("%w: it belongs to another key", errRow)
+		return none, fmt.Errorf("%w: it belongs to another key", broker.ErrUndecodable)
 	}
 	return r, nil
 }
@@ -143,7 +143,7 @@ func decodeUsage(a attributes, environment string) (broker.Usage, error) {
 		u.LastGood, err = broker.ReceiptTime(r.LastGood)
 	}
 	if err != nil {
-		return broker.Usage{}, fmt.Errorf("%w: %w", errRow, err)
+		return broker.Usage{}, fmt.Errorf("%w: %w", broker.ErrUndecodable, err)
 	}
 	return u, nil
 }
@@ -178,7 +178,7 @@ func decodeLag(a attributes, environment string) (broker.Lag, error) {
 func stampOf(s string) (time.Time, error) {
 	t, err := parseStamp(s)
 	if err != nil || t.IsZero() {
-		return time.Time{}, fmt.Errorf("%w: a time is missing", errRow)
+		return time.Time{}, fmt.Errorf("%w: a time is missing", broker.ErrUndecodable)
 	}
 	return t, nil
 }

@@ -7,10 +7,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
 	"bindery/shared/broker"
 )
 
@@ -24,34 +20,14 @@ func (s *DB) SeenOf(ctx context.Context, environment string, kind broker.SeenKin
 	if after != "" {
 		first += " " // right after it: a digest ends where it ends
 	}
-	in := &dynamodb.QueryInput{
-		TableName:              aws.String(s.tables.AuditIndex),
-		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :first AND :last"),
-		ExpressionAttributeValues: attributes{":pk": &types.AttributeValueMemberS{Value: seenPartition(environment, kind, id)},
-			":first": &types.AttributeValueMemberS{Value: first}, ":last": &types.AttributeValueMemberS{Value: last}},
-		ConsistentRead: aws.Bool(true),
+	page := listing[broker.Seen]{limit: limit}
+	err = s.rowsBetween(ctx, doing, s.tables.AuditIndex, seenPartition(environment, kind, id), first, last, int32(limit+1), func(_ string, a attributes) (bool, error) {
+		return page.add(decodeSeen(a, environment, kind, id)), nil
+	})
+	if err != nil {
+		return nil, "", err
 	}
-	for {
-		in.Limit = aws.Int32(int32(limit + 1 - len(seen)))
-		out, err := s.client.Query(ctx, in)
-		if err != nil {
-			return nil, "", fault(doing, err)
-		}
-		for _, a := range out.Items {
-			one, err := decodeSeen(a, environment, kind, id)
-			if err != nil {
-				return nil, "", fmt.Errorf("%s: %w", doing, err)
-			}
-			seen = append(seen, one)
-		}
-		if len(seen) > limit {
-			return seen[:limit], seen[limit-1].Use(), nil
-		}
-		if len(out.LastEvaluatedKey) == 0 {
-			return seen, "", nil
-		}
-		in.ExclusiveStartKey = out.LastEvaluatedKey
-	}
+	return page.page(doing, broker.Seen.Use)
 }
 
 // Usages implements broker.AuditReader.
@@ -67,47 +43,65 @@ func (s *DB) Usages(ctx context.Context, environment string, of []broker.Binding
 			keys = append(keys, k)
 		}
 	}
+	const doing = "read the usages"
 	found := map[string]broker.Usage{}
+	var passed unread
 	for some := range slices.Chunk(keys, batchKeys) {
-		err := s.batch(ctx, "read the usages", map[string][]key{s.tables.AuditIndex: some}, func(_ key, a attributes) error {
+		err := s.batch(ctx, doing, map[string][]key{s.tables.AuditIndex: some}, func(_ key, a attributes) error {
 			u, err := decodeUsage(a, environment)
+			if err != nil {
+				passed.add(err)
+				return nil
+			}
 			found[u.Server+"/"+u.Binding] = u
-			return err
+			return nil
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	return found, nil
+	return found, passed.err(doing)
 }
 
 // SeenVersions implements broker.AuditReader. Which version is the newest can change
 // when an older record arrives late, so all versions that were seen are read: one
-// query for each reference.
+// query for each reference. Nothing is said of a reference of which one does not decode:
+// it may be the newest.
 func (s *DB) SeenVersions(ctx context.Context, environment string, references []string) (map[string]broker.SeenVersion, error) {
 	if err := broker.CheckRotations(environment, references); err != nil {
 		return nil, err
 	}
+	const doing = "read the rotations"
 	var mu sync.Mutex
+	var passed unread
 	newest := map[string]broker.SeenVersion{}
 	err := inTurns(ctx, len(references), func(ctx context.Context, i int) error {
-		return s.query(ctx, "read the rotations", s.tables.AuditIndex, rotationPartition(environment, references[i]), func(_ string, a attributes) error {
+		var latest broker.SeenVersion
+		var bad unread
+		err := s.query(ctx, doing, s.tables.AuditIndex, rotationPartition(environment, references[i]), func(_ string, a attributes) error {
 			v, err := decodeRotation(a, environment)
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if v.Replaces(newest[v.Reference]) {
-				newest[v.Reference] = v
+			switch {
+			case err != nil:
+				bad.add(err)
+			case v.Replaces(latest):
+				latest = v
 			}
 			return nil
 		})
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case bad.Rows > 0:
+			passed.join(bad)
+		case latest.Reference != "":
+			newest[latest.Reference] = latest
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return newest, nil
+	return newest, passed.err(doing)
 }
 
 // Lag implements broker.AuditReader.

@@ -129,10 +129,10 @@ func (s *DB) ClaimFetch(ctx context.Context, environment, issuer string, now, no
 func readClaim(a attributes, at key) (claimRow, error) {
 	var r claimRow
 	if err := attributevalue.UnmarshalMap(a, &r); err != nil {
-		return r, fmt.Errorf("%w: an attribute has the wrong type", errRow)
+		return r, fmt.Errorf("%w: an attribute has the wrong type", broker.ErrUndecodable)
 	}
 	if _, err := time.Parse(stampForm, r.Claimed); err != nil || r.item != at.item() || r.Nonce == "" {
-		return r, fmt.Errorf("%w: it is no claim", errRow)
+		return r, fmt.Errorf("%w: it is no claim", broker.ErrUndecodable)
 	}
 	return r, nil
 }

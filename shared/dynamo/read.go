@@ -58,6 +58,40 @@ func (s *DB) query(ctx context.Context, doing, table, partition string, each fun
 	return fmt.Errorf("%s: %w: more than %d pages", doing, broker.ErrUnavailable, maxPages)
 }
 
+// rowsBetween gives the rows of a partition within bounds to each, until it wants no
+// more; so many at once, or as many as a request can carry where that is 0.
+func (s *DB) rowsBetween(ctx context.Context, doing, table, partition, first, last string, atOnce int32, each func(sk string, a attributes) (more bool, err error)) error {
+	in := &dynamodb.QueryInput{
+		TableName: aws.String(table), ConsistentRead: aws.Bool(true),
+		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :first AND :last"),
+		ExpressionAttributeValues: attributes{":pk": &types.AttributeValueMemberS{Value: partition},
+			":first": &types.AttributeValueMemberS{Value: first}, ":last": &types.AttributeValueMemberS{Value: last}},
+	}
+	if atOnce > 0 {
+		in.Limit = aws.Int32(atOnce)
+	}
+	for range maxPages {
+		out, err := s.client.Query(ctx, in)
+		if err != nil {
+			return fault(doing, err)
+		}
+		for _, a := range out.Items {
+			more, err := each(keyOf(a).sk, a)
+			switch {
+			case err != nil:
+				return fmt.Errorf("%s: %w", doing, err)
+			case !more:
+				return nil
+			}
+		}
+		if len(out.LastEvaluatedKey) == 0 {
+			return nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+	return fmt.Errorf("%s: %w: more than %d pages", doing, broker.ErrUnavailable, maxPages)
+}
+
 // batch reads the wanted keys of several tables strongly consistently and
 // gives each item that is there to each. Unprocessed keys are read again, and
 // in the end are a fault, never an absence.

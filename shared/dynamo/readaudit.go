@@ -34,13 +34,13 @@ func (s *DB) Receipt(ctx context.Context, receipt string) ([]broker.Record, erro
 func DecodeRecord(item map[string]types.AttributeValue) (broker.Record, error) {
 	var r, none broker.Record
 	if err := attributevalue.UnmarshalMapWithOptions(item, &r, readJSONNames); err != nil {
-		return none, fmt.Errorf("%w: an attribute has the wrong type", errRow)
+		return none, fmt.Errorf("%w: an attribute has the wrong type", broker.ErrUndecodable)
 	}
 	if err := r.Check(); err != nil {
-		return none, fmt.Errorf("%w: %w", errRow, err)
+		return none, fmt.Errorf("%w: %w", broker.ErrUndecodable, err)
 	}
 	if auditKey(r) != keyOf(item) {
-		return none, fmt.Errorf("%w: it belongs to another key", errRow)
+		return none, fmt.Errorf("%w: it belongs to another key", broker.ErrUndecodable)
 	}
 	return r, nil
 }

@@ -91,7 +91,7 @@ func (s *DB) binding(ctx context.Context, doing string, r broker.Route, name str
 		case h.version == 0:
 			return broker.Binding{}, fmt.Errorf("%s: %w", doing, broker.ErrNotFound)
 		case h == last:
-			return broker.Binding{}, fmt.Errorf("%s: %w: it is not where its head says", doing, errRow)
+			return broker.Binding{}, fmt.Errorf("%s: %w: it is not where its head says", doing, broker.ErrUndecodable)
 		}
 		last = h
 		a, err := s.get(ctx, doing, s.tables.Catalogue, bindingKey(r, h.principal, name))

@@ -76,7 +76,7 @@ func (s *DB) putReplicated(ctx context.Context, doing string, row any, r replica
 	}
 	var number int64
 	if err := attributevalue.Unmarshal(item[r.number], &number); err != nil {
-		return fmt.Errorf("%s: %w", doing, errRow)
+		return fmt.Errorf("%s: %w", doing, broker.ErrUndecodable)
 	}
 	older := expression.Or(absent(), expression.Name(r.number).LessThan(expression.Value(number)))
 	for shard := 1; shard < shards; shard++ {

@@ -108,7 +108,7 @@ func openRevocationKey(environment, id string) key {
 func caseOfEntry(environment string, entry key) (key, error) {
 	id, found := strings.CutPrefix(entry.sk, "open/")
 	if !found || broker.CheckCase(environment, id) != nil {
-		return key{}, fmt.Errorf("%w: it names no case", errRow)
+		return key{}, fmt.Errorf("%w: it names no case", broker.ErrUndecodable)
 	}
 	return revocationKey(environment, id), nil
 }

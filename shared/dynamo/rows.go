@@ -28,21 +28,21 @@ func decode[R interface{ begin() item }, T interface{ Check() error }](a attribu
 	var row R
 	var none T
 	if err := attributevalue.UnmarshalMap(a, &row); err != nil {
-		return none, fmt.Errorf("%w: an attribute has the wrong type", errRow)
+		return none, fmt.Errorf("%w: an attribute has the wrong type", broker.ErrUndecodable)
 	}
 	i := row.begin()
 	if i.Schema != schema {
-		return none, fmt.Errorf("%w: schema %d is unknown", errRow, i.Schema)
+		return none, fmt.Errorf("%w: schema %d is unknown", broker.ErrUndecodable, i.Schema)
 	}
 	v, err := value(row)
 	if err != nil {
-		return none, fmt.Errorf("%w: %w", errRow, err)
+		return none, fmt.Errorf("%w: %w", broker.ErrUndecodable, err)
 	}
 	if err := v.Check(); err != nil {
-		return none, fmt.Errorf("%w: %w", errRow, err)
+		return none, fmt.Errorf("%w: %w", broker.ErrUndecodable, err)
 	}
 	if at(v) != (key{i.PK, i.SK}) {
-		return none, fmt.Errorf("%w: it belongs to another key", errRow)
+		return none, fmt.Errorf("%w: it belongs to another key", broker.ErrUndecodable)
 	}
 	return v, nil
 }

@@ -26,8 +26,8 @@ type ScanPlace struct {
 // ScanPage is a part of a segment.
 type ScanPage struct {
 	Records    []broker.Record
-	Unreadable []string   // receipts of rows that are no records
-	Next       *ScanPlace // nil: the segment is done
+	Unreadable []ScanPlace // rows that are no records, by their keys, which may be anything
+	Next       *ScanPlace  // nil: the segment is done
 }
 
 // ScanRecords reads the next rows of a segment of the audit table. It is how the
@@ -48,7 +48,8 @@ func (s *DB) ScanRecords(ctx context.Context, of Segment, limit int) (ScanPage, 
 	for _, item := range out.Items {
 		r, err := DecodeRecord(item)
 		if err != nil {
-			page.Unreadable = append(page.Unreadable, keyOf(item).pk)
+			k := keyOf(item)
+			page.Unreadable = append(page.Unreadable, ScanPlace{k.pk, broker.Phase(k.sk)})
 			continue
 		}
 		page.Records = append(page.Records, r)

@@ -114,7 +114,10 @@ func (s *DB) sealed(ctx context.Context, doing, environment, id string) (broker.
 		return broker.SealedRow{}, err
 	}
 	found, err := decode(a, sealedRow.value, storedSealed.key)
-	return found.SealedRow, err
+	if err != nil {
+		return broker.SealedRow{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	return found.SealedRow, nil
 }
 
 // unrevised holds where the row is of this revision; 0 is that of rows that were

@@ -70,7 +70,7 @@ func (s *DB) EndSession(ctx context.Context, environment, principal, digest stri
 	})
 	switch _, later := refused(err); {
 	case later:
-		return fmt.Errorf("%s: %w", doing, errRow)
+		return fmt.Errorf("%s: %w", doing, broker.ErrUndecodable)
 	case err != nil:
 		return fault(doing, err)
 	}
@@ -82,15 +82,17 @@ func (s *DB) SessionsOf(ctx context.Context, environment, principal, from string
 	if err := broker.CheckSessionsOf(environment, principal, from, limit); err != nil {
 		return nil, "", err
 	}
+	const doing = "list the sessions"
 	first, last := after("digest", from)
-	all, err := between(ctx, s, "list the sessions", s.tables.Transient, sessionsPartition(environment, principal), first, last, limit+1, decodeSession)
+	page := listing[broker.LiveSession]{limit: limit}
+	err = s.rowsBetween(ctx, doing, s.tables.Transient, sessionsPartition(environment, principal), first, last, int32(limit+1), func(_ string, a attributes) (bool, error) {
+		return page.add(decodeSession(a)), nil
+	})
 	if err != nil {
 		return nil, "", err
 	}
-	if len(all) > limit {
-		all, next = all[:limit], all[limit-1].Digest
-	}
-	return s.living(all), next, nil
+	found, next, err = page.page(doing, func(v broker.LiveSession) string { return v.Digest })
+	return s.living(found), next, err
 }
 
 // ScanSessions implements broker.LiveSessions: most of what it reads are other

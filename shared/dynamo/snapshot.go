@@ -90,7 +90,7 @@ func (s *DB) readEnvironment(ctx context.Context, l broker.Lookup, snap *broker.
 			snap.Stores = append(snap.Stores, v)
 			return err
 		}
-		return fmt.Errorf("%w: its kind is unknown", errRow)
+		return fmt.Errorf("%w: its kind is unknown", broker.ErrUndecodable)
 	})
 }
 
@@ -106,7 +106,7 @@ func (s *DB) readServer(ctx context.Context, l broker.Lookup, snap *broker.Snaps
 			snap.Shared = append(snap.Shared, b)
 			return err
 		}
-		return fmt.Errorf("%w: its kind is unknown", errRow)
+		return fmt.Errorf("%w: its kind is unknown", broker.ErrUndecodable)
 	})
 }
 
@@ -160,6 +160,6 @@ func (s *DB) readSingles(ctx context.Context, l broker.Lookup, snap *broker.Snap
 			snap.Markers = append(snap.Markers, m)
 			return err
 		}
-		return fmt.Errorf("%w: it was not asked for", errRow)
+		return fmt.Errorf("%w: it was not asked for", broker.ErrUndecodable)
 	})
 }

@@ -120,7 +120,7 @@ func (e endpoint) behind(t *testing.T, now func() time.Time) (*dynamo.DB, *fault
 }
 
 func (e endpoint) stores(t *testing.T, now func() time.Time) storesuite.Stores {
-	s, proxy, _ := e.behind(t, now)
+	s, proxy, tables := e.behind(t, now)
 	return storesuite.Stores{
 		Catalogue: s, Writer: s, Reader: s, Markers: s, Marked: s, Audit: s, Sealed: s, Rows: s, Keys: s, Rolling: s, Quotas: s, Attempts: s,
 		Sets: s, Assigned: s, Uses: s, Names: s, Index: s, Intents: s, Evidence: s, Providers: s, Grants: s, Handles: s, Cases: s, Sessions: s, Scanner: s, Incidents: s, Notices: s, Scans: s, Rotations: s, Plans: s,
@@ -131,6 +131,7 @@ func (e endpoint) stores(t *testing.T, now func() time.Time) storesuite.Stores {
 			proxy.Inject(faultproxy.Rule{Times: -1, Effect: faultproxy.ServerError()})
 			return proxy.Clear
 		},
+		Spoil: func(environment string, row any) { spoil(t, client(e.url, patient), tables, environment, row) },
 	}
 }
 

@@ -4,13 +4,16 @@ package dynamo_test
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"bindery/shared/broker"
+	"bindery/shared/dynamo"
 )
 
 // testRowsPassedOver spoils one row of several. Lists and scans that everything
@@ -49,6 +52,48 @@ func testRowsPassedOver(t *testing.T, e endpoint) {
 		if n, err := list(); n != 2 || broker.Unread(err) != 1 {
 			t.Errorf("%s: %d, %v", what, n, err)
 		}
+	}
+}
+
+// spoil makes a row that is stored one of a later release, under all its keys.
+func spoil(t *testing.T, c *dynamodb.Client, tables dynamo.Tables, env string, of any) {
+	t.Helper()
+	table, kind, want := tables.AuditIndex, "", map[string]string{}
+	switch v := of.(type) {
+	case broker.GrantKey:
+		table, kind, want = tables.Grants, "grants", map[string]string{"principal": v.Principal, "server": v.Server, "origin": v.Origin}
+	case broker.LiveSession:
+		table, kind, want = tables.Transient, "sessions", map[string]string{"digest": v.Digest}
+	case broker.SealedValue:
+		table, kind, want = tables.Grants, "sealed", map[string]string{"id": v.ID}
+	case broker.Record:
+		kind, want = "entries", map[string]string{"receipt": v.Receipt, "phase": string(v.Phase)}
+	case broker.Sighting:
+		kind, want = "seen", map[string]string{"principal": v.Principal, "agent": v.Agent, "server": v.Server, "binding": v.Binding}
+	case broker.Binding:
+		kind, want = "usage", map[string]string{"server": v.Server, "binding": v.Name}
+	case broker.SeenVersion:
+		kind, want = "rotation", map[string]string{"reference": v.Reference, "version": v.Version}
+	}
+	spoilt := 0
+	for _, r := range dump(t, c, table, env) {
+		pk := r["pk"].(*types.AttributeValueMemberS).Value
+		if !strings.HasPrefix(pk, kind+"/") || kind == "grants" && r["consented"] == nil {
+			continue
+		}
+		if s, seen := of.(broker.Sighting); seen && !strings.HasSuffix(pk, "/"+string(s.By)+"/"+broker.Digest(s.ID)) {
+			continue
+		}
+		differs := slices.ContainsFunc(slices.Collect(maps.Keys(want)), func(name string) bool { return !is(r, name, want[name]) })
+		if differs {
+			continue
+		}
+		r["schema"] = number("99")
+		putRaw(t, c, table, r)
+		spoilt++
+	}
+	if spoilt == 0 {
+		t.Fatalf("there is no row of %T to spoil", of)
 	}
 }
 

@@ -63,42 +63,61 @@ func (s *DB) Entries(ctx context.Context, f broker.AuditFilter, after string, li
 	if err := cmp.Or(f.Check(), f.CheckAfter(after), broker.CheckLimit(limit)); err != nil {
 		return page, err
 	}
+	var passed error
 	err := s.do(ctx, ReadEntries, func() error {
-		for _, e := range s.ledBy(f) {
-			if (after == "" || e.Receipt < after) && f.Holds(e) {
-				page.Entries = append(page.Entries, e)
-			}
+		found, spoilt := s.ledBy(f, func(receipt string) bool { return after == "" || receipt < after })
+		slices.SortFunc(found, func(a, b broker.Entry) int { return cmp.Compare(b.Receipt, a.Receipt) })
+		if len(found) > limit {
+			found = found[:limit]
+			page.Next = found[limit-1].Receipt
+			spoilt = slices.DeleteFunc(spoilt, func(receipt string) bool { return receipt < page.Next })
 		}
+		page.Entries, passed = found, passedOver(ReadEntries, len(spoilt))
 		return nil
 	})
 	if err != nil {
 		return broker.AuditPage{}, err
 	}
-	slices.SortFunc(page.Entries, func(a, b broker.Entry) int { return cmp.Compare(b.Receipt, a.Receipt) })
-	if len(page.Entries) > limit {
-		page.Entries = page.Entries[:limit]
-		page.Next = page.Entries[limit-1].Receipt
-	}
-	return page, nil
+	return page, passed
 }
 
 // ledBy gives, of each receipt, the entry that says most among those that the
-// filter's lead leads to.
-func (s *DB) ledBy(f broker.AuditFilter) map[string]broker.Entry {
+// filter's lead leads to, if it holds, and the receipts of those that do not decode
+// and may have said more.
+func (s *DB) ledBy(f broker.AuditFilter, wanted func(receipt string) bool) (found []broker.Entry, spoilt []string) {
+	most, lost := map[string]broker.Entry{}, map[string]broker.Entry{}
+	keep := func(e broker.Entry) {
+		to := most
+		if s.spoilt[recordKey{e.Receipt, e.Phase}] {
+			to = lost
+		}
+		if there, ok := to[e.Receipt]; wanted(e.Receipt) && (!ok || e.Phase.Supersedes(there.Phase)) {
+			to[e.Receipt] = e
+		}
+	}
 	if f.WithoutOutcome {
-		return s.omissions
-	}
-	most := map[string]broker.Entry{}
-	for _, r := range s.indexed {
-		e, err := broker.EntryOf(r)
-		if err != nil || e.Environment != f.Environment || !e.LedBy(f.Lead()) {
-			continue
+		for _, e := range s.omissions {
+			keep(e)
 		}
-		if there, ok := most[e.Receipt]; !ok || e.Phase.Supersedes(there.Phase) {
-			most[e.Receipt] = e
+	} else {
+		for _, r := range s.indexed {
+			e, err := broker.EntryOf(r)
+			if err == nil && e.Environment == f.Environment && e.LedBy(f.Lead()) && !e.At.Before(f.From) && e.At.Before(f.To) {
+				keep(e)
+			}
 		}
 	}
-	return most
+	for _, e := range most {
+		if f.Holds(e) {
+			found = append(found, e)
+		}
+	}
+	for receipt, e := range lost {
+		if known, ok := most[receipt]; !ok || e.Phase.Supersedes(known.Phase) {
+			spoilt = append(spoilt, receipt)
+		}
+	}
+	return found, spoilt
 }
 
 // Lag implements broker.AuditReader.

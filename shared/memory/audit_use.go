@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"time"
 
 	"bindery/shared/broker"
 )
@@ -15,6 +14,7 @@ func (s *DB) SeenOf(ctx context.Context, environment string, kind broker.SeenKin
 		return nil, "", err
 	}
 	uses := map[string]broker.Seen{}
+	var passed error
 	err = s.do(ctx, ReadSeen, func() error {
 		for _, r := range s.indexed {
 			for _, one := range broker.Sightings(r) {
@@ -23,22 +23,20 @@ func (s *DB) SeenOf(ctx context.Context, environment string, kind broker.SeenKin
 				}
 			}
 		}
+		for use, one := range uses {
+			if use > after {
+				seen = append(seen, one)
+			}
+		}
+		seen, next, passed = firstOf(ReadSeen, seen, limit, broker.Seen.Use, func(one broker.Seen) bool {
+			return s.spoilt[useKey(broker.Sighting{Environment: environment, By: kind, ID: id, Seen: one})]
+		})
 		return nil
 	})
 	if err != nil {
 		return nil, "", err
 	}
-	for use, one := range uses {
-		if use > after {
-			seen = append(seen, one)
-		}
-	}
-	slices.SortFunc(seen, func(a, b broker.Seen) int { return cmp.Compare(a.Use(), b.Use()) })
-	if len(seen) > limit {
-		seen = seen[:limit]
-		next = seen[limit-1].Use()
-	}
-	return seen, next, nil
+	return seen, next, passed
 }
 
 // joined is what two sightings of one use say together; the first may be none.
@@ -60,11 +58,16 @@ func (s *DB) Usages(ctx context.Context, environment string, of []broker.Binding
 	if err := broker.CheckUsages(environment, of); err != nil {
 		return nil, err
 	}
-	found := map[string]broker.Usage{}
+	found, spoilt := map[string]broker.Usage{}, map[string]bool{}
 	err := s.do(ctx, ReadUsages, func() error {
 		for _, b := range of {
-			if u := s.usage(environment, b); u.Last != (time.Time{}) {
-				found[b.Server+"/"+b.Name] = u
+			u, name := s.usage(environment, b), b.Server+"/"+b.Name
+			switch {
+			case u.Last.IsZero():
+			case s.spoilt[bindingKey{broker.Route{Environment: environment, Server: b.Server}, b.Name}]:
+				spoilt[name] = true
+			default:
+				found[name] = u
 			}
 		}
 		return nil
@@ -72,7 +75,7 @@ func (s *DB) Usages(ctx context.Context, environment string, of []broker.Binding
 	if err != nil {
 		return nil, err
 	}
-	return found, nil
+	return found, passedOver(ReadUsages, len(spoilt))
 }
 
 func (s *DB) usage(environment string, b broker.Binding) broker.Usage {
@@ -101,11 +104,14 @@ func (s *DB) SeenVersions(ctx context.Context, environment string, references []
 	if err := broker.CheckRotations(environment, references); err != nil {
 		return nil, err
 	}
-	first := map[[2]string]broker.SeenVersion{}
+	first, lost := map[[2]string]broker.SeenVersion{}, map[versionKey]bool{}
 	err := s.do(ctx, ReadRotations, func() error {
 		for _, r := range s.indexed {
 			for _, v := range broker.Versions(r) {
 				at := [2]string{v.Reference, v.Version}
+				if key := (versionKey{environment, v.Reference, v.Version}); s.spoilt[key] && r.Environment == environment && slices.Contains(references, v.Reference) {
+					lost[key] = true
+				}
 				there, known := first[at]
 				if r.Environment == environment && (!known || v.Since.Before(there.Since)) {
 					first[at] = v
@@ -123,5 +129,8 @@ func (s *DB) SeenVersions(ctx context.Context, environment string, references []
 			newest[v.Reference] = v
 		}
 	}
-	return newest, nil
+	for key := range lost {
+		delete(newest, key.reference) // it may be the newest
+	}
+	return newest, passedOver(ReadRotations, len(lost))
 }

@@ -41,8 +41,11 @@ func (g *grant) living(seen broker.Grant) bool {
 func (s *DB) alter(ctx context.Context, op Op, k broker.GrantKey, change func(next *grant) error) error {
 	return s.do(ctx, op, func() error {
 		now := s.grants[k]
-		if now == nil {
+		switch {
+		case now == nil:
 			return broker.ErrConflict
+		case s.spoilt[k]:
+			return broker.ErrUndecodable
 		}
 		next := *now
 		if err := change(&next); err != nil {
@@ -55,14 +58,25 @@ func (s *DB) alter(ctx context.Context, op Op, k broker.GrantKey, change func(ne
 
 // Grant implements broker.Grants.
 func (s *DB) Grant(ctx context.Context, k broker.GrantKey) (broker.GrantView, error) {
-	return one(ctx, s, ReadGrant, k.Check(), func() *broker.GrantView {
+	if err := k.Check(); err != nil {
+		return broker.GrantView{}, err
+	}
+	var found broker.GrantView
+	err := s.do(ctx, ReadGrant, func() error {
 		g := s.grants[k]
-		if g == nil {
-			return nil
+		switch {
+		case g == nil:
+			return broker.ErrNotFound
+		case s.spoilt[k]:
+			return broker.ErrUndecodable
 		}
-		v := g.view()
-		return &v
+		found = g.view()
+		return nil
 	})
+	if err != nil {
+		return broker.GrantView{}, err
+	}
+	return found, nil
 }
 
 // BeginGrant implements broker.Grants.
@@ -118,8 +132,11 @@ func (s *DB) EndGrant(ctx context.Context, k broker.GrantKey, to broker.State, a
 	var was broker.Grant
 	err := s.do(ctx, EndGrant, func() error {
 		now := s.grants[k]
-		if now == nil {
+		switch {
+		case now == nil:
 			return broker.ErrNotFound
+		case s.spoilt[k]:
+			return broker.ErrUndecodable
 		}
 		next := *now
 		was = now.Grant
@@ -147,25 +164,13 @@ func (s *DB) GrantsOf(ctx context.Context, environment, principal, after string,
 	if err := broker.CheckGrantsOf(environment, principal, after, limit); err != nil {
 		return nil, "", err
 	}
-	err = s.do(ctx, ListGrants, func() error {
-		for k, g := range s.grants {
-			if k.Environment == environment && k.Principal == principal && g.State != broker.Deleted && k.Token() > after {
-				one := g.Grant
-				one.Sealed = nil
-				grants = append(grants, one)
-			}
-		}
-		return nil
+	grants, next, err = s.grantsAfter(ctx, ListGrants, after, limit, broker.Grant.Token, func(k broker.GrantKey) bool {
+		return k.Environment == environment && k.Principal == principal
 	})
-	if err != nil {
-		return nil, "", err
+	for i := range grants {
+		grants[i].Sealed = nil
 	}
-	slices.SortFunc(grants, func(a, b broker.Grant) int { return cmp.Compare(a.Token(), b.Token()) })
-	if len(grants) > limit {
-		grants = grants[:limit]
-		next = grants[limit-1].Token()
-	}
-	return grants, next, nil
+	return grants, next, err
 }
 
 // DueGrants implements broker.Grants.
@@ -174,9 +179,14 @@ func (s *DB) DueGrants(ctx context.Context, environment string, before time.Time
 		return nil, err
 	}
 	var due []broker.Grant
+	spoilt := 0
 	err := s.do(ctx, ListDue, func() error {
 		for k, g := range s.grants {
-			if k.Environment == environment && g.DueBefore(before) {
+			switch {
+			case k.Environment != environment || !g.DueBefore(before):
+			case s.spoilt[k]:
+				spoilt++
+			default:
 				due = append(due, g.Grant)
 			}
 		}
@@ -186,5 +196,5 @@ func (s *DB) DueGrants(ctx context.Context, environment string, before time.Time
 		return nil, err
 	}
 	slices.SortFunc(due, func(a, b broker.Grant) int { return a.DueAt().Compare(b.DueAt()) })
-	return due[:min(limit, len(due))], nil
+	return due[:min(limit, len(due))], passedOver(ListDue, spoilt)
 }

@@ -66,6 +66,7 @@ type DB struct {
 	handles      map[handleKey]broker.Handle
 	sessions     map[sessionKey]broker.LiveSession
 	revocations  map[idKey]*broker.Revocation
+	spoilt       map[any]bool // by the keys of rows that do not decode
 }
 
 type (
@@ -176,6 +177,7 @@ func New(now func() time.Time) *DB {
 		handles:      map[handleKey]broker.Handle{},
 		sessions:     map[sessionKey]broker.LiveSession{},
 		revocations:  map[idKey]*broker.Revocation{},
+		spoilt:       map[any]bool{},
 	}
 }
 

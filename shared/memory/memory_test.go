@@ -51,6 +51,11 @@ func TestMemoryKeepsEveryStorageContract(t *testing.T) {
 				}
 				return s.Clear
 			},
+			Spoil: func(environment string, row any) {
+				if err := s.Spoil(environment, row); err != nil {
+					t.Fatal(err)
+				}
+			},
 		}
 	})
 }

@@ -22,8 +22,11 @@ func (s *DB) SealedRow(ctx context.Context, environment, id string) (broker.Seal
 	var found broker.SealedRow
 	err := s.do(ctx, Latest, func() error {
 		found = s.sealed[idKey{environment, id}]
-		if len(found.Versions) == 0 {
+		switch {
+		case len(found.Versions) == 0:
 			return broker.ErrNotFound
+		case s.spoilt[idKey{environment, id}]:
+			return broker.ErrUndecodable
 		}
 		return nil
 	})
@@ -42,6 +45,9 @@ func (s *DB) PutSealed(ctx context.Context, v broker.SealedValue) error {
 		at := idKey{v.Environment, v.ID}
 		v.At, v.Sealed = plain(v.At), clone(v.Sealed)
 		there := s.sealed[at]
+		if s.spoilt[at] {
+			return broker.ErrUndecodable
+		}
 		next := broker.SealedRow{Versions: []broker.SealedValue{v}}
 		var current int64
 		if len(there.Versions) > 0 {

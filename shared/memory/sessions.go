@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"net/url"
 	"slices"
@@ -63,6 +62,7 @@ func (s *DB) ScanSessions(ctx context.Context, environment, after string, limit 
 func (s *DB) sessionsAfter(ctx context.Context, op Op, after string, limit int, token func(broker.LiveSession) string, of func(sessionKey) bool) (
 	found []broker.LiveSession, next string, err error,
 ) {
+	var passed error
 	err = s.do(ctx, op, func() error {
 		now := s.now()
 		for at, v := range s.sessions {
@@ -70,13 +70,15 @@ func (s *DB) sessionsAfter(ctx context.Context, op Op, after string, limit int, 
 				found = append(found, v)
 			}
 		}
+		found, next, passed = firstOf(op, found, limit, token, func(v broker.LiveSession) bool {
+			return s.spoilt[sessionKey{v.Environment, v.Principal, v.Digest}]
+		})
 		return nil
 	})
 	if err != nil {
 		return nil, "", err
 	}
-	found, next = firstOf(found, limit, token)
-	return found, next, nil
+	return found, next, passed
 }
 
 // ScanGrants implements broker.GrantScanner.
@@ -85,27 +87,25 @@ func (s *DB) ScanGrants(ctx context.Context, environment, after string, limit in
 		return nil, "", err
 	}
 	token := func(g broker.Grant) string { return url.QueryEscape(g.Principal) + " " + g.Token() }
-	err = s.do(ctx, ScanGrants, func() error {
+	return s.grantsAfter(ctx, ScanGrants, after, limit, token, func(k broker.GrantKey) bool { return k.Environment == environment })
+}
+
+// grantsAfter gives those of a list whose tokens come after one.
+func (s *DB) grantsAfter(ctx context.Context, op Op, after string, limit int, token func(broker.Grant) string, of func(broker.GrantKey) bool) (
+	found []broker.Grant, next string, err error,
+) {
+	var passed error
+	err = s.do(ctx, op, func() error {
 		for k, g := range s.grants {
-			if k.Environment == environment && g.State != broker.Deleted && token(g.Grant) > after {
+			if of(k) && g.State != broker.Deleted && token(g.Grant) > after {
 				found = append(found, g.Grant)
 			}
 		}
+		found, next, passed = firstOf(op, found, limit, token, func(g broker.Grant) bool { return s.spoilt[g.GrantKey] })
 		return nil
 	})
 	if err != nil {
 		return nil, "", err
 	}
-	found, next = firstOf(found, limit, token)
-	return found, next, nil
-}
-
-// firstOf gives the first page of what a list holds, and the token to go on after.
-func firstOf[V any](all []V, limit int, token func(V) string) (page []V, next string) {
-	slices.SortFunc(all, func(a, b V) int { return cmp.Compare(token(a), token(b)) })
-	if len(all) > limit {
-		all = all[:limit]
-		next = token(all[limit-1])
-	}
-	return all, next
+	return found, next, passed
 }

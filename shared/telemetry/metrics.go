@@ -115,7 +115,7 @@ func Metrics() []Metric {
 		{RevocationsIncomplete, Count, "ledger", "revocations of which something could not be reached, each told once"},
 		{StopsNotAcknowledged, Count, "revocation", "requests to stop or let go that were not carried out"},
 		{IntentsWithoutOutcome, Count, "ledger", "intents of which no outcome was recorded in the longest time that a call can take, each told once"},
-		{RowsUnreadable, Count, "rotation, cleanup", "rows, or parts of tables, that do not decode"},
+		{RowsUnreadable, Count, "admin, callback, ledger, rotation, cleanup", "rows, or parts of tables, that do not decode"},
 		{RefreshRuns, Count, "rotation", "scheduled refreshes of grants that came to their end"},
 		{DriftRuns, Count, "rotation", "scheduled searches for drift that came to their end"},
 		{RotationRuns, Count, "rotation", "scheduled runs of rotations that came to their end"},

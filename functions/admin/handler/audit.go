@@ -3,6 +3,7 @@ package handler
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -15,6 +16,7 @@ import (
 	"bindery/shared/admin"
 	"bindery/shared/broker"
 	"bindery/shared/policy"
+	"bindery/shared/telemetry"
 )
 
 const auditKind = string(policy.AuditKind)
@@ -74,6 +76,8 @@ type AuditEntries struct {
 	From  time.Time    `json:"from" doc:"The time that was searched"`
 	To    time.Time    `json:"to"`
 	Lag   IndexLag     `json:"lag"`
+
+	Unreadable int `json:"unreadable,omitempty" doc:"Rows of the index that do not decode and may belong to this page"`
 }
 
 func (h *Handler) audits() {
@@ -108,6 +112,7 @@ func (h *Handler) listAudit(ctx context.Context, in *AuditQuestion) (*sheet, err
 	ctx, cancel := context.WithTimeout(ctx, pageTime)
 	defer cancel()
 	page, err := h.evidence.Entries(ctx, filter, at.after, in.Limit)
+	unreadable, err := h.passedOver(ctx, "audit entries", err)
 	if err != nil {
 		return nil, fault(err)
 	}
@@ -116,14 +121,14 @@ func (h *Handler) listAudit(ctx context.Context, in *AuditQuestion) (*sheet, err
 		return nil, fault(err)
 	}
 	next := place{of, filter.From, filter.To, page.Next}.token()
-	out := AuditEntries{Items: []AuditEntry{}, Next: next, From: filter.From, To: filter.To, Lag: lag}
+	out := AuditEntries{Items: []AuditEntry{}, Next: next, From: filter.From, To: filter.To, Lag: lag, Unreadable: unreadable}
 	rows := [][]string{}
 	for _, e := range page.Entries {
 		v := viewEntry(e)
 		out.Items = append(out.Items, v)
 		rows = append(rows, v.cells())
 	}
-	return newSheet(in.Format, out, next, &lag, entryHeader(), rows), nil
+	return newSheet(in.Format, out, next, &lag, unreadable, entryHeader(), rows), nil
 }
 
 // about names what is searched for, for the record: ids as records hold them
@@ -184,7 +189,11 @@ func (in *AuditQuestion) filter(environment string, at place, now time.Time) (br
 // lag reads one row of the index.
 func (h *Handler) lag(ctx context.Context) (IndexLag, error) {
 	l, err := h.evidence.Lag(ctx, h.environment)
-	if err != nil || l.Newest.IsZero() {
+	switch {
+	case errors.Is(err, broker.ErrUndecodable):
+		h.log.Error("how far the audit index is behind does not decode", "receipt", callerOf(ctx).Receipt, string(telemetry.RowsUnreadable), 1)
+		return IndexLag{Unreadable: true}, nil
+	case err != nil || l.Newest.IsZero():
 		return IndexLag{}, err
 	}
 	return IndexLag{Newest: instant(l.Newest), Indexed: instant(l.Indexed), Seconds: max(0, int64(l.Indexed.Sub(l.Newest).Seconds()))}, nil

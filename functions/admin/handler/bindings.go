@@ -120,7 +120,8 @@ func (h *Handler) listBindings(ctx context.Context, in *struct {
 		return nil, err
 	}
 	cards = cards[:len(out.Body.Items)] // the first ones: one more than a page holds may have been looked at
-	for i, use := range h.usesOf(ctx, cards) {
+	uses, _ := h.usesOf(ctx, cards)
+	for i, use := range uses {
 		out.Body.Items[i].Use = &use
 	}
 	return out, nil
@@ -136,7 +137,8 @@ func (h *Handler) getBinding(ctx context.Context, in *BindingPath) (*one[Binding
 		return nil, fault(err)
 	}
 	view := viewBinding(c.binding, c.server)
-	view.PolicySet, view.Use = e.Policies, &h.usesOf(ctx, []card{c})[0]
+	uses, _ := h.usesOf(ctx, []card{c})
+	view.PolicySet, view.Use = e.Policies, &uses[0]
 	view.OpenNotices = h.noticesOn(ctx, concernsBinding(c.binding))
 	if view.Revoked, err = h.stoppedBy(ctx, broker.BindingMarker, in.Server+"/"+in.Binding); err != nil {
 		return nil, fault(err)

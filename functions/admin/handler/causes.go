@@ -17,6 +17,7 @@ var causes = map[broker.Reason]cause{
 	broker.SecretMalformed:   {"store", "The secret is not what the reference expects, is too short to mask, or cannot be sent in its place."},
 	broker.StoreDenied:       {"denied", "The store refuses Bindery: check the store to see what it may do there."},
 	broker.KeyUnavailable:    {"key", "The value cannot be opened: it was entered for another server, or for the origin that this one had; or the key is disabled, deleted or denied."},
+	broker.RowUndecodable:    {"store", rowUndecodable},
 
 	broker.ReferenceRevoked: {"denied", "A reference, or the credential of its store, was revoked."},
 	broker.GrantRevoked:     {"consent", "What you connected here was revoked."},
@@ -49,6 +50,7 @@ var causes = map[broker.Reason]cause{
 }
 
 const (
+	rowUndecodable = "What Bindery stores of the value or grant does not decode: a newer release wrote it, or somebody past Bindery. Run that release again, or restore the row; till then a value under another name can take its place."
 	ownConsent     = "Each person uses a credential of their own here, and you have none that fits: connect an account yourself, with the agent with which you ask, and ask again. Of others this says nothing."
 	callersToken   = "The token of each caller is exchanged for another, and yours is for this API: only a call can show whether it works."
 	passThroughOff = "The upstream asks for a credential, and the server attaches none. A caller's own token is never passed through."

@@ -204,6 +204,8 @@ func (c *contract) broken(t *testing.T) {
 	const path = "/servers/notes"
 	c.tables.Inject(memory.ReadServer, memory.Refuse())
 	c.bad(t, unavailable, "root", "GET", path, "")
+	c.tables.Inject(memory.ReadServer, memory.Fault{Before: broker.ErrUndecodable})
+	c.bad(t, undecodable, "root", "GET", path, "")
 	c.tables.Inject(memory.Append, slices.Repeat([]memory.Fault{memory.Refuse()}, 8)...)
 	c.bad(t, unrecorded, "root", "PUT", path, serverBody, "If-Match", `"v1"`)
 	c.tables.Clear()

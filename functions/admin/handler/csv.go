@@ -28,6 +28,8 @@ type IndexLag struct {
 	Newest  *time.Time `json:"newest,omitempty" doc:"Time of the newest record in the index; absent: it holds none"`
 	Indexed *time.Time `json:"indexed,omitempty" doc:"When that record came into the index"`
 	Seconds int64      `json:"seconds" doc:"How long that took"`
+
+	Unreadable bool `json:"unreadable,omitempty" doc:"How far the index is behind cannot be read, and the rest says nothing"`
 }
 
 // sheet is an answer that is given as JSON or as CSV: the page, and the same
@@ -50,13 +52,16 @@ func (h *Handler) sheetOperation(page reflect.Type, id, path, summary string, er
 			"Link": {Description: `The next page, rel="next"; absent at the end (RFC 8288)`, Schema: &huma.Schema{Type: huma.TypeString}},
 			"Bindery-Index-Lag": {Description: "lag.seconds of a table that comes from the audit index",
 				Schema: &huma.Schema{Type: huma.TypeInteger}},
+			"Bindery-Unreadable-Rows": {Description: "unreadable of the page: rows that do not decode; absent where there is none",
+				Schema: &huma.Schema{Type: huma.TypeInteger}},
 		},
 	}}
 	return o
 }
 
-// newSheet makes the answer. lag is nil where the index has no part in it.
-func newSheet(format string, page any, next string, lag *IndexLag, header []string, rows [][]string) *sheet {
+// newSheet makes the answer. lag is nil where the index has no part in it;
+// unreadable is how many rows the page lacks.
+func newSheet(format string, page any, next string, lag *IndexLag, unreadable int, header []string, rows [][]string) *sheet {
 	return &sheet{func(ctx huma.Context) {
 		if next != "" {
 			url := ctx.URL()
@@ -64,8 +69,11 @@ func newSheet(format string, page any, next string, lag *IndexLag, header []stri
 			query.Set("after", next)
 			ctx.SetHeader("Link", "<"+url.EscapedPath()+"?"+query.Encode()+`>; rel="next"`)
 		}
-		if lag != nil {
+		if lag != nil && !lag.Unreadable {
 			ctx.SetHeader("Bindery-Index-Lag", fmt.Sprint(lag.Seconds))
+		}
+		if unreadable > 0 {
+			ctx.SetHeader("Bindery-Unreadable-Rows", fmt.Sprint(unreadable))
 		}
 		if format == "json" || format == "" && !prefersCSV(ctx.Header("Accept")) {
 			ctx.SetHeader("Content-Type", "application/json")

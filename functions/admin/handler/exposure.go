@@ -86,7 +86,7 @@ func (h *Handler) exposedBindings(ctx context.Context, in *struct {
 		rows = append(rows, v.cells())
 	}
 	out.Next = at.token()
-	return newSheet(in.Format, out, out.Next, nil, exposedHeader(), rows), nil
+	return newSheet(in.Format, out, out.Next, nil, 0, exposedHeader(), rows), nil
 }
 
 // exposed gives one page of bindings, each with what a call through it meets.

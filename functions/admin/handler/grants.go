@@ -36,6 +36,8 @@ type GrantView struct {
 type Grants struct {
 	Items []GrantView `json:"items"`
 	Next  string      `json:"next,omitempty" doc:"after for the next page; absent at the end"`
+
+	Unreadable int `json:"unreadable,omitempty" doc:"Grants of this page that do not decode: no call uses them"`
 }
 
 func (h *Handler) grantOperations() {
@@ -61,10 +63,11 @@ func (h *Handler) listGrants(ctx context.Context, in *struct {
 		return nil, fault(wrong)
 	}
 	found, next, err := h.grants.GrantsOf(ctx, h.environment, in.Principal, in.After, in.Limit)
+	unreadable, err := h.passedOver(ctx, "grants", err)
 	if err != nil {
 		return nil, fault(err)
 	}
-	out := Grants{Items: []GrantView{}, Next: next}
+	out := Grants{Items: []GrantView{}, Next: next, Unreadable: unreadable}
 	for _, g := range found {
 		out.Items = append(out.Items, viewGrant(g, h.now()))
 	}

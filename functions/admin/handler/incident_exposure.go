@@ -26,6 +26,8 @@ type IncidentExposure struct {
 	Clients      []string         `json:"clients" doc:"Providers at which Bindery is a client with it"`
 	Unknown      []string         `json:"cannot_enumerate" doc:"What Bindery does not know"`
 	Lag          IndexLag         `json:"lag" doc:"How far the list of people may be behind"`
+
+	Unreadable int `json:"unreadable,omitempty" doc:"Rows of the audit index that do not decode: people may be missing"`
 }
 
 // incidentExposure reads the two indices, at most so many rows of each.
@@ -51,10 +53,16 @@ func (h *Handler) incidentExposure(ctx context.Context, r broker.Reference, most
 		return e, nil
 	}
 	seen, more, err := gather(ctx, most, func(ctx context.Context, after string, limit int) ([]broker.Seen, string, error) {
-		return h.evidence.SeenOf(ctx, h.environment, of.kind, of.id, after, limit)
+		some, next, err := h.evidence.SeenOf(ctx, h.environment, of.kind, of.id, after, limit)
+		rows, err := h.passedOver(ctx, "people seen", err)
+		e.Unreadable += rows
+		return some, next, err
 	})
 	if err != nil {
 		return e, err
+	}
+	if e.Unreadable > 0 {
+		e.Unknown = addSentence(e.Unknown, indexUnreadable)
 	}
 	for _, s := range seen {
 		e.People = append(e.People, SeenPerson{s.Principal, s.Agent, s.Server, s.Binding, s.First.UTC(), s.Last.UTC()})

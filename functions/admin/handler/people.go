@@ -21,6 +21,8 @@ type SeenPeople struct {
 	Items []SeenPerson `json:"items"`
 	Next  string       `json:"next,omitempty" doc:"after for the next page; absent at the end"`
 	Lag   IndexLag     `json:"lag"`
+
+	Unreadable int `json:"unreadable,omitempty" doc:"Rows of the index that do not decode and belong to this page"`
 }
 
 // seenPeople reads one partition of the audit index: that of the subject.
@@ -39,6 +41,7 @@ func (h *Handler) seenPeople(ctx context.Context, in *struct {
 	ctx, cancel := context.WithTimeout(ctx, pageTime)
 	defer cancel()
 	seen, next, err := h.evidence.SeenOf(ctx, h.environment, of.kind, of.id, at.after, in.Limit)
+	unreadable, err := h.passedOver(ctx, "people seen", err)
 	if err != nil {
 		return nil, fault(err)
 	}
@@ -47,12 +50,12 @@ func (h *Handler) seenPeople(ctx context.Context, in *struct {
 		return nil, fault(err)
 	}
 	at.after = next
-	out := SeenPeople{Items: []SeenPerson{}, Next: at.token(), Lag: lag}
+	out := SeenPeople{Items: []SeenPerson{}, Next: at.token(), Lag: lag, Unreadable: unreadable}
 	rows := [][]string{}
 	for _, s := range seen {
 		v := SeenPerson{s.Principal, s.Agent, s.Server, s.Binding, s.First.UTC(), s.Last.UTC()}
 		out.Items = append(out.Items, v)
 		rows = append(rows, []string{v.Principal, v.Agent, v.Server, v.Binding, clock(&v.First), clock(&v.Last)})
 	}
-	return newSheet(in.Format, out, out.Next, &lag, []string{"principal", "agent", "server", "binding", "first", "last"}, rows), nil
+	return newSheet(in.Format, out, out.Next, &lag, unreadable, []string{"principal", "agent", "server", "binding", "first", "last"}, rows), nil
 }

@@ -38,6 +38,8 @@ type PostureRow struct {
 type Posture struct {
 	Items []PostureRow `json:"items"`
 	Next  string       `json:"next,omitempty" doc:"after for the next page; absent at the end"`
+
+	Unreadable int `json:"unreadable,omitempty" doc:"Rows of the audit index on these cards that do not decode: what they say of a card's use is missing, and its health is unknown where it would follow from them"`
 }
 
 func (h *Handler) postures() {
@@ -75,12 +77,14 @@ func (h *Handler) listPosture(ctx context.Context, in *Table) (*sheet, error) {
 	}
 	out := Posture{Items: []PostureRow{}, Next: at.token()}
 	rows := [][]string{}
-	for i, use := range h.usesOf(ctx, cards) {
+	uses, unreadable := h.usesOf(ctx, cards)
+	out.Unreadable = unreadable
+	for i, use := range uses {
 		v := viewPosture(cards[i], stores, use)
 		out.Items = append(out.Items, v)
 		rows = append(rows, v.cells())
 	}
-	return newSheet(in.Format, out, out.Next, nil, postureHeader(), rows), nil
+	return newSheet(in.Format, out, out.Next, nil, unreadable, postureHeader(), rows), nil
 }
 
 func viewPosture(c card, stores []broker.Store, use CardUse) PostureRow {

@@ -47,6 +47,7 @@ var (
 	unresolved    = Kind{"reference_unresolved", 422, "a reference does not lead to a usable secret", false}
 	testsFailed   = Kind{"policy_tests_failed", 422, "tests of the policy set do not pass", false}
 	unavailable   = Kind{"unavailable", 503, "a part of Bindery does not answer at the moment", true}
+	undecodable   = Kind{"stored_row_unreadable", 500, "a stored row cannot be read by this release", false}
 	notMediaType  = Kind{"unsupported_media_type", 415, "the body must be application/json", false}
 	internal      = Kind{"internal", 500, "internal error", false}
 )
@@ -54,7 +55,7 @@ var (
 // Kinds lists the table.
 func Kinds() []Kind {
 	return []Kind{notFound, foreignHost, noToken, badToken, smallScope, noIssuer, forbidden, malformed, invalid, conflict, noCondition,
-		literalSecret, keyReused, underWay, tooLarge, unrecorded, unresolved, testsFailed, unavailable, notMediaType, internal}
+		literalSecret, keyReused, underWay, tooLarge, unrecorded, unresolved, testsFailed, unavailable, undecodable, notMediaType, internal}
 }
 
 // Problem is the body of every error (RFC 9457).
@@ -105,7 +106,7 @@ func kindOf(err error) Kind {
 		kind  Kind
 	}{
 		{identity.ErrMissingToken, noToken}, {identity.ErrInsufficientScope, smallScope}, {identity.ErrIssuerUnavailable, noIssuer},
-		{identity.ErrInvalidToken, badToken}, {admin.ErrForbidden, forbidden}, {admin.ErrUnrecorded, unrecorded},
+		{identity.ErrInvalidToken, badToken}, {admin.ErrForbidden, forbidden}, {admin.ErrUnrecorded, unrecorded}, {broker.ErrUndecodable, undecodable},
 		{broker.ErrConflict, conflict}, {broker.ErrNotFound, notFound}, {errNoCondition, noCondition}, {errTests, testsFailed}, {broker.ErrInvalid, invalid},
 		{broker.ErrSecretMissing, unresolved}, {broker.ErrSecretMalformed, unresolved}, {broker.ErrStoreDenied, unresolved},
 		{broker.ErrKeyUnavailable, unresolved}, {broker.ErrUnavailable, unavailable},

@@ -109,6 +109,7 @@ func endings() map[broker.Reason]string {
 		broker.StoreDenied:        "The secret store refuses Bindery.",
 		broker.StoreUnavailable:   "The secret store did not answer in time.",
 		broker.KeyUnavailable:     "The KMS key of the value is disabled, deleted or denied, or the value was sealed for another origin.",
+		broker.RowUndecodable:     "What Bindery stores of the secret or grant does not decode: a newer release wrote it, or somebody past Bindery.",
 		broker.ConsentRequired:    "The person has not connected an account of their own, or has disconnected it.",
 		broker.GrantDead:          "The provider no longer honours what the person consented to: they have to connect again.",
 		broker.ScopesNotGranted:   "The binding needs scopes that the person did not grant.",

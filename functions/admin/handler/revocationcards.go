@@ -120,7 +120,7 @@ const maxSessionPages = 5
 func (h *Handler) ownerOfSession(ctx context.Context, principal, digest string) string {
 	for page, after := 0, ""; page < maxSessionPages; page++ {
 		found, next, err := h.sessions.SessionsOf(ctx, h.environment, principal, after, broker.MaxPage)
-		if err != nil {
+		if _, err := h.passedOver(ctx, "sessions", err); err != nil { // one that is passed over is not found
 			return ""
 		}
 		for _, v := range found {

@@ -14,7 +14,7 @@ type CardUse struct {
 	LastGood    *time.Time `json:"last_good,omitempty" doc:"Newest call that went well"`
 	LastRotated *time.Time `json:"last_rotated,omitempty" doc:"When the newest version of one of its secrets was first seen in use"`
 	LastReason  string     `json:"last_reason,omitempty" doc:"Why the newest call did not go well, in the word of the audit record"`
-	Health      string     `json:"health" enum:"good,failing,unused,pending,stopped,expired,unknown" doc:"unknown: the audit index cannot be read, or says nothing of the card itself"`
+	Health      string     `json:"health" enum:"good,failing,unused,pending,stopped,expired,unknown" doc:"unknown: the audit index, or a row of it, cannot be read, or says nothing of the card itself"`
 }
 
 // useTime is how long a card waits for what the audit index says of it.
@@ -27,12 +27,19 @@ type card struct {
 }
 
 // usesOf says of each card how it is used. It reads one row for each card and
-// one for each of its secrets, and whether what it rests on is revoked. A card is answered without the index too.
-func (h *Handler) usesOf(ctx context.Context, cards []card) []CardUse {
+// one for each of its secrets, and whether what it rests on is revoked. A card is
+// answered without the index too, and the others of a page where one's rows do not
+// decode: so many did not.
+func (h *Handler) usesOf(ctx context.Context, cards []card) (found []CardUse, unreadable int) {
 	ctx, cancel := context.WithTimeout(ctx, useTime)
 	defer cancel()
-	usages, rotations, err := h.useRows(ctx, cards)
+	usages, lost, err := h.usageRows(ctx, cards)
+	var rotations map[string]broker.SeenVersion
+	if err == nil {
+		rotations, unreadable, err = h.versionRows(ctx, cards)
+	}
 	if err != nil {
+		usages = nil // half of what is known would look like all of it
 		h.log.Warn("audit index not read", "receipt", callerOf(ctx).Receipt, "cause", err.Error())
 	}
 	var keys []broker.MarkerKey
@@ -44,7 +51,7 @@ func (h *Handler) usesOf(ctx context.Context, cards []card) []CardUse {
 		h.log.Warn("revocations of cards not read", "receipt", callerOf(ctx).Receipt, "cause", unmarked.Error())
 	}
 	now := h.now()
-	found := make([]CardUse, len(cards))
+	found = make([]CardUse, len(cards))
 	for i, c := range cards {
 		usage := usages[c.binding.Server+"/"+c.binding.Name]
 		u := CardUse{LastUsed: instant(usage.Last), LastGood: instant(usage.LastGood), LastReason: string(usage.Reason)}
@@ -60,44 +67,53 @@ func (h *Handler) usesOf(ctx context.Context, cards []card) []CardUse {
 			u.Health = stopped
 		case slices.ContainsFunc(restsOn(c, nil), func(k broker.MarkerKey) bool { return revoked[k] }):
 			u.Health = "stopped"
-		case err != nil || unmarked != nil:
+		case err != nil, unmarked != nil, usage.Last.IsZero() && lost > 0:
 			u.Health = "unknown"
 		default:
 			u.Health = healthOf(usage)
 		}
 		found[i] = u
 	}
-	return found
+	return found, unreadable + lost
 }
 
-// useRows asks the index about some cards: MaxPage rows at a time.
-func (h *Handler) useRows(ctx context.Context, cards []card) (usages map[string]broker.Usage, rotations map[string]broker.SeenVersion, err error) {
+// usageRows asks the index how the calls of some cards went, and how many of its
+// rows say nothing.
+func (h *Handler) usageRows(ctx context.Context, cards []card) (usages map[string]broker.Usage, unreadable int, err error) {
 	if len(cards) == 0 {
-		return nil, nil, nil
+		return nil, 0, nil
 	}
 	var bindings []broker.Binding
-	var secrets []string
 	for _, c := range cards {
 		bindings = append(bindings, c.binding)
+	}
+	usages, err = h.evidence.Usages(ctx, h.environment, bindings)
+	unreadable, err = h.passedOver(ctx, "usages", err)
+	return usages, unreadable, err
+}
+
+// versionRows asks the index about the secrets of some cards: MaxPage at a time.
+func (h *Handler) versionRows(ctx context.Context, cards []card) (versions map[string]broker.SeenVersion, unreadable int, err error) {
+	var secrets []string
+	for _, c := range cards {
 		for _, f := range c.binding.Fields {
 			secrets = append(secrets, f.Reference.WithoutKey().String())
 		}
 	}
 	slices.Sort(secrets)
-	if usages, err = h.evidence.Usages(ctx, h.environment, bindings); err != nil {
-		return nil, nil, err
-	}
-	rotations = map[string]broker.SeenVersion{}
+	versions = map[string]broker.SeenVersion{}
 	for some := range slices.Chunk(slices.Compact(secrets), broker.MaxPage) {
 		found, err := h.evidence.SeenVersions(ctx, h.environment, some)
+		rows, err := h.passedOver(ctx, "versions seen", err)
 		if err != nil {
-			return nil, nil, err
+			return nil, 0, err
 		}
+		unreadable += rows
 		for reference, r := range found {
-			rotations[reference] = r
+			versions[reference] = r
 		}
 	}
-	return usages, rotations, nil
+	return versions, unreadable, nil
 }
 
 // restsOn lists what stops every call of a card when it is revoked: with the

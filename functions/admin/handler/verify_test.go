@@ -120,6 +120,7 @@ func TestVerifyNamesOneCause(t *testing.T) {
 		"a fault nobody foresaw": {store(io.ErrNoProgress), "store", broker.Internal, false},
 		"the store refuses":      {store(broker.ErrStoreDenied), "denied", broker.StoreDenied, false},
 		"the key refuses":        {store(broker.ErrKeyUnavailable), "key", broker.KeyUnavailable, false},
+		"a row that is unread":   {store(fmt.Errorf("%w: %w", broker.ErrUndecodable, broker.ErrInvalid)), "store", broker.RowUndecodable, false},
 		"a closed address":       {func(f *fixture) { f.upstream().closed = true }, "upstream", broker.UpstreamAddress, false},
 		"a fault upstream":       {status(500), "upstream", broker.UpstreamFailed, false},
 		"another credential":     {status(401), "refused", broker.UpstreamAuth, false},

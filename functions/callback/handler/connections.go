@@ -29,6 +29,7 @@ type Connection struct {
 type connections struct {
 	Connections []Connection `json:"connections"`
 	Next        string       `json:"next,omitempty"`
+	Unreadable  int          `json:"unreadable,omitempty"` // of this page: they do not decode, and no call uses them
 }
 
 // Ended is the answer to a disconnection.
@@ -37,6 +38,9 @@ type Ended struct {
 	// Provider says what became of the tokens there: revoked, not_revoked (it
 	// cannot be asked, or did not answer), or none.
 	Provider string `json:"provider"`
+	// Unreadable counts the person's connections that do not decode: one of them may
+	// be at this server, and was not ended.
+	Unreadable int `json:"unreadable,omitempty"`
 }
 
 // own serves the API of a person's connections. A bearer token is the only way
@@ -108,10 +112,11 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request, c admin.Caller) e
 		return err
 	}
 	grants, next, err := h.grants.GrantsOf(r.Context(), h.environment, c.Principal.ID, query.Get("after"), limit)
+	unreadable, err := h.passedOver(c, err)
 	if err != nil {
 		return err
 	}
-	answer := connections{Connections: []Connection{}, Next: next}
+	answer := connections{Connections: []Connection{}, Next: next, Unreadable: unreadable}
 	for _, g := range grants {
 		answer.Connections = append(answer.Connections, Connection{g.Server, g.Provider, g.Scopes, g.Consented, g.Until, h.stateOf(&g)})
 	}
@@ -138,13 +143,16 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request, c admin.Caller) er
 	if broker.CheckName("server", server) != nil {
 		return broker.ErrNotFound
 	}
-	found, err := h.at(r.Context(), c.Principal.ID, server)
+	found, unreadable, err := h.at(r.Context(), c, server)
 	if err != nil {
 		return err
 	}
-	answer := Ended{Server: server, Provider: "none"}
+	answer := Ended{Server: server, Provider: "none", Unreadable: unreadable}
 	change := admin.Change{Apply: func(ctx context.Context) error {
-		if len(found) == 0 {
+		switch {
+		case len(found) == 0 && unreadable > 0: // it may be one of those
+			return broker.ErrUndecodable
+		case len(found) == 0:
 			return broker.ErrNotFound
 		}
 		var ended []broker.Grant
@@ -176,23 +184,35 @@ func worse(one, other string) string {
 	return other
 }
 
-// at finds a person's grants at a server.
-func (h *Handler) at(ctx context.Context, principal, server string) (found []broker.GrantKey, err error) {
+// at finds a person's grants at a server, and how many of theirs do not decode.
+func (h *Handler) at(ctx context.Context, c admin.Caller, server string) (found []broker.GrantKey, unreadable int, err error) {
 	for after := ""; ; {
-		grants, next, err := h.grants.GrantsOf(ctx, h.environment, principal, after, broker.MaxPage)
+		grants, next, err := h.grants.GrantsOf(ctx, h.environment, c.Principal.ID, after, broker.MaxPage)
+		rows, err := h.passedOver(c, err)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
+		unreadable += rows
 		for _, g := range grants {
 			if g.Server == server {
 				found = append(found, g.GrantKey)
 			}
 		}
 		if next == "" {
-			return found, nil
+			return found, unreadable, nil
 		}
 		after = next
 	}
+}
+
+// passedOver takes out of a list's fault how many rows it passed over, which the
+// person is told beside the others.
+func (h *Handler) passedOver(c admin.Caller, err error) (rows int, rest error) {
+	if rows = broker.Unread(err); rows == 0 {
+		return 0, err
+	}
+	h.log.Error("grants do not decode: an answer lacks them and says so", "receipt", c.Receipt, string(telemetry.RowsUnreadable), rows)
+	return rows, nil
 }
 
 // ended ends a grant here. An attempt that nobody was heard of again in is told of

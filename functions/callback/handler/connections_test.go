@@ -70,6 +70,37 @@ func TestAPersonListsAndEndsTheirOwnConnections(t *testing.T) {
 	}
 }
 
+// TestAConnectionThatDoesNotDecodeHidesNoOther, and nobody is told that there is
+// none, or that all have ended.
+func TestAConnectionThatDoesNotDecodeHidesNoOther(t *testing.T) {
+	f := newFixture(t)
+	f.browser().consent("acme", "alice")
+	f.browser().consent("other", "alice")
+	view, _ := f.grant("other", "alice")
+	f.must(f.tables.Spoil(view.Grant.Environment, view.Grant.GrantKey))
+	token := f.token("alice", ownAudience)
+	var listed connections
+	w := f.asks("GET", "/connections", token)
+	f.must(json.Unmarshal(w.Body.Bytes(), &listed))
+	if w.Code != 200 || len(listed.Connections) != 1 || listed.Connections[0].Server != "acme" || listed.Unreadable != 1 {
+		t.Errorf("listed %d %s", w.Code, w.Body)
+	}
+	if !strings.Contains(f.log.String(), `"RowsUnreadable":1`) {
+		t.Errorf("no alarm: %s", f.log)
+	}
+	if w := f.asks("DELETE", "/connections/other", token); w.Code != 500 || !strings.Contains(w.Body.String(), "stored_row_unreadable") {
+		t.Errorf("what may be there: %d %s", w.Code, w.Body)
+	}
+	w = f.asks("DELETE", "/connections/acme", token)
+	if w.Code != 200 || strings.TrimSpace(w.Body.String()) != `{"server":"acme","provider":"revoked","unreadable":1}` {
+		t.Errorf("ended %d %s", w.Code, w.Body)
+	}
+	f.tables.Mend()
+	if w := f.asks("DELETE", "/connections/other", token); w.Code != 200 || strings.Contains(w.Body.String(), "unreadable") {
+		t.Errorf("mended: %d %s", w.Code, w.Body)
+	}
+}
+
 func TestDisconnectThatCannotBeRevokedAtTheProvider(t *testing.T) {
 	f := newFixture(t)
 	f.browser().consent("acme", "alice")

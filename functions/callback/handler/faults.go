@@ -81,6 +81,7 @@ func table() []row {
 		{identity.ErrInvalidToken, Fault{"invalid_token", 401, "The token was not accepted", ""}},
 		{identity.ErrInsufficientScope, Fault{"insufficient_scope", 403, "The token lacks a required scope", ""}},
 		{admin.ErrUnrecorded, Fault{"audit_unavailable", 503, "This could not be recorded, so it was not done", again}},
+		{broker.ErrUndecodable, Fault{"stored_row_unreadable", 500, "What is stored cannot be read", "Tell your administrators."}},
 		{broker.ErrConflict, Fault{"conflict", 409, "It was changed meanwhile", again}},
 		{broker.ErrNotFound, Fault{"not_found", 404, "There is no such connection", ""}},
 		{broker.ErrInvalid, Fault{"invalid", 422, "The request says something that cannot be", ""}},

@@ -24,6 +24,7 @@ const (
 		"Their grants are refused as long as the revocation stands."
 	unknownPeople = "The tokens of the issuer's people were not revoked at their providers: a person's id does not tell their issuer. " +
 		"Their grants are refused as long as the revocation stands."
+	unknownRows    = "Rows of %s that do not decode: %d. Whether they are concerned nobody knows, and they were not ended."
 	unknownHolders = "Whoever got hold of the secret itself can use it at its upstream until it is changed there."
 )
 
@@ -151,7 +152,7 @@ func (r *run) eachSession(ctx context.Context, s scope) error {
 		}
 		return r.Sessions.ScanSessions(ctx, r.Environment, after, scan)
 	}
-	return each(ctx, r, list, &r.c.Sessions, &r.left.sessions, func(v broker.LiveSession) (thing, bool) {
+	return each(ctx, r, "sessions", list, &r.c.Sessions, &r.left.sessions, func(v broker.LiveSession) (thing, bool) {
 		return &liveSession{v}, s.sessions(&v)
 	})
 }
@@ -167,24 +168,25 @@ func (r *run) eachGrant(ctx context.Context, s scope) error {
 		}
 		return r.Scanner.ScanGrants(ctx, r.Environment, after, scan)
 	}
-	return each(ctx, r, list, &r.c.Grants, &r.left.grants, func(g broker.Grant) (thing, bool) {
+	return each(ctx, r, "grants", list, &r.c.Grants, &r.left.grants, func(g broker.Grant) (thing, bool) {
 		return &grant{GrantKey: g.GrantKey, seen: g}, g.State == broker.Active && s.grants(&g)
 	})
 }
 
 // each goes through a list, page by page, and works what is wanted of it in
 // batches.
-func each[V any](ctx context.Context, r *run, list func(after string) ([]V, string, error), tally *broker.Tally, left *int, wanted func(V) (thing, bool)) error {
+func each[V any](ctx context.Context, r *run, what string, list func(after string) ([]V, string, error), tally *broker.Tally, left *int, wanted func(V) (thing, bool)) error {
 	var some []thing
+	unread := 0
 	for after := ""; ; {
 		if ctx.Err() != nil {
 			return errOver
 		}
 		page, next, err := list(after)
 		if rows := broker.Unread(err); rows > 0 {
-			r.unread(rows)
+			r.unread(what, rows)
 			*left += rows
-			err = nil
+			unread, err = unread+rows, nil
 		}
 		if err != nil {
 			return fmt.Errorf("list what is concerned: %w", err)
@@ -203,7 +205,11 @@ func each[V any](ctx context.Context, r *run, list func(after string) ([]V, stri
 			some = nil
 		}
 		if after = next; next == "" {
-			return r.work(ctx, some, tally, left)
+			break
 		}
 	}
+	if unread > 0 {
+		r.c.Unknown = append(slices.Clip(r.c.Unknown), fmt.Sprintf(unknownRows, what, unread)) // the case says so, and its facts
+	}
+	return r.work(ctx, some, tally, left)
 }

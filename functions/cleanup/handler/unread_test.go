@@ -54,3 +54,48 @@ func TestARowThatDoesNotDecodeKeepsNothingElseFromBeingEnded(t *testing.T) {
 		t.Errorf("repaired, and still %+v", c)
 	}
 }
+
+// TestARowOfTheRevokedPersonThatDoesNotDecodeKeepsNothingElseFromBeingEnded: what
+// can be read of theirs is ended at once, and the case says how much could not be,
+// and is not done before that could.
+func TestARowOfTheRevokedPersonThatDoesNotDecodeKeepsNothingElseFromBeingEnded(t *testing.T) {
+	w := newWorld(t)
+	w.session(1, "github")
+	w.grant(1, "files")
+	honoured := len(w.provider.honours())
+	w.spoilt(1)
+	id := w.revoke(broker.PrincipalMarker, person(1))
+	if _, err := w.handler().Handle(t.Context(), json.RawMessage(`{"task":"continue"}`)); err != nil {
+		t.Fatal(err)
+	}
+	c := w.found(id)
+	if len(w.upstream.asked) != 1 || len(w.provider.honours()) != honoured || c.Sessions.Ended != 1 || c.Grants.Ended != 1 {
+		t.Errorf("not all was ended: %+v, asked %v", c, w.upstream.asked)
+	}
+	if c.Work != broker.WorkOpen || c.NextTry.IsZero() || !slices.Contains(w.facts(id), broker.RevocationIncomplete) ||
+		strings.Count(strings.Join(c.Unknown, " "), "Rows of") != 2 || !strings.Contains(w.log.String(), `"RowsUnreadable":1`) {
+		t.Errorf("nobody is told: %+v\n%s", c, w.log)
+	}
+	w.pass(30 * time.Minute)
+	w.goOn()
+	if c := w.found(id); c.Work == broker.WorkDone || c.Grants.Ended != 1 || c.Sessions.Ended != 1 {
+		t.Errorf("called done, with rows that nobody could read: %+v", c)
+	}
+	w.tables.Mend()
+	w.pass(2 * time.Hour)
+	if c := w.finish(id); c.Work != broker.WorkDone || c.Grants.Ended != 2 || len(c.Unknown) > 0 {
+		t.Errorf("repaired, and still %+v", c)
+	}
+}
+
+// spoilt gives somebody a session and a grant that do not decode.
+func (w *world) spoilt(who int) {
+	w.Helper()
+	s := broker.LiveSession{Environment: "prod", Digest: broker.Digest("session", "bad"), Server: "github", Origin: w.origin(), Principal: person(who),
+		Binding: "dev", Wrapped: "b1.bad", Expires: w.time().Add(time.Hour)}
+	w.must(w.tables.AddSession(w.Context(), s))
+	w.server("other", broker.AuthorizationCode, "")
+	w.grant(who, "other")
+	w.must(w.tables.Spoil("prod", s))
+	w.must(w.tables.Spoil("prod", broker.GrantKey{Environment: "prod", Principal: person(who), Server: "other", Origin: w.origin()}))
+}

@@ -218,8 +218,8 @@ func (r *run) try(ctx context.Context, t thing) result {
 
 // unread has rows that do not decode be left to do: whether they are concerned
 // nobody knows, so the case stays open until somebody has seen to them.
-func (r *run) unread(rows int) {
-	r.Log.Error("rows that may be concerned do not decode", "case", r.c.ID, string(telemetry.RowsUnreadable), rows)
+func (r *run) unread(what string, rows int) {
+	r.Log.Error("rows that may be concerned do not decode", "case", r.c.ID, "what", what, string(telemetry.RowsUnreadable), rows)
 	r.note(result{})
 }
 

@@ -83,7 +83,9 @@ func (a *table) ScanRecords(_ context.Context, of dynamo.Segment, limit int) (dy
 	rows := slices.SortedFunc(slices.Values(a.rows), func(x, y broker.Record) int { return cmp.Compare(name(x), name(y)) })
 	var page dynamo.ScanPage
 	if of.After == nil {
-		page.Unreadable = a.spoil
+		for _, receipt := range a.spoil {
+			page.Unreadable = append(page.Unreadable, dynamo.ScanPlace{Receipt: receipt})
+		}
 	}
 	for i, r := range rows {
 		if i%of.Segments != of.Segment || of.After != nil && name(r) <= of.After.Receipt+"/"+string(of.After.Phase) {

@@ -24,7 +24,8 @@ import (
 // told once however often it is found; and adds to what the admin API lists. Where
 // an intent reaches the index only after the look has passed its time, the place of
 // the look is put back, and where it may be about to pass it, is marked, so that the
-// look does not.
+// look does not. Rows of the index that do not decode hold up none of this: they are
+// counted, and looked at when they have been indexed anew.
 
 // Evidence is what the look reads.
 type Evidence interface {
@@ -57,9 +58,10 @@ type Omission struct {
 
 // looked is the answer to a look.
 type looked struct {
-	Until   time.Time `json:"until"`   // intents before it have been looked at
-	Without int       `json:"without"` // found to be without outcome, and not told before
-	Done    bool      `json:"done"`    // false: the time was over, or the place was put back; the next look goes on
+	Until   time.Time `json:"until"`            // intents before it have been looked at
+	Without int       `json:"without"`          // found to be without outcome, and not told before
+	Unread  int       `json:"unread,omitempty"` // rows of the index that do not decode: intents among them are not looked at
+	Done    bool      `json:"done"`             // false: the time was over, or the place was put back; the next look goes on
 }
 
 // look goes on from where the one before came to.
@@ -107,8 +109,8 @@ func (h *Handler) lookOn(ctx context.Context) (report looked, err error) {
 		if until.Before(to) {
 			to = until
 		}
-		found, err := h.lookAt(ctx, report.Until, to)
-		report.Without += found
+		found, unread, err := h.lookAt(ctx, report.Until, to)
+		report.Without, report.Unread = report.Without+found, report.Unread+unread
 		if err == nil {
 			err = h.intents.MoveLooked(ctx, h.environment, stored, to)
 		}
@@ -124,13 +126,18 @@ func (h *Handler) lookOn(ctx context.Context) (report looked, err error) {
 	return report, nil
 }
 
-// lookAt looks at the intents of a time, and counts those it was first to tell.
-func (h *Handler) lookAt(ctx context.Context, from, to time.Time) (told int, err error) {
+// lookAt looks at the intents of a time, and counts those it was first to tell, and
+// the rows that do not decode.
+func (h *Handler) lookAt(ctx context.Context, from, to time.Time) (told, unread int, err error) {
 	f := broker.AuditFilter{Environment: h.environment, From: from, To: to}
 	for after := ""; ; {
 		page, err := h.evidence.Entries(ctx, f, after, broker.MaxPage)
+		if rows := broker.Unread(err); rows > 0 {
+			h.log.Error("rows of the audit index do not decode: intents among them are not looked at", "from", from, "to", to, string(telemetry.RowsUnreadable), rows)
+			unread, err = unread+rows, nil
+		}
 		if err != nil {
-			return told, err
+			return told, unread, err
 		}
 		for _, e := range page.Entries {
 			if e.Phase != broker.Intent {
@@ -138,14 +145,14 @@ func (h *Handler) lookAt(ctx context.Context, from, to time.Time) (told int, err
 			}
 			first, err := h.without(ctx, e)
 			if err != nil {
-				return told, err
+				return told, unread, err
 			}
 			if first {
 				told++
 			}
 		}
 		if after = page.Next; after == "" {
-			return told, nil
+			return told, unread, nil
 		}
 	}
 }
@@ -207,7 +214,11 @@ func (h *Handler) lookAgain(ctx context.Context, indexed []broker.Record) error 
 	}
 	for range moves {
 		stored, err := h.intents.Looked(ctx, h.environment)
-		if err != nil {
+		switch {
+		case errors.Is(err, broker.ErrUndecodable): // no look goes on from it, and fails by itself; indexing does not end with it
+			h.log.Error("how far intents were looked at does not decode", string(telemetry.RowsUnreadable), 1)
+			return nil
+		case err != nil:
 			return err
 		}
 		ahead := !stored.IsZero() && !oldest.Before(stored)

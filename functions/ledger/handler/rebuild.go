@@ -64,7 +64,7 @@ func (h *Handler) indexPage(ctx context.Context, page dynamo.ScanPage, done *pro
 	records, unreadable := make([]broker.Record, 0, len(page.Records)), page.Unreadable
 	for _, r := range page.Records {
 		if _, err := broker.EntryOf(r); err != nil {
-			unreadable = append(unreadable, r.Receipt)
+			unreadable = append(unreadable, dynamo.ScanPlace{Receipt: r.Receipt, Phase: r.Phase})
 			continue
 		}
 		records = append(records, r)
@@ -75,8 +75,8 @@ func (h *Handler) indexPage(ctx context.Context, page dynamo.ScanPage, done *pro
 	if err := h.lookAgain(ctx, records); err != nil {
 		return err
 	}
-	for _, receipt := range unreadable {
-		h.unreadable(receipt)
+	for _, at := range unreadable {
+		h.unreadable(at.Receipt)
 	}
 	done.Records += len(records)
 	done.Unreadable += len(unreadable)

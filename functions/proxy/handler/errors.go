@@ -119,7 +119,7 @@ func problemOf(err error) Problem {
 	case errors.As(err, &refusal):
 		return refused(refusal)
 	case errors.Is(err, broker.ErrSecretMissing), errors.Is(err, broker.ErrSecretMalformed),
-		errors.Is(err, broker.ErrStoreDenied), errors.Is(err, broker.ErrKeyUnavailable), errors.Is(err, broker.ErrProviderRefused):
+		errors.Is(err, broker.ErrStoreDenied), errors.Is(err, broker.ErrKeyUnavailable), errors.Is(err, broker.ErrProviderRefused), errors.Is(err, broker.ErrUndecodable):
 		return badCredential // also when storing the outcome failed for a passing reason
 	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return noCredential

@@ -59,6 +59,10 @@ type Stores struct {
 	LoseAnswers func(n int) (left func() int)
 	// Fail has every request fail until the returned func is called.
 	Fail func() (heal func())
+	// Spoil has a row that is stored be one that does not decode: of a
+	// broker.GrantKey, LiveSession or SealedValue, and in the audit index, under all
+	// its keys, of a Record, and of a Sighting, a Binding's usage, a SeenVersion.
+	Spoil func(environment string, row any)
 }
 
 // Factory makes a backend for one test. Backends of several tests may share
@@ -106,6 +110,7 @@ func Run(t *testing.T, backend Factory) {
 		{"rotations", testRuns},
 		{"rotation plans", testPlans},
 		{"notices", testNotices},
+		{"rows that do not decode", testUndecodable},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, backend) })
 	}

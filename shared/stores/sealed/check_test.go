@@ -88,3 +88,34 @@ func TestListGivesTheIDsInsideThePaths(t *testing.T) {
 		t.Errorf("values that cannot be listed: %v", err)
 	}
 }
+
+// TestARowThatDoesNotDecodeIsNoAbsenceAndNothingPassing: it is a fault of its own,
+// and no other value has it.
+func TestARowThatDoesNotDecodeIsNoAbsenceAndNothingPassing(t *testing.T) {
+	db := memory.New(time.Now)
+	s := New(db, newSealer(), time.Now)
+	for _, id := range []string{"bad", "good"} {
+		if _, err := s.Put(t.Context(), environment, id, origin, secret.New("made-up-value-"+id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Spoil(environment, broker.SealedValue{ID: "bad"}); err != nil {
+		t.Fatal(err)
+	}
+	fetch := func(id string) error {
+		r, err := broker.ParseReference("sealed:" + id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Fetch(t.Context(), broker.Want{Reference: r, Keys: []string{""}, Environment: environment, Origin: origin})
+		return err
+	}
+	for _, err := range []error{fetch("bad"), s.Delete(t.Context(), environment, "bad")} {
+		if !errors.Is(err, broker.ErrUndecodable) || broker.ReasonOf(err) != broker.RowUndecodable {
+			t.Errorf("it fails with %v", err)
+		}
+	}
+	if err := fetch("good"); err != nil {
+		t.Errorf("another value: %v", err)
+	}
+}
