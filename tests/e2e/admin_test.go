@@ -43,7 +43,7 @@ func administered(t *testing.T, changes ...func(*config.Config)) *desk {
 		}
 	})
 	through := *d.Deployment
-	through.AWS = stack.AWS(d.faults.URL)
+	through.AWS = patient(stack.AWS(d.faults.URL), d.faults.Idle)
 	through.AWS.Retryer = nil
 	h, err := through.Admin(slog.New(slog.NewJSONHandler(&d.log, nil)))
 	must(t, err)
