@@ -90,13 +90,21 @@ func Barred(ctx context.Context, r MarkerReader, environment string, p *Principa
 	return nil
 }
 
-// OpenStores are the registrations without those that markers revoke.
+// OpenStores are the registrations, those that markers revoke in the state
+// Revoked: nothing is read there, and what is said of a secret by their names
+// still holds.
 func (s *Snapshot) OpenStores() []Store {
 	revoked := marksOf(s)
 	if len(revoked) == 0 {
 		return s.Stores
 	}
-	return slices.DeleteFunc(slices.Clone(s.Stores), func(v Store) bool { return revoked.on(StoreMarker, v.Name) })
+	stores := slices.Clone(s.Stores)
+	for i := range stores {
+		if revoked.on(StoreMarker, stores[i].Name) {
+			stores[i].State = Revoked
+		}
+	}
+	return stores
 }
 
 // Standing is the state of a binding of the server, its marker included.
@@ -135,19 +143,21 @@ func readHolds(ctx context.Context, r MarkerReader, a *Ask) (map[string]int64, e
 	if r == nil {
 		return nil, &Refusal{Reason: CatalogueUnread, err: ErrUnavailable}
 	}
-	markers, err := r.Markers(ctx, a.Binding.Environment, keys)
-	if err != nil {
-		return nil, &Refusal{Reason: CatalogueUnread, err: err}
-	}
 	changes := map[string]int64{}
-	for _, m := range markers {
-		switch {
-		case m.Kind == ChangeMarker:
-			changes[m.ID] = m.Epoch
-		case m.Revoked && m.Kind == GrantMarker:
-			return nil, refuse(GrantRevoked)
-		case m.Revoked:
-			return nil, refuse(ReferenceRevoked)
+	for some := range slices.Chunk(keys, MaxMarkers) { // more than that, where many registrations are of one place
+		markers, err := r.Markers(ctx, a.Binding.Environment, some)
+		if err != nil {
+			return nil, &Refusal{Reason: CatalogueUnread, err: err}
+		}
+		for _, m := range markers {
+			switch {
+			case m.Kind == ChangeMarker:
+				changes[m.ID] = m.Epoch
+			case m.Revoked && m.Kind == GrantMarker:
+				return nil, refuse(GrantRevoked)
+			case m.Revoked:
+				return nil, refuse(ReferenceRevoked)
+			}
 		}
 	}
 	return changes, nil

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -84,4 +85,74 @@ func TestARevocationReachesEveryMemberAndVersion(t *testing.T) {
 			t.Errorf("%s is reached: it is another secret", other)
 		}
 	}
+}
+
+// TestWhatIsRevokedUnderAClosedStoreStays: that the other registration is revoked
+// besides, or suspended, must not open what its name has stopped.
+func TestWhatIsRevokedUnderAClosedStoreStays(t *testing.T) {
+	for name, shut := range map[string]func(*world){
+		"suspended": func(w *world) { w.snapshot.Stores[1].State = broker.Suspended },
+		"deleted":   func(w *world) { w.snapshot.Stores[1].State = broker.Deleted },
+		"revoked": func(w *world) {
+			w.snapshot.Markers = []broker.Marker{{Environment: "prod", Kind: broker.StoreMarker, ID: "other", Epoch: 1, Revoked: true}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			w.snapshot.Stores = append(w.snapshot.Stores, broker.Store{Environment: "prod", Name: "other", Kind: "aws-sm", Paths: broker.Scope{"*"}, State: broker.Active})
+			w.markers = []broker.Marker{{Environment: "prod", Kind: broker.ReferenceMarker, ID: "other:prod/github", Epoch: 1, Revoked: true}}
+			shut(w)
+			b, d := decided(t, w)
+			_, err := b.Obtain(t.Context(), d)
+			wantReason(t, err, broker.ReferenceRevoked)
+		})
+	}
+}
+
+// TestARevokedStoreIsReadByNobody, though what is said by its name still holds.
+func TestARevokedStoreIsReadByNobody(t *testing.T) {
+	w := newWorld()
+	w.obtain = nil // no secret may be touched
+	w.snapshot.Shared = []broker.Binding{card(t, "a", user("p-alice"))}
+	w.snapshot.Markers = []broker.Marker{{Environment: "prod", Kind: broker.StoreMarker, ID: "aws-sm", Epoch: 1, Revoked: true}}
+	_, err := w.broker().Decide(t.Context(), call(alice))
+	wantReason(t, err, broker.StoreUnregistered)
+	for _, s := range w.snapshot.OpenStores() {
+		if s.State == broker.Active {
+			t.Errorf("store %s is open", s.Name)
+		}
+	}
+	if w.snapshot.Stores[0].State != broker.Active {
+		t.Error("what was read is changed")
+	}
+}
+
+// atMost refuses more keys than a reader of markers takes.
+type atMost struct{ *world }
+
+func (l atMost) Markers(ctx context.Context, environment string, keys []broker.MarkerKey) ([]broker.Marker, error) {
+	if err := broker.CheckMarkers(environment, keys); err != nil {
+		return nil, err
+	}
+	return l.world.Markers(ctx, environment, keys)
+}
+
+// TestManyRegistrationsOfOnePlaceStopNoCall: each is another name to ask about.
+func TestManyRegistrationsOfOnePlaceStopNoCall(t *testing.T) {
+	w := newWorld()
+	b := card(t, "a", user("p-alice"))
+	b.Fields = nil
+	for i := range 90 {
+		b.Fields = append(b.Fields, broker.Field{Name: fmt.Sprint("f", i), Reference: reference(t, fmt.Sprint("aws-sm:prod/s", i, "?stage=AWSPREVIOUS#token"))})
+	}
+	stores := w.snapshot.Stores
+	for i := range 9 {
+		stores = append(stores, broker.Store{Environment: "prod", Name: fmt.Sprint("again-", i), Kind: "aws-sm", Paths: broker.Scope{"*"}, State: broker.Active})
+	}
+	ask := &broker.Ask{Binding: b, Stores: stores}
+	if err := broker.Withheld(t.Context(), atMost{w}, ask); err != nil {
+		t.Errorf("nothing is revoked: %v", err)
+	}
+	w.markers = []broker.Marker{{Environment: "prod", Kind: broker.ReferenceMarker, ID: "again-8:prod/s89", Epoch: 1, Revoked: true}} // the last that is asked for
+	wantReason(t, broker.Withheld(t.Context(), atMost{w}, ask), broker.ReferenceRevoked)
 }
