@@ -61,10 +61,11 @@ type Catalogue interface {
 	Provider(ctx context.Context, environment, name string) (broker.Provider, error)
 }
 
-// Values deletes sealed values. One that is gone is a success, one that never was
-// ErrNotFound.
+// Values deletes sealed values for as long as something holds: what was put since
+// is left, with ErrConflict or what was answered. One that is gone is a success,
+// one that never was ErrNotFound.
 type Values interface {
-	Delete(ctx context.Context, environment, id string) error
+	DeleteWhile(ctx context.Context, environment, id string, holds func(context.Context) error) error
 }
 
 // Unwrapper opens the ids that clients have.

@@ -114,7 +114,8 @@ func (r *run) signingIn(ctx context.Context, with broker.Reference) (stores []st
 	return stores, nil
 }
 
-// endValue deletes the sealed value that a revoked reference names.
+// endValue deletes the sealed value that a revoked reference names, as long as it
+// is revoked.
 func (r *run) endValue(ctx context.Context) error {
 	if r.c.Kind != broker.ReferenceMarker || r.c.Values.Ended > 0 {
 		return nil
@@ -130,9 +131,11 @@ func (r *run) endValue(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("read the store: %w", err)
 	}
-	switch err := r.Values.Delete(ctx, r.Environment, reference.Path()); {
+	switch err := r.Values.DeleteWhile(ctx, r.Environment, reference.Path(), r.stands); {
 	case err == nil:
 		r.c.Values = broker.Tally{Found: 1, Ended: 1}
+	case errors.Is(err, errLifted): // what was put since is somebody's new secret
+		return err
 	case !errors.Is(err, broker.ErrNotFound):
 		r.Log.Error("a sealed value could not be deleted", "case", r.c.ID, "cause", err.Error())
 		r.c.Values.Found, r.left.values = 1, 1

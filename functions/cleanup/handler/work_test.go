@@ -1,18 +1,23 @@
 package handler
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"bindery/shared/broker"
+	"bindery/shared/brokertest/plainseal"
 	"bindery/shared/memory"
 	"bindery/shared/revoke"
+	"bindery/shared/stores/sealed"
 )
 
 // TestAPersonsSessionsEndBeforeTheirTokens: a session at an upstream of their own
@@ -219,5 +224,50 @@ func TestASecretIsRevokedWithAllThatRestsOnIt(t *testing.T) {
 		if d := cmp.Diff(want, got); d != "" || len(w.upstream.asked) > 0 {
 			t.Errorf("%s: %s, asked %q", subject, d, w.upstream.asked)
 		}
+	}
+}
+
+// meddling is the tables of values where something happens when they are read.
+type meddling struct {
+	*memory.DB
+	once   sync.Once
+	meddle func()
+}
+
+func (m *meddling) Latest(ctx context.Context, environment, id string) ([]broker.SealedValue, error) {
+	m.once.Do(m.meddle)
+	return m.DB.Latest(ctx, environment, id)
+}
+
+// TestLateWorkLeavesAValueThatWasPutAnew: the revocation is lifted and a new value
+// put after the pass has begun, before the value is read and after.
+func TestLateWorkLeavesAValueThatWasPutAnew(t *testing.T) {
+	for name, begun := range map[string]bool{"nothing was deleted": false, "half was": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			version := int64(0)
+			put := func(state broker.State, text string) {
+				version++
+				w.must(w.tables.PutSealed(t.Context(), broker.SealedValue{Environment: "prod", ID: "token", Version: version, State: state, Sealed: []byte(text), At: w.time()}))
+			}
+			put(broker.Active, "made-up-leaked")
+			id := w.revoke(broker.ReferenceMarker, "sealed:token")
+			if begun {
+				put(broker.Deleted, "")
+			}
+			h := w.handler()
+			h.Values = sealed.New(&meddling{DB: w.tables, meddle: func() {
+				_, err := w.revoker.Lift(t.Context(), revoke.Lifting{ID: w.receipt(), Case: id, By: leader, Reason: "a drill of the tests"})
+				w.must(err)
+				put(broker.Active, "made-up-new")
+			}}, plainseal.Sealer{}, w.time)
+			_, err := h.Handle(t.Context(), json.RawMessage(`{"task":"continue"}`))
+			w.must(err)
+			w.finish(id)
+			rows, err := w.tables.Latest(t.Context(), "prod", "token")
+			if w.must(err); rows[0].State != broker.Active || string(rows[0].Sealed) != "made-up-new" {
+				t.Errorf("the new value is gone: %+v", rows)
+			}
+		})
 	}
 }

@@ -153,6 +153,13 @@ func (s *Store) Put(ctx context.Context, environment, id, origin string, v secre
 // of the store: two tombstones, because a version and the one before stay. What it had begun is
 // finished when it is called again; what is deleted already stays so.
 func (s *Store) Delete(ctx context.Context, environment, id string) error {
+	return s.DeleteWhile(ctx, environment, id, func(context.Context) error { return nil })
+}
+
+// DeleteWhile is Delete for as long as something holds, which is asked between
+// the read of a version and the write that only follows that one: a value that was
+// put since it held no more is left, with ErrConflict or what was answered.
+func (s *Store) DeleteWhile(ctx context.Context, environment, id string, holds func(context.Context) error) error {
 	if err := checkName(environment, id); err != nil {
 		return err
 	}
@@ -163,6 +170,9 @@ func (s *Store) Delete(ctx context.Context, environment, id string) error {
 		}
 		if len(rows) == 2 && rows[0].State == broker.Deleted && rows[1].State == broker.Deleted {
 			return nil
+		}
+		if err := holds(ctx); err != nil {
+			return err
 		}
 		row := broker.SealedValue{Environment: environment, ID: id, Version: rows[0].Version + 1, State: broker.Deleted, At: s.now().UTC()}
 		if err := s.values.PutSealed(ctx, row); err != nil {
