@@ -13,7 +13,8 @@ import (
 // Journal gives each record of this process its place in a chain: writer,
 // sequence, and the hash of the record before. A place is taken before the
 // write, so that concurrent calls do not wait for each other's writes; a write
-// that fails leaves a gap, and the gap is the evidence.
+// that fails leaves a gap, and the gap is the evidence. A record whose receipt has
+// another already was never stored: it gives its place back, if it is the last.
 type Journal struct {
 	log    AuditLog
 	nonce  func() string
@@ -47,10 +48,21 @@ func (j *Journal) Append(ctx context.Context, r Record) error {
 			break
 		}
 	}
+	if errors.Is(err, ErrConflict) {
+		j.giveBack(r)
+	}
 	if err != nil {
 		return fmt.Errorf("store the %s record: %w", r.Phase, err)
 	}
 	return nil
+}
+
+func (j *Journal) giveBack(r Record) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.sequence == r.Sequence {
+		j.sequence, j.previous = r.Sequence-1, r.Previous
+	}
 }
 
 // place fills in nonce, writer, sequence and previous hash.
