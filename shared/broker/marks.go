@@ -177,7 +177,7 @@ func holds(a *Ask) (keys []MarkerKey) {
 	}
 	rests := func(r Reference) {
 		add(ReferenceMarker, r)
-		for _, other := range elsewhere(r, a.Stores) {
+		for _, other := range OtherNames(r, a.Stores) {
 			add(ReferenceMarker, other)
 		}
 	}

@@ -19,9 +19,9 @@ func (r Reference) Covers(of Reference) bool {
 	return slices.ContainsFunc(covering(of), func(c Reference) bool { return c.String() == name })
 }
 
-// elsewhere gives the other names of a secret: it has one under each further
-// registration of the same place.
-func elsewhere(r Reference, stores []Store) (names []Reference) {
+// OtherNames gives the other names of a secret: it has one under each further
+// registration of the same place, and what is said of it by one holds by each.
+func OtherNames(r Reference, stores []Store) (names []Reference) {
 	i := slices.IndexFunc(stores, func(s Store) bool { return s.Name == r.scheme })
 	if i < 0 {
 		return nil

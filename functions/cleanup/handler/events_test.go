@@ -72,7 +72,7 @@ func outcomeOf(t *testing.T, event string) []byte {
 		c, err := w.tables.Revocation(t.Context(), "prod", id)
 		if err == nil {
 			text, err := json.Marshal(map[string]any{"id": c.ID, "subject": string(c.Kind) + " " + c.Subject, "via": c.Via, "work": c.Work, "tries": c.Tries,
-				"sessions": c.Sessions, "grants": c.Grants, "told": len(w.tables.Records(revoke.Receipt(c.At, "fact", "prod", c.ID)))})
+				"sessions": c.Sessions, "grants": c.Grants, "told": len(w.tables.Records(broker.ReceiptOf(c.At, "fact", "prod", c.ID)))})
 			w.must(err)
 			o.Cases = append(o.Cases, string(text))
 		}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"bindery/shared/broker"
-	"bindery/shared/revoke"
 )
 
 // Worked is the detail of the facts revocation.completed and
@@ -106,7 +105,7 @@ func (r *run) tell(ctx context.Context, kind broker.FactKind) error {
 		accepted = accepted.UTC()
 		detail.Accepted = &accepted
 	}
-	f := broker.Fact{Receipt: revoke.Receipt(c.At, "fact", c.Environment, c.ID, string(kind)), Kind: kind, Environment: c.Environment,
+	f := broker.Fact{Receipt: broker.ReceiptOf(c.At, "fact", c.Environment, c.ID, string(kind)), Kind: kind, Environment: c.Environment,
 		Object: string(c.Kind) + "/" + c.Subject, Detail: detail}
 	if c.Via == broker.ViaAdmin {
 		f.By = c.By

@@ -14,7 +14,6 @@ import (
 	"bindery/shared/broker"
 	"bindery/shared/dynamo"
 	"bindery/shared/memory"
-	"bindery/shared/revoke"
 	"bindery/shared/session"
 	"bindery/shared/start"
 )
@@ -184,7 +183,7 @@ func TestAMarkerWithoutACase(t *testing.T) {
 	w := newWorld(t)
 	m := broker.Marker{Environment: "prod", Kind: broker.ServerMarker, ID: "github", Epoch: 1, Revoked: true, At: w.time(), By: leader, Reason: "taken over", Revocation: w.receipt()}
 	w.must(w.tables.PutMarker(t.Context(), m))
-	told := revoke.Receipt(m.At, "fact", "prod", m.Revocation)
+	told := broker.ReceiptOf(m.At, "fact", "prod", m.Revocation)
 	for _, fault := range []memory.Op{memory.Append, memory.ReadRevocation, memory.AddRevocation} {
 		w.tables.Inject(fault, slices.Repeat([]memory.Fault{memory.Refuse()}, 5)...)
 		if err := w.handler().follow(t.Context(), changeOf(m)); !errors.Is(err, broker.ErrUnavailable) {

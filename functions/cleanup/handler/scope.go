@@ -72,12 +72,17 @@ func (r *run) using(ctx context.Context) (scope, error) {
 		if err != nil {
 			return scope{}, err
 		}
-		through, err := r.signingIn(ctx, reference)
+		all, err := broker.AllStores(ctx, r.Catalogue, r.Environment)
 		if err != nil {
-			return scope{}, err
+			return scope{}, fmt.Errorf("read the stores: %w", err)
 		}
-		stores = append(through, reference.Scheme())
-		covered = func(of broker.Reference) bool { return reference.Covers(of) || slices.Contains(through, of.Scheme()) }
+		names := append(broker.OtherNames(reference, all), reference)
+		through := signingIn(all, names)
+		stores = slices.Clone(through)
+		for _, name := range names {
+			stores = append(stores, name.Scheme())
+		}
+		covered = func(of broker.Reference) bool { return covers(names, of) || slices.Contains(through, of.Scheme()) }
 	}
 	used := map[string]bool{}
 	for _, store := range stores {
@@ -99,19 +104,20 @@ func (r *run) using(ctx context.Context) (scope, error) {
 	return scope{sessions: func(s *broker.LiveSession) bool { return used[s.Server+"/"+s.Binding] }, unknown: []string{unknownHolders}}, nil
 }
 
+// covers reports whether a reference is of the secret that has these names.
+func covers(names []broker.Reference, of broker.Reference) bool {
+	return slices.ContainsFunc(names, func(name broker.Reference) bool { return name.Covers(of) })
+}
+
 // signingIn names the stores that are read with a secret as Bindery's own
 // credential: all that is read there rests on it.
-func (r *run) signingIn(ctx context.Context, with broker.Reference) (stores []string, err error) {
-	all, err := broker.AllStores(ctx, r.Catalogue, r.Environment)
-	if err != nil {
-		return nil, fmt.Errorf("read the stores: %w", err)
-	}
+func signingIn(all []broker.Store, with []broker.Reference) (stores []string) {
 	for _, s := range all {
-		if !s.Auth.Credential.IsZero() && with.Covers(s.Auth.Credential) {
+		if !s.Auth.Credential.IsZero() && covers(with, s.Auth.Credential) {
 			stores = append(stores, s.Name)
 		}
 	}
-	return stores, nil
+	return stores
 }
 
 // endValue deletes the sealed value that a revoked reference names, as long as it

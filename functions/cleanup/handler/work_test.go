@@ -271,3 +271,16 @@ func TestLateWorkLeavesAValueThatWasPutAnew(t *testing.T) {
 		})
 	}
 }
+
+// TestASecretsSessionsEndUnderEitherName that two registrations give it.
+func TestASecretsSessionsEndUnderEitherName(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.tables.PutStore(t.Context(), broker.Store{Environment: "prod", Name: "other", Kind: "aws-sm", Paths: broker.Scope{"prod/*"}, State: broker.Active}))
+	w.session(1, "github")
+	if c := w.finish(w.revoke(broker.ReferenceMarker, "other:prod/another")); c.Sessions.Found != 0 {
+		t.Errorf("of another secret: %+v", c.Sessions)
+	}
+	if c := w.finish(w.revoke(broker.ReferenceMarker, "other:prod/github")); c.Sessions.Found != 1 || len(w.upstream.asked) > 1 {
+		t.Errorf("%+v, the upstream was asked %d times", c.Sessions, len(w.upstream.asked))
+	}
+}

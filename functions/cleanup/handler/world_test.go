@@ -144,7 +144,7 @@ func (w *world) receipt() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.n++
-	return revoke.Receipt(w.now, "test", fmt.Sprint(w.n))
+	return broker.ReceiptOf(w.now, "test", fmt.Sprint(w.n))
 }
 
 // session begins a legacy session of somebody.
@@ -233,7 +233,7 @@ func (w *world) facts(id string) (told []broker.FactKind) {
 	w.Helper()
 	c := w.found(id)
 	for _, kind := range []broker.FactKind{broker.RevocationCompleted, broker.RevocationIncomplete} {
-		if len(w.tables.Records(revoke.Receipt(c.At, "fact", "prod", id, string(kind)))) > 0 {
+		if len(w.tables.Records(broker.ReceiptOf(c.At, "fact", "prod", id, string(kind)))) > 0 {
 			told = append(told, kind)
 		}
 	}
