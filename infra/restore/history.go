@@ -260,7 +260,7 @@ const skew = 2 * time.Minute
 func (h *history) decided(k broker.MarkerKey) broker.Marker {
 	m, last := h.latest[k], h.last[k]
 	if last.Epoch < m.Epoch && last.At.After(m.At.Add(skew)) {
-		last.Epoch, last.Revocation = m.Epoch+1, revoke.Receipt(last.At, "anew", last.Revocation)
+		last.Epoch, last.Revocation = m.Epoch+1, broker.ReceiptOf(last.At, "anew", last.Revocation)
 		return last
 	}
 	return m

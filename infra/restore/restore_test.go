@@ -23,7 +23,7 @@ func told(records ...broker.Record) *history {
 			r.Environment = "prod"
 		}
 		if r.Receipt == "" {
-			r.Receipt = revoke.Receipt(r.At, r.Object, string(rune('a'+i)))
+			r.Receipt = broker.ReceiptOf(r.At, r.Object, string(rune('a'+i)))
 		}
 		h.add(r)
 	}
@@ -65,7 +65,7 @@ func TestWhatWasChangedIsTakenFromVersionsNotFromClocks(t *testing.T) {
 
 func TestARecordInBothTablesCountsOnce(t *testing.T) {
 	twice := intent(20, "put-value", "value/notes", "{}")
-	twice.Receipt = revoke.Receipt(twice.At, "one")
+	twice.Receipt = broker.ReceiptOf(twice.At, "one")
 	if times, deleted := told(twice, twice).ValueMoved("notes"); times != 1 || deleted {
 		t.Errorf("counted %d times, deleted %v", times, deleted)
 	}

@@ -58,8 +58,9 @@ func (s *Scanner) Heard(ctx context.Context, c Change) (int, error) {
 	return len(parts), errors.Join(append(faults, k.Finish(ctx))...)
 }
 
-// concerned finds the references that a change concerns: they may name the secret
-// by name or ARN, and any version, so all of the store's are compared.
+// concerned finds the references that a change concerns: they may select any version
+// of the secret, and what tells of the change may name it in several ways, so all of
+// the store's are compared.
 func (s *Scanner) concerned(ctx context.Context, store string, c Change) (groups []Group, err error) {
 	var uses []broker.Use
 	for after := ""; ; {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"bindery/shared/broker"
 )
@@ -46,7 +45,7 @@ func CaseOf(m broker.Marker) broker.Revocation {
 // Tell records that a case began. Its record has a receipt of its own, which
 // follows from the case: whoever tells it again, from anywhere, tells nothing new.
 func Tell(ctx context.Context, j *broker.Journal, c broker.Revocation) error {
-	f := broker.Fact{Receipt: Receipt(c.At, "fact", c.Environment, c.ID), Kind: broker.RevocationAcknowledged, Environment: c.Environment,
+	f := broker.Fact{Receipt: broker.ReceiptOf(c.At, "fact", c.Environment, c.ID), Kind: broker.RevocationAcknowledged, Environment: c.Environment,
 		Object: string(c.Kind) + "/" + c.Subject,
 		Detail: Stopped{c.ID, c.Kind, c.Subject, c.Epoch, c.Via, c.By, c.Reason}}
 	if c.Lifts {
@@ -75,7 +74,3 @@ func Tell(ctx context.Context, j *broker.Journal, c broker.Revocation) error {
 	}
 	return nil
 }
-
-// Receipt is the one receipt of a time that follows from these words: the same
-// each time.
-func Receipt(at time.Time, words ...string) string { return broker.ReceiptOf(at, words...) }

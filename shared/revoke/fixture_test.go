@@ -86,7 +86,7 @@ func (f *fixture) settled(epochs int64, revoked bool) {
 	last := false
 	for _, c := range cases {
 		last = last || c.ID == m.Revocation && c.Epoch == m.Epoch && c.Lifts != m.Revoked
-		records := f.tables.Records(revoke.Receipt(c.At, "fact", "prod", c.ID))
+		records := f.tables.Records(broker.ReceiptOf(c.At, "fact", "prod", c.ID))
 		if len(records) != 1 || records[0].Method != "revocation.acknowledged" && !c.Lifts || records[0].Method != "revocation.lifted" && c.Lifts {
 			f.Errorf("case %s of epoch %d is recorded as %+v", c.ID, c.Epoch, records)
 		}

@@ -22,7 +22,7 @@ type IncidentOpened struct {
 // own, which follows from the incident: whoever tells it again, from anywhere, tells
 // nothing new.
 func TellIncident(ctx context.Context, j *broker.Journal, i broker.Incident) error {
-	f := broker.Fact{Receipt: Receipt(i.At, "fact", string(broker.IncidentOpened), i.Environment, i.ID), Kind: broker.IncidentOpened,
+	f := broker.Fact{Receipt: broker.ReceiptOf(i.At, "fact", string(broker.IncidentOpened), i.Environment, i.ID), Kind: broker.IncidentOpened,
 		Environment: i.Environment, By: i.By, Object: "reference/" + i.Reference.String(), References: []broker.Reference{i.Reference},
 		Detail: IncidentOpened{i.ID, i.Reference.String(), cmp.Or(i.Revocation, i.ID), i.Rotation, i.NoRotation}}
 	if err := j.Tell(ctx, f, i.At); err != nil && !errors.Is(err, broker.ErrConflict) {

@@ -206,7 +206,7 @@ func TestTheRecordSaysWhatWasStopped(t *testing.T) {
 	o := order(1)
 	o.Kind, o.Subject, o.By = broker.BindingMarker, "github/dev", revoke.EventAuthor("hr.example", "evt-1")
 	f.must(f.Revoke(t.Context(), o))
-	records := f.tables.Records(revoke.Receipt(noon, "fact", "prod", id(1)))
+	records := f.tables.Records(broker.ReceiptOf(noon, "fact", "prod", id(1)))
 	if len(records) != 1 {
 		t.Fatalf("recorded: %+v", records)
 	}

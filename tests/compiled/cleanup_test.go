@@ -120,7 +120,7 @@ func (w *world) revocable(t *testing.T, provider, upstream string) {
 func (w *world) revoke(t *testing.T, kind broker.MarkerKind, subject string) string {
 	t.Helper()
 	r := &revoke.Revoker{Environment: environment, Markers: w.DB, Reader: w.DB, Cases: w.DB, Journal: broker.NewJournal(w.DB, rand.Text), Now: time.Now}
-	a, err := r.Revoke(t.Context(), revoke.Order{ID: revoke.Receipt(time.Now(), "compiled"), Kind: kind, Subject: subject, By: "p-aaaaaaaaaaaaaaaaaaaaaaaaaa", Reason: "a drill of the tests"})
+	a, err := r.Revoke(t.Context(), revoke.Order{ID: broker.ReceiptOf(time.Now(), "compiled"), Kind: kind, Subject: subject, By: "p-aaaaaaaaaaaaaaaaaaaaaaaaaa", Reason: "a drill of the tests"})
 	must(t, err)
 	return a.Case
 }

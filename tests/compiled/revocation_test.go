@@ -81,7 +81,7 @@ func TestTheRevocationFunctionStopsByRequestAndByEvent(t *testing.T) {
 	if len(cases) != 3 || len(open) != 2 {
 		t.Errorf("%d cases, %d of them open", len(cases), len(open))
 	}
-	facts, err := w.DB.Receipt(t.Context(), revoke.Receipt(first.Acknowledged.At, "fact", environment, first.Acknowledged.Case))
+	facts, err := w.DB.Receipt(t.Context(), broker.ReceiptOf(first.Acknowledged.At, "fact", environment, first.Acknowledged.Case))
 	if err != nil || len(facts) != 1 || facts[0].Method != string(broker.RevocationAcknowledged) {
 		t.Errorf("recorded as %+v, %v", facts, err)
 	}

@@ -88,6 +88,6 @@ func (h *Handler) order(text []byte) (revoke.Order, error) {
 	if d.SourceID != "" {
 		from = d.SourceID
 	}
-	return revoke.Order{ID: revoke.Receipt(e.Time, "event", d.Environment, e.ID, string(d.Kind), d.Subject), Kind: d.Kind, Subject: d.Subject,
+	return revoke.Order{ID: broker.ReceiptOf(e.Time, "event", d.Environment, e.ID, string(d.Kind), d.Subject), Kind: d.Kind, Subject: d.Subject,
 		By: revoke.EventAuthor(e.Source, from), Reason: d.Reason}, nil
 }
