@@ -127,7 +127,8 @@ type AuditIndexWriter interface {
 // one page of a list: an entry that is left out may be another phase of one that is
 // given, a usage that is left out may be any of those that are not given, and
 // nothing is said of a reference of which a version does not decode. Lag fails with
-// ErrUndecodable where its row does not decode.
+// ErrUndecodable where its row does not decode. A receipt gives the records that
+// decode, and the others are PassedOver.
 type AuditReader interface {
 	Receipt(ctx context.Context, receipt string) ([]Record, error)
 	Entries(ctx context.Context, f AuditFilter, after string, limit int) (AuditPage, error)

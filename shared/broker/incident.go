@@ -23,7 +23,8 @@ type Incident struct {
 }
 
 // Incidents keeps incidents by the rules of CatalogueWriter and CatalogueReader;
-// a list is in order of the ids, which is that of time.
+// a list is in order of the ids, which is that of time, and rows that do not decode are
+// PassedOver.
 type Incidents interface {
 	PutIncident(ctx context.Context, i Incident) error
 	Incident(ctx context.Context, environment, id string) (Incident, error)

@@ -68,5 +68,21 @@ func (s *DB) Incidents(ctx context.Context, environment string, p broker.Page) (
 	if err := cmp.Or(broker.CheckName("environment", environment), p.Check()); err != nil {
 		return nil, err
 	}
-	return list(ctx, s, "list the incidents", incidentsPartition(environment), "id", p, decodeIncident)
+	const doing = "list the incidents"
+	first, last := after("id", p.After)
+	var rows []broker.Incident
+	var passed unread // before the last row of a full page: those behind it are of the next
+	err := s.rowsBetween(ctx, doing, s.tables.Catalogue, incidentsPartition(environment), first, last, 0, func(_ string, a attributes) (bool, error) {
+		v, err := decodeIncident(a)
+		if err != nil {
+			passed.add(err)
+			return true, nil
+		}
+		rows = append(rows, v)
+		return len(rows) < p.Limit, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rows, passed.err(doing)
 }

@@ -16,16 +16,22 @@ func (s *DB) Receipt(ctx context.Context, receipt string) ([]broker.Record, erro
 	if err := broker.CheckID("receipt", receipt); err != nil {
 		return nil, err
 	}
+	const doing = "read the audit records"
 	var records []broker.Record
-	err := s.query(ctx, "read the audit records", s.tables.Audit, receipt, func(_ string, a attributes) error {
+	var passed unread
+	err := s.query(ctx, doing, s.tables.Audit, receipt, func(_ string, a attributes) error {
 		r, err := DecodeRecord(a)
+		if err != nil {
+			passed.add(err)
+			return nil
+		}
 		records = append(records, r)
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return records, nil
+	return records, passed.err(doing)
 }
 
 // DecodeRecord reads an item of the audit table, as it is read there or as the

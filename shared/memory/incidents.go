@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	"bindery/shared/broker"
 )
@@ -25,18 +26,47 @@ func (s *DB) PutIncident(ctx context.Context, v broker.Incident) error {
 // Incident implements broker.Incidents.
 func (s *DB) Incident(ctx context.Context, environment, id string) (broker.Incident, error) {
 	invalid := cmp.Or(broker.CheckName("environment", environment), broker.CheckID("incident", id))
-	return one(ctx, s, ReadIncident, invalid, func() *broker.Incident { return s.incidents[idKey{environment, id}] })
+	var spoilt error
+	v, err := one(ctx, s, ReadIncident, invalid, func() *broker.Incident {
+		if s.spoilt[incidentKey{environment, id}] {
+			spoilt = broker.ErrUndecodable
+		}
+		return s.incidents[idKey{environment, id}]
+	})
+	if err != nil || spoilt != nil {
+		return broker.Incident{}, cmp.Or(err, spoilt)
+	}
+	return v, nil
 }
 
 // Incidents implements broker.Incidents.
 func (s *DB) Incidents(ctx context.Context, environment string, p broker.Page) ([]broker.Incident, error) {
-	id := func(v broker.Incident) string { return v.ID }
-	return page(ctx, s, ListIncidents, broker.CheckName("environment", environment), p, id, func() (all []broker.Incident) {
+	if err := cmp.Or(broker.CheckName("environment", environment), p.Check()); err != nil {
+		return nil, err
+	}
+	var found []broker.Incident
+	spoilt := 0
+	err := s.do(ctx, ListIncidents, func() error {
+		var all []broker.Incident
 		for at, v := range s.incidents {
-			if at.environment == environment {
+			if at.environment == environment && v.ID > p.After {
 				all = append(all, *v)
 			}
 		}
-		return all
+		slices.SortFunc(all, func(a, b broker.Incident) int { return cmp.Compare(a.ID, b.ID) })
+		for _, v := range all {
+			switch {
+			case len(found) == p.Limit:
+			case s.spoilt[incidentKey{environment, v.ID}]:
+				spoilt++
+			default:
+				found = append(found, v)
+			}
+		}
+		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return found, passedOver(ListIncidents, spoilt)
 }

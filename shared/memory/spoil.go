@@ -8,12 +8,16 @@ import (
 	"bindery/shared/broker"
 )
 
+// incidentKey is an incident's, which may have the id of a sealed value.
+type incidentKey idKey
+
 // versionKey is one version of a secret that was seen in use.
 type versionKey struct{ environment, reference, version string }
 
 // Spoil has a stored row be one that does not decode, as another release or a hand
 // at the table could leave it: of a grant (broker.GrantKey), a session
-// (broker.LiveSession), a sealed value (broker.SealedValue), and in the audit index
+// (broker.LiveSession), a sealed value (broker.SealedValue), an incident
+// (broker.Incident), and in the audit index
 // of an entry (broker.Record), a use (broker.Sighting), a binding's usage
 // (broker.Binding) and a version (broker.SeenVersion). It fails for any other.
 func (s *DB) Spoil(environment string, row any) error {
@@ -25,6 +29,8 @@ func (s *DB) Spoil(environment string, row any) error {
 		at = sessionKey{environment, r.Principal, r.Digest}
 	case broker.SealedValue:
 		at = idKey{environment, r.ID}
+	case broker.Incident:
+		at = incidentKey{environment, r.ID}
 	case broker.Record:
 		at = recordKey{r.Receipt, r.Phase}
 	case broker.Sighting:

@@ -50,6 +50,14 @@ type IncidentName struct {
 	Stopped   *time.Time `json:"stopped,omitempty"`
 }
 
+// Incidents is one page.
+type Incidents struct {
+	Items []IncidentName `json:"items"`
+	Next  string         `json:"next,omitempty" doc:"after for the next page; absent at the end"`
+
+	Unreadable int `json:"unreadable,omitempty" doc:"Incidents that do not decode, on this page or a little further on"`
+}
+
 func (h *Handler) incidentOperations() {
 	opened := operation("open-incident", http.MethodPost, "/incidents", "A secret leaked: who could use it, who did; stop all use of it; rotate it if there is a plan", 412)
 	huma.Register(h.api, h.dryOrMade(opened, http.StatusCreated, reflect.TypeFor[IncidentView]()), h.openIncident)
@@ -130,15 +138,24 @@ func (h *Handler) saveIncident(ctx context.Context, i *broker.Incident) error {
 	return err
 }
 
-func (h *Handler) listIncidents(ctx context.Context, in *Page) (*listing[IncidentName], error) {
+func (h *Handler) listIncidents(ctx context.Context, in *Page) (*struct{ Body Incidents }, error) {
 	if err := h.askAudit(ctx, "list-incidents", "incidents"); err != nil {
 		return nil, err
 	}
-	rows := list[broker.Incident]{func(p broker.Page) ([]broker.Incident, error) { return h.incidents.Incidents(ctx, h.environment, p) },
-		func(i broker.Incident) string { return i.ID }}
-	return listed(*in, rows, func(i broker.Incident) (IncidentName, bool) {
+	unreadable := 0
+	read := func(p broker.Page) ([]broker.Incident, error) {
+		some, err := h.incidents.Incidents(ctx, h.environment, p)
+		rows, err := h.passedOver(ctx, "incidents", err)
+		unreadable += rows
+		return some, err
+	}
+	page, err := listed(*in, list[broker.Incident]{read, func(i broker.Incident) string { return i.ID }}, func(i broker.Incident) (IncidentName, bool) {
 		return IncidentName{i.ID, i.Reference.String(), i.At.UTC(), instant(i.Stopped)}, i.State != broker.Deleted
 	})
+	if err != nil {
+		return nil, err
+	}
+	return &struct{ Body Incidents }{Incidents{page.Body.Items, page.Body.Next, unreadable}}, nil
 }
 
 func (h *Handler) getIncident(ctx context.Context, in *IncidentPath) (*struct{ Body IncidentView }, error) {

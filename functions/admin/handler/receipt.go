@@ -12,7 +12,12 @@ type ReceiptRecords struct {
 	Receipt     string        `json:"receipt"`
 	Explanation string        `json:"explanation" doc:"Why it ended as it did, in a sentence"`
 	Records     []AuditRecord `json:"records" doc:"From the audit table itself, intent before outcome"`
+
+	Unreadable int `json:"unreadable,omitempty" doc:"Records of the receipt that do not decode"`
 }
+
+// untoldEnd is the explanation where the end may be what does not decode.
+const untoldEnd = "It was begun, and how it ended is not known here: a record of it cannot be read."
 
 // AuditRecord is one record as it is stored.
 type AuditRecord struct {
@@ -83,10 +88,11 @@ func (h *Handler) getAudit(ctx context.Context, in *struct {
 	ctx, cancel := context.WithTimeout(ctx, pageTime)
 	defer cancel()
 	records, err := h.evidence.Receipt(ctx, in.Receipt)
+	unreadable, err := h.passedOver(ctx, "records", err)
 	if err != nil {
 		return nil, fault(err)
 	}
-	out := ReceiptRecords{Receipt: in.Receipt}
+	out := ReceiptRecords{Receipt: in.Receipt, Unreadable: unreadable}
 	for _, r := range records {
 		if r.Environment != h.environment {
 			continue
@@ -96,9 +102,14 @@ func (h *Handler) getAudit(ctx context.Context, in *struct {
 			return nil, fault(err)
 		}
 		out.Records = append(out.Records, v)
-		out.Explanation = explanationOf(r)
+		if out.Explanation = explanationOf(r); r.Phase == broker.Intent && unreadable > 0 {
+			out.Explanation = untoldEnd
+		}
 	}
-	if len(out.Records) == 0 {
+	switch {
+	case len(out.Records) == 0 && unreadable > 0:
+		return nil, fault(broker.ErrUndecodable)
+	case len(out.Records) == 0:
 		return nil, fault(broker.ErrNotFound)
 	}
 	return &struct{ Body ReceiptRecords }{out}, nil

@@ -1,6 +1,9 @@
 package handler
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,4 +109,50 @@ func TestASealedValueThatDoesNotDecodeIsAFaultOfItsOwn(t *testing.T) {
 		t.Errorf("recorded %+v", records)
 	}
 	f.clean(t)
+}
+
+// smudged is an audit table in which a phase of each receipt does not decode.
+type smudged struct {
+	broker.AuditReader
+	phase broker.Phase
+}
+
+func (s smudged) Receipt(ctx context.Context, receipt string) ([]broker.Record, error) {
+	records, err := s.AuditReader.Receipt(ctx, receipt)
+	left := slices.DeleteFunc(records, func(r broker.Record) bool { return r.Phase == s.phase })
+	return left, errors.Join(err, &broker.PassedOver{Rows: 1, Err: broker.ErrUndecodable})
+}
+
+// TestARecordThatDoesNotDecodeTakesNothingFromTheOthersOfItsReceipt: what is left is
+// given, no missing end is called none, and a receipt of which nothing is left is
+// not called unknown.
+func TestARecordThatDoesNotDecodeTakesNothingFromTheOthersOfItsReceipt(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	begun := f.call(t, "root", "PUT", "/stores/sealed", `{"kind":"sealed","paths":["*"],"state":"active"}`, "If-None-Match", "*").want(t, 200, "")
+	receipt := f.records(begun)[0].Receipt
+	whole := f.call(t, "auditor", "GET", "/audit/"+receipt, nil).want(t, 200, "").body["explanation"]
+	f.evidence = smudged{f.tables, broker.Intent}
+	if a := f.unread(t, "/audit/"+receipt, "1"); a.body["explanation"] != whole || len(a.body["records"].([]any)) != 1 {
+		t.Errorf("without its intent: %s", a.Body)
+	}
+	f.evidence = smudged{f.tables, broker.Outcome}
+	if a := f.unread(t, "/audit/"+receipt, "1"); a.body["explanation"] != untoldEnd {
+		t.Errorf("without its outcome: %s", a.Body)
+	}
+	gone := f.happened(t, called{principal: alice, server: "notes", binding: "dev-notes", at: time.Now()})
+	f.call(t, "auditor", "GET", "/audit/"+gone, nil).want(t, 500, "stored_row_unreadable")
+}
+
+// TestAnIncidentThatDoesNotDecodeHidesNoOther.
+func TestAnIncidentThatDoesNotDecodeHidesNoOther(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	for range 3 {
+		leaks(f, t, "root", "").want(t, 201, "")
+	}
+	ids := f.call(t, "auditor", "GET", "/incidents", nil).want(t, 200, "").items("id")
+	f.spoil(t, broker.Incident{ID: ids[1]})
+	same(t, f.unread(t, "/incidents", "1").items("id"), ids[0], ids[2])
+	f.call(t, "auditor", "GET", "/incidents/"+ids[1], nil).want(t, 500, "stored_row_unreadable")
 }

@@ -64,9 +64,17 @@ const (
 )
 
 // tellIncidents tells of the incidents whose requests died before they could. To
-// tell of one that is told changes nothing.
+// tell of one that is told changes nothing, and one that does not decode is in no
+// other's way.
 func (h *Handler) tellIncidents(ctx context.Context) error {
-	read := func(p broker.Page) ([]broker.Incident, error) { return h.incidents.Incidents(ctx, h.environment, p) }
+	read := func(p broker.Page) ([]broker.Incident, error) {
+		some, err := h.incidents.Incidents(ctx, h.environment, p)
+		if rows := broker.Unread(err); rows > 0 {
+			h.log.Error("incidents do not decode: they are not told of again", string(telemetry.RowsUnreadable), rows)
+			err = nil
+		}
+		return some, err
+	}
 	now := h.now()
 	for i, err := range broker.Rows(broker.FirstReceipt(now.Add(-retold)), read, func(i broker.Incident) string { return i.ID }) {
 		if err != nil {

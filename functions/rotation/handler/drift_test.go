@@ -121,6 +121,38 @@ func TestAnIncidentIsToldOfWhateverDied(t *testing.T) {
 	}
 }
 
+// TestAnIncidentThatDoesNotDecodeKeepsNoOtherFromBeingToldOf, and it is an alarm.
+func TestAnIncidentThatDoesNotDecodeKeepsNoOtherFromBeingToldOf(t *testing.T) {
+	h, log := driftHandler(&search{})
+	tables := memory.New(h.now)
+	h.incidents, h.journal = tables, broker.NewJournal(tables, rand.Text)
+	reference, err := broker.ParseReference("aws-sm:prod/github")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for hours := 3; hours > 0; hours-- { // oldest first
+		at := noon.Add(-time.Duration(hours) * time.Hour)
+		i := broker.Incident{Environment: "prod", ID: broker.ReceiptOf(at, "incident"), State: broker.Active, Reference: reference, By: "p-root", Reason: "leaked", At: at}
+		if err := tables.PutIncident(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+		if hours == 3 {
+			if err := tables.Spoil("prod", i); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := h.Handle(t.Context(), json.RawMessage(`{"task":"drift"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if told := tables.Log(); len(told) != 2 {
+		t.Errorf("told %+v", told)
+	}
+	if !strings.Contains(log.String(), `"RowsUnreadable":1`) {
+		t.Errorf("no alarm: %s", log)
+	}
+}
+
 // TestAnEventThatComesTwiceHasTheSameReceipts, of each reference its own.
 func TestAnEventThatComesTwiceHasTheSameReceipts(t *testing.T) {
 	text, err := os.ReadFile(eventFolder + "/put-secret-value.json")

@@ -21,6 +21,7 @@ func testUndecodable(t *testing.T, backend Factory) {
 		"who was seen is given without it, and it is counted once":          testSeenUndecodable,
 		"usages and versions are given without it, and none is made up":     testUseUndecodable,
 		"a sealed value that does not decode is no other's, and no absence": testSealedUndecodable,
+		"incidents are given without it, and it is counted once":            testIncidentsUndecodable,
 		"a page on which nothing decodes says so, and leads on":             testPageUndecodable,
 		"a grant that does not decode is no absence, and nobody changes it": testGrantUndecodable,
 	})
@@ -91,6 +92,28 @@ func testGrantsUndecodable(b *bench) {
 	if len(all) != 5 || passed != 4 {
 		b.Fatalf("a scan gives %d and passes over %d", len(all), passed)
 	}
+}
+
+func testIncidentsUndecodable(b *bench) {
+	var want []string
+	for i := range 9 {
+		v := fullIncident(b.environment, fmt.Sprint("i", i))
+		b.must(b.Incidents.PutIncident(b.Context(), v))
+		if spoiltAmong(i) {
+			b.Spoil(b.environment, v)
+			_, err := b.Incidents.Incident(b.Context(), b.environment, v.ID)
+			b.wants(err, broker.ErrUndecodable)
+			continue
+		}
+		want = append(want, v.ID)
+	}
+	holds(b, want, 4, func(v broker.Incident) string { return v.ID }, func(after string, limit int) ([]broker.Incident, string, error) {
+		rows, err := b.Incidents.Incidents(b.Context(), b.environment, broker.Page{After: after, Limit: limit})
+		if len(rows) < limit { // a page that is full may be followed by another
+			return rows, "", err
+		}
+		return rows, rows[limit-1].ID, err
+	})
 }
 
 func testPageUndecodable(b *bench) {
