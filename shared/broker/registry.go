@@ -105,6 +105,8 @@ func (r *Registry) ValidStore(s Store) error {
 		return err
 	}
 	switch {
+	case s.Kind == "sealed" && s.Name != s.Kind && s.State == Active: // what stands can be closed
+		return fmt.Errorf("%w store: values have one store, and it is called sealed: register it under that name", ErrInvalid)
 	case r.CheckStore != nil:
 		return r.CheckStore(s)
 	case s.Address != "":

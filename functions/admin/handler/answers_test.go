@@ -62,3 +62,39 @@ func TestAnAnswerThatIsAnErrorDidNotGoWell(t *testing.T) {
 		t.Errorf("explained: %s", text)
 	}
 }
+
+// TestAnAddressSaysWhichMethodsItTakes, and one that is none says no more.
+func TestAnAddressSaysWhichMethodsItTakes(t *testing.T) {
+	f := newFixture(t)
+	for _, c := range []struct{ method, path, takes string }{
+		{"PATCH", "/servers/notes", "GET, PUT, DELETE"}, {"POST", "/servers/notes", "GET, PUT, DELETE"}, {"DELETE", "/servers", "GET"},
+		{"GET", "/servers/notes/approve", "POST"}, {"HEAD", "/values/x", "PUT, DELETE"}, {"PUT", "/incidents", "GET, POST"},
+	} {
+		a := f.call(t, "root", c.method, c.path, nil).want(t, 405, "method_not_allowed")
+		if got := a.Header().Get("Allow"); got != c.takes {
+			t.Errorf("%s %s: allows %q, want %q", c.method, c.path, got, c.takes)
+		}
+	}
+	for _, path := range []string{"/nothing", "/servers/", "/servers/notes/none"} {
+		if a := f.call(t, "root", "PATCH", path, nil).want(t, 404, "not_found"); a.Header().Get("Allow") != "" {
+			t.Errorf("%s: allows %s", path, a.Header().Get("Allow"))
+		}
+	}
+}
+
+// TestValuesHaveOneStore: another name of it would be another name of each value.
+func TestValuesHaveOneStore(t *testing.T) {
+	f := newFixture(t)
+	for _, dry := range []string{"?dry_run=true", ""} {
+		a := f.call(t, "root", "PUT", "/stores/typed"+dry, sealedBody, "If-None-Match", "*").want(t, 422, "invalid")
+		if detail, _ := a.body["detail"].(string); !strings.Contains(detail, "sealed") {
+			t.Errorf("nobody is told what to do: %q", detail)
+		}
+	}
+	f.call(t, "root", "PUT", "/stores/sealed", sealedBody, "If-None-Match", "*").want(t, 200, "")
+	if err := f.tables.PutStore(t.Context(), broker.Store{Environment: "prod", Name: "typed", Kind: "sealed", Paths: broker.Scope{"*"}, State: broker.Active}); err != nil {
+		t.Fatal(err)
+	}
+	f.call(t, "root", "PUT", "/stores/typed", strings.Replace(sealedBody, "active", "suspended", 1), "If-Match", `"v1"`).want(t, 200, "") // what stands from before can be closed
+	f.call(t, "root", "DELETE", "/stores/typed", nil, "If-Match", `"v2"`).want(t, 204, "")
+}

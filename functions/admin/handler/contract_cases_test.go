@@ -148,7 +148,7 @@ func (c *contract) provoke(t *testing.T) {
 		c.bad(t, kind, who, http.MethodPut, path, body, header...)
 	}
 	c.bad(t, notFound, "root", "GET", "/servers/none", "")
-	c.bad(t, notFound, "root", "PATCH", server, "")
+	c.bad(t, wrongMethod, "root", "PATCH", server, "")
 	c.bad(t, notFound, "root", "GET", "/nothing", "")
 	c.bad(t, forbidden, "nobody", "GET", card, "")
 	c.bad(t, badToken, "stranger", "GET", server, "")

@@ -130,8 +130,26 @@ func (h *Handler) build() {
 	h.describe()
 	h.learnNames()
 	h.document = sync.OnceValues(h.api.OpenAPI().MarshalJSON)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, problem(notFound, "")) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { unrouted(w, r, mux) })
 	h.mux = mux
+}
+
+// unrouted answers what is no operation, and names the methods that would be.
+func unrouted(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
+	var takes []string
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete} {
+		other := *r
+		other.Method = method
+		if _, pattern := mux.Handler(&other); pattern != "/" {
+			takes = append(takes, method)
+		}
+	}
+	if len(takes) == 0 {
+		writeProblem(w, problem(notFound, ""))
+		return
+	}
+	w.Header().Set("Allow", strings.Join(takes, ", "))
+	writeProblem(w, problem(wrongMethod, ""))
 }
 
 // Document is the OpenAPI document of the API.

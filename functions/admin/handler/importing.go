@@ -71,7 +71,7 @@ func (h *Handler) takesValues(ctx context.Context, name string) error {
 	s, err := h.reader.Store(ctx, h.environment, name)
 	switch {
 	case isMissing(err), err == nil && s.State == broker.Deleted:
-		return fmt.Errorf("%w store: it is not registered", broker.ErrInvalid)
+		return fmt.Errorf("%w store: it is not registered: literals go to the store sealed: PUT /stores/sealed with kind sealed first, then import into it", broker.ErrInvalid)
 	case err != nil:
 		return err
 	case s.Kind != "sealed" || s.Name != "sealed" || s.State != broker.Active:

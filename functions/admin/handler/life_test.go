@@ -187,7 +187,7 @@ func TestAValueIsWrittenAndNeverRead(t *testing.T) {
 			t.Errorf("answered %s", a.Body)
 		}
 	}
-	f.call(t, "root", "GET", "/values/token-1", nil).want(t, 404, "not_found")
+	f.call(t, "root", "GET", "/values/token-1", nil).want(t, 405, "method_not_allowed")
 	f.call(t, "admin", "PUT", "/values/token-1", `{"server":"notes","value":"`+canary+`","more":"`+canary+`"}`).want(t, 422, "literal_secret")
 	f.call(t, "admin", "PUT", "/values/token-1", `{"server":"`+canary+`","value":"x"}`).want(t, 422, "literal_secret")
 	f.call(t, "admin", "PUT", "/servers/notes?"+canary+"=1", serverBody, "If-Match", `"v1"`)

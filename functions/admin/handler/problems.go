@@ -29,6 +29,7 @@ type Kind struct {
 // The table. The copy in docs/admin.md is tested against it.
 var (
 	notFound      = Kind{"not_found", 404, "there is no such thing", false}
+	wrongMethod   = Kind{"method_not_allowed", 405, "this address does not take this method", false}
 	foreignHost   = Kind{"foreign_host", 403, "this host name is not served here", false}
 	noToken       = Kind{"unauthorized", 401, "a bearer token is required", false}
 	badToken      = Kind{"invalid_token", 401, "the token was not accepted", false}
@@ -54,7 +55,7 @@ var (
 
 // Kinds lists the table.
 func Kinds() []Kind {
-	return []Kind{notFound, foreignHost, noToken, badToken, smallScope, noIssuer, forbidden, malformed, invalid, conflict, noCondition,
+	return []Kind{notFound, wrongMethod, foreignHost, noToken, badToken, smallScope, noIssuer, forbidden, malformed, invalid, conflict, noCondition,
 		literalSecret, keyReused, underWay, tooLarge, unrecorded, unresolved, testsFailed, unavailable, undecodable, notMediaType, internal}
 }
 
