@@ -156,20 +156,21 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request, c admin.Caller) er
 			return broker.ErrNotFound
 		}
 		var ended []broker.Grant
-		var untold error
+		var fault error
 		for _, k := range found { // all of them, before a slow provider is asked about the first
 			was, err := h.ended(ctx, k)
 			if err != nil {
-				return err
+				fault = errors.Join(fault, err)
+				continue
 			}
 			ended = append(ended, was)
 		}
-		for _, was := range ended {
+		for _, was := range ended { // also where others could not be ended: of these nothing is left to try again
 			at, err := h.revoke(ctx, was)
-			untold = errors.Join(untold, err)
+			fault = errors.Join(fault, err)
 			answer.Provider = worse(answer.Provider, at)
 		}
-		return untold
+		return fault
 	}}
 	if err := h.desk.Change(r.Context(), c, about("end-connection", "end", c.Principal.ID, server), change); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bindery/shared/broker"
+	"bindery/shared/memory"
 )
 
 // token is a person's own for the API of connections, or for what aud says.
@@ -196,6 +197,28 @@ func TestDisconnectAfterTheServerMoved(t *testing.T) {
 	w := f.asks("DELETE", "/connections/acme", f.token("alice", ownAudience))
 	if w.Code != 200 || !strings.Contains(w.Body.String(), `"revoked"`) || len(f.other.ended()) != 0 || len(f.acme.ended()) != 1 {
 		t.Errorf("%d %s, the other provider got %v", w.Code, w.Body, f.other.ended())
+	}
+}
+
+// TestWhatHasEndedIsRevokedThoughTheNextOneCannotEnd: of a grant that is gone here
+// nothing is left that another try could revoke at the provider.
+func TestWhatHasEndedIsRevokedThoughTheNextOneCannotEnd(t *testing.T) {
+	f := newFixture(t)
+	f.browser().consent("acme", "alice")
+	view, _ := f.grant("acme", "alice")
+	former := view.Grant
+	former.Origin, former.Generation, former.Version = broker.Digest("origin", "former"), 0, 0
+	f.must(f.tables.BeginGrant(t.Context(), former, broker.Consent{Agent: view.Consents[0].Agent, At: former.Consented}))
+	f.tables.Inject(memory.EndGrant, memory.Fault{}, memory.Refuse(), memory.Refuse(), memory.Refuse())
+	w := f.asks("DELETE", "/connections/acme", f.token("alice", ownAudience))
+	if dealtWith := len(f.acme.ended()) + len(f.facts(broker.GrantNotRevoked)); w.Code != 503 || dealtWith != 1 {
+		t.Errorf("answered %d, %d dealt with", w.Code, dealtWith)
+	}
+	if w := f.asks("DELETE", "/connections/acme", f.token("alice", ownAudience)); w.Code != 200 {
+		t.Errorf("the rest: %d %s", w.Code, w.Body)
+	}
+	if dealtWith := len(f.acme.ended()) + len(f.facts(broker.GrantNotRevoked)); dealtWith != 2 {
+		t.Errorf("%d dealt with in the end", dealtWith)
 	}
 }
 
