@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -155,4 +156,27 @@ func TestManyRegistrationsOfOnePlaceStopNoCall(t *testing.T) {
 	}
 	w.markers = []broker.Marker{{Environment: "prod", Kind: broker.ReferenceMarker, ID: "again-8:prod/s89", Epoch: 1, Revoked: true}} // the last that is asked for
 	wantReason(t, broker.Withheld(t.Context(), atMost{w}, ask), broker.ReferenceRevoked)
+}
+
+// TestStoresThatNoDecisionHasReadAreOpenOnlyIfNothingRevokesThem: as of the secret
+// with which people log in.
+func TestStoresThatNoDecisionHasReadAreOpenOnlyIfNothingRevokesThem(t *testing.T) {
+	w := newWorld()
+	provider := &broker.Provider{Environment: "prod", ClientSecret: reference(t, "aws-sm:prod/login#secret")}
+	withheld := func() error {
+		stores, err := broker.OpenStores(t.Context(), w, "prod", w.snapshot.Stores)
+		if err != nil {
+			return err
+		}
+		return broker.ClientWithheld(t.Context(), w, provider, stores)
+	}
+	if err := withheld(); err != nil {
+		t.Errorf("nothing is revoked: %v", err)
+	}
+	w.markers = []broker.Marker{{Environment: "prod", Kind: broker.StoreMarker, ID: "aws-sm", Epoch: 1, Revoked: true}}
+	wantReason(t, withheld(), broker.StoreUnregistered)
+	w.markerErr = broker.ErrUnavailable
+	if err := withheld(); !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("%v, want ErrUnavailable", err)
+	}
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -80,4 +81,22 @@ func ClientWithheld(ctx context.Context, r MarkerReader, p *Provider, stores []S
 	}
 	return Withheld(ctx, r, &Ask{Stores: stores,
 		Binding: Binding{Environment: p.Environment, Source: Static, Fields: []Field{{Name: "secret", Reference: of}}}})
+}
+
+// OpenStores gives registrations that no decision has read as a decision has
+// them: what a marker revokes is in the state Revoked.
+func OpenStores(ctx context.Context, r MarkerReader, environment string, stores []Store) ([]Store, error) {
+	s := Snapshot{Stores: stores}
+	for some := range slices.Chunk(stores, MaxMarkers) {
+		var keys []MarkerKey
+		for _, v := range some {
+			keys = append(keys, MarkerKey{StoreMarker, v.Name})
+		}
+		found, err := r.Markers(ctx, environment, keys)
+		if err != nil {
+			return nil, fmt.Errorf("read whether the stores are revoked: %w", err)
+		}
+		s.Markers = append(s.Markers, found...)
+	}
+	return s.OpenStores(), nil
 }

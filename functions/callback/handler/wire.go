@@ -44,7 +44,10 @@ func New(c config.Config, a aws.Config, log *slog.Logger) (*Handler, error) {
 			if err != nil {
 				return secret.Value{}, fmt.Errorf("read the store: %w", err)
 			}
-			stores := []broker.Store{store}
+			stores, err := broker.OpenStores(ctx, p.DB, c.Environment, []broker.Store{store})
+			if err != nil {
+				return secret.Value{}, err
+			}
 			if err := broker.ClientWithheld(ctx, p.DB, &broker.Provider{Environment: c.Environment, ClientSecret: reference}, stores); err != nil {
 				return secret.Value{}, fmt.Errorf("the login's secret: %w", err)
 			}
