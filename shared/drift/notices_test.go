@@ -273,6 +273,20 @@ func TestTheIndexIsDown(t *testing.T) {
 	w.wants([]string{"expiring binding/github/new", "unused binding/github/dev"}, []string{"opened expiring binding/github/new"})
 }
 
+// TestAUseThatDoesNotDecodeHidesNoOtherUnusedCard: nothing is said of its own card,
+// nothing closes, and it is counted.
+func TestAUseThatDoesNotDecodeHidesNoOtherUnusedCard(t *testing.T) {
+	w := newWorld(t)
+	w.card("github", "dev", "prod/dev")
+	other := w.card("github", "other", "prod/other")
+	w.pass(91 * 24 * time.Hour)
+	w.must(w.db.Spoil(prod, other))
+	if r := w.scan(); r.Unread != 1 {
+		t.Errorf("%+v", r)
+	}
+	w.wants([]string{"unused binding/github/dev"}, []string{"opened unused binding/github/dev"})
+}
+
 type blind struct{ Evidence }
 
 var errBlind = errors.New("made-up fault")

@@ -137,14 +137,19 @@ func (r *run) cardsOf(ctx context.Context, rows []broker.Binding) error {
 	if err != nil && ctx.Err() == nil {
 		r.unknown(string(broker.NoticeUnused)) // the index is down: the dates can be looked at all the same
 	}
+	lost := broker.Unread(err) > 0 // a card of which nothing is given may be one whose row does not decode
+	if lost {
+		r.unread++
+		err = nil
+	}
 	for _, b := range live {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		r.looked++
 		f, found := r.dateOf(b)
-		if !found && err == nil {
-			f, found = r.useOf(b, usages[b.Server+"/"+b.Name])
+		if u, seen := usages[b.Server+"/"+b.Name]; !found && err == nil && (seen || !lost) {
+			f, found = r.useOf(b, u)
 		}
 		if !found {
 			continue
