@@ -134,7 +134,7 @@ func ownCredentials(b broker.Binding) string {
 }
 
 // otherSpellings is said of a reference.
-const otherSpellings = "The same secret may stand on other cards with a version selector: ask for its store to see all of them."
+const otherSpellings = "The same secret may stand on other cards with a version selector, or by the name of another store that reads the same place: ask for each such store to see all of them."
 
 // references lists the fields of a card that are meant: those with the
 // reference, or all.
