@@ -76,7 +76,8 @@ const MaxUnreached = 100
 // and succeeds again for the very same; PutRevocation replaces the version that
 // it carries, or fails with ErrConflict. OpenRevocations lists those whose work
 // is open, oldest first, read consistently. RevocationsOf lists all, newest
-// first; a page begins after the id that the page before ended with.
+// first; a page begins after the id that the page before ended with. Rows that do
+// not decode are PassedOver by both.
 type Revocations interface {
 	AddRevocation(ctx context.Context, r Revocation) error
 	PutRevocation(ctx context.Context, r Revocation) error

@@ -117,8 +117,16 @@ func (s *DB) OpenRevocations(ctx context.Context, environment string, limit int)
 		return nil, err
 	}
 	first, last := after("open", "")
-	ids, err := between(ctx, s, doing, s.tables.Revocations, revocationsPartition(environment), first, last, limit, func(a attributes) (key, error) {
-		return caseOfEntry(environment, keyOf(a))
+	var ids []key
+	var passed unread
+	err = s.rowsBetween(ctx, doing, s.tables.Revocations, revocationsPartition(environment), first, last, 0, func(_ string, a attributes) (bool, error) {
+		id, err := caseOfEntry(environment, keyOf(a))
+		if err != nil {
+			passed.add(err)
+			return true, nil
+		}
+		ids = append(ids, id)
+		return len(ids) < limit, nil
 	})
 	if err != nil {
 		return nil, err
@@ -126,17 +134,20 @@ func (s *DB) OpenRevocations(ctx context.Context, environment string, limit int)
 	for some := range slices.Chunk(ids, batchKeys) {
 		err := s.batch(ctx, doing, map[string][]key{s.tables.Revocations: some}, func(_ key, a attributes) error {
 			r, err := decodeRevocation(a)
-			if err == nil && r.Work == broker.WorkOpen {
+			switch {
+			case err != nil:
+				passed.add(err)
+			case r.Work == broker.WorkOpen:
 				open = append(open, r)
 			}
-			return err
+			return nil
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
 	slices.SortFunc(open, func(a, b broker.Revocation) int { return cmp.Compare(a.ID, b.ID) })
-	return open, nil
+	return open, passed.err(doing)
 }
 
 // RevocationsOf implements broker.Revocations.
@@ -152,6 +163,7 @@ func (s *DB) RevocationsOf(ctx context.Context, environment, after string, limit
 		ExpressionAttributeValues: attributes{":pk": &types.AttributeValueMemberS{Value: revocationsPartition(environment)},
 			":first": &types.AttributeValueMemberS{Value: first}, ":last": &types.AttributeValueMemberS{Value: last}},
 	}
+	var passed unread
 	for len(found) < limit {
 		in.Limit = aws.Int32(int32(limit - len(found)))
 		out, err := s.client.Query(ctx, in)
@@ -161,7 +173,8 @@ func (s *DB) RevocationsOf(ctx context.Context, environment, after string, limit
 		for _, a := range out.Items {
 			r, err := decodeRevocation(a)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", doing, err)
+				passed.add(err)
+				continue
 			}
 			found = append(found, r)
 		}
@@ -170,5 +183,5 @@ func (s *DB) RevocationsOf(ctx context.Context, environment, after string, limit
 		}
 		in.ExclusiveStartKey = out.LastEvaluatedKey
 	}
-	return found, nil
+	return found, passed.err(doing)
 }

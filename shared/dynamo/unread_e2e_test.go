@@ -68,6 +68,8 @@ func spoil(t *testing.T, c *dynamodb.Client, tables dynamo.Tables, env string, o
 		table, kind, want = tables.Grants, "sealed", map[string]string{"id": v.ID}
 	case broker.Incident:
 		table, kind, want = tables.Catalogue, "incident", map[string]string{"id": v.ID}
+	case broker.Revocation:
+		table, kind, want = tables.Revocations, "revocations", map[string]string{"id": v.ID}
 	case broker.Record:
 		kind, want = "entries", map[string]string{"receipt": v.Receipt, "phase": string(v.Phase)}
 	case broker.Sighting:

@@ -59,10 +59,22 @@ func (s *DB) listRevocations(ctx context.Context, environment, after string, lim
 		return nil, err
 	}
 	var found []broker.Revocation
+	spoilt := 0
 	err := s.do(ctx, ListRevocations, func() error {
+		var all []broker.Revocation
 		for at, r := range s.revocations {
 			if at.environment == environment && wanted(*r) {
-				found = append(found, *r)
+				all = append(all, *r)
+			}
+		}
+		slices.SortFunc(all, order)
+		for _, r := range all {
+			switch {
+			case len(found) == limit:
+			case s.spoilt[caseKey{environment, r.ID}]:
+				spoilt++
+			default:
+				found = append(found, r)
 			}
 		}
 		return nil
@@ -70,6 +82,5 @@ func (s *DB) listRevocations(ctx context.Context, environment, after string, lim
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(found, order)
-	return found[:min(limit, len(found))], nil
+	return found, passedOver(ListRevocations, spoilt)
 }

@@ -8,8 +8,11 @@ import (
 	"bindery/shared/broker"
 )
 
-// incidentKey is an incident's, which may have the id of a sealed value.
-type incidentKey idKey
+// The keys of an incident and a case, which may have the id of a sealed value.
+type (
+	incidentKey idKey
+	caseKey     idKey
+)
 
 // versionKey is one version of a secret that was seen in use.
 type versionKey struct{ environment, reference, version string }
@@ -17,7 +20,7 @@ type versionKey struct{ environment, reference, version string }
 // Spoil has a stored row be one that does not decode, as another release or a hand
 // at the table could leave it: of a grant (broker.GrantKey), a session
 // (broker.LiveSession), a sealed value (broker.SealedValue), an incident
-// (broker.Incident), and in the audit index
+// (broker.Incident), a case in its lists (broker.Revocation), and in the audit index
 // of an entry (broker.Record), a use (broker.Sighting), a binding's usage
 // (broker.Binding) and a version (broker.SeenVersion). It fails for any other.
 func (s *DB) Spoil(environment string, row any) error {
@@ -31,6 +34,8 @@ func (s *DB) Spoil(environment string, row any) error {
 		at = idKey{environment, r.ID}
 	case broker.Incident:
 		at = incidentKey{environment, r.ID}
+	case broker.Revocation:
+		at = caseKey{environment, r.ID}
 	case broker.Record:
 		at = recordKey{r.Receipt, r.Phase}
 	case broker.Sighting:

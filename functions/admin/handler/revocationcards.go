@@ -56,6 +56,8 @@ type UnreachedView struct {
 type Revocations struct {
 	Items []RevocationView `json:"items"`
 	Next  string           `json:"next,omitempty" doc:"after for the next page; absent at the end"`
+
+	Unreadable int `json:"unreadable,omitempty" doc:"Cases of this page that do not decode: what they stop stays stopped"`
 }
 
 func revocationObject(id, owner string) admin.Object {
@@ -74,10 +76,11 @@ func (h *Handler) listRevocations(ctx context.Context, in *listRevocationsInput)
 		return nil, err
 	}
 	found, err := h.cases.RevocationsOf(ctx, h.environment, in.After, in.Limit)
+	unreadable, err := h.passedOver(ctx, "revocations", err)
 	if err != nil {
 		return nil, fault(err)
 	}
-	out := Revocations{Items: []RevocationView{}}
+	out := Revocations{Items: []RevocationView{}, Unreadable: unreadable}
 	owners := map[string]string{}
 	for _, r := range found {
 		owner, err := h.ownerOfCase(ctx, r, owners)

@@ -156,3 +156,14 @@ func TestAnIncidentThatDoesNotDecodeHidesNoOther(t *testing.T) {
 	same(t, f.unread(t, "/incidents", "1").items("id"), ids[0], ids[2])
 	f.call(t, "auditor", "GET", "/incidents/"+ids[1], nil).want(t, 500, "stored_row_unreadable")
 }
+
+// TestACaseThatDoesNotDecodeHidesNoOther.
+func TestACaseThatDoesNotDecodeHidesNoOther(t *testing.T) {
+	f := newFixture(t)
+	f.seed(t)
+	leaks(f, t, "root", "").want(t, 201, "")
+	f.call(t, "root", "POST", "/incidents", `{"reference":"aws-sm:prod/other","reason":"pushed, too"}`).want(t, 201, "")
+	ids := f.call(t, "auditor", "GET", "/revocations", nil).want(t, 200, "").items("id")
+	f.spoil(t, broker.Revocation{ID: ids[0]})
+	same(t, f.unread(t, "/revocations", "1").items("id"), ids[1:]...)
+}

@@ -129,6 +129,10 @@ func (h *Handler) Handle(ctx context.Context, event json.RawMessage) (answer any
 // goOn works the open cases that are due, oldest first.
 func (h *Handler) goOn(ctx context.Context) (Report, error) {
 	open, err := h.Cases.OpenRevocations(ctx, h.Environment, openAtOnce)
+	if rows := broker.Unread(err); rows > 0 { // nobody else's case waits for it
+		h.Log.Error("open cases do not decode: they are not gone on with", string(telemetry.RowsUnreadable), rows)
+		err = nil
+	}
 	if err != nil {
 		h.Log.Error("open cases could not be listed", "cause", err.Error())
 		return Report{}, err

@@ -99,3 +99,22 @@ func (w *world) spoilt(who int) {
 	w.must(w.tables.Spoil("prod", s))
 	w.must(w.tables.Spoil("prod", broker.GrantKey{Environment: "prod", Principal: person(who), Server: "other", Origin: w.origin()}))
 }
+
+// TestACaseThatDoesNotDecodeHoldsUpNoOther: the open ones beside it are gone on
+// with, and it is an alarm.
+func TestACaseThatDoesNotDecodeHoldsUpNoOther(t *testing.T) {
+	w := newWorld(t)
+	w.session(1, "github")
+	bad := w.revoke(broker.AgentMarker, "corp:bot")
+	id := w.revoke(broker.EverythingMarker, "prod")
+	w.must(w.tables.Spoil("prod", broker.Revocation{ID: bad}))
+	if report := w.goOn(); report.Worked != 1 || report.Failed != 0 {
+		t.Errorf("%+v", report)
+	}
+	if c := w.found(id); len(w.upstream.asked) != 1 || c.Sessions.Ended != 1 {
+		t.Errorf("%+v", c)
+	}
+	if !strings.Contains(w.log.String(), `"RowsUnreadable":1`) {
+		t.Error(w.log)
+	}
+}

@@ -274,3 +274,27 @@ func testCasesUnavailable(b *bench) {
 		b.wants(err, broker.ErrUnavailable)
 	}
 }
+
+func testCasesUndecodable(b *bench) {
+	var want []string
+	for i := range 9 {
+		r := openCase(b.environment, i+1)
+		b.must(b.Cases.AddRevocation(b.Context(), r))
+		if spoiltAmong(i) {
+			b.Spoil(b.environment, r)
+			continue
+		}
+		want = append(want, r.ID)
+	}
+	holds(b, want, 4, func(r broker.Revocation) string { return r.ID }, func(after string, limit int) ([]broker.Revocation, string, error) {
+		rows, err := b.Cases.RevocationsOf(b.Context(), b.environment, after, limit)
+		if len(rows) < limit { // a page that is full may be followed by another
+			return rows, "", err
+		}
+		return rows, rows[limit-1].ID, err
+	})
+	open, err := b.Cases.OpenRevocations(b.Context(), b.environment, broker.MaxPage)
+	if len(open) != len(want) || broker.Unread(err) != 4 {
+		b.Fatalf("%d open cases: %v", len(open), err)
+	}
+}

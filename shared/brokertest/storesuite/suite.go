@@ -60,7 +60,7 @@ type Stores struct {
 	// Fail has every request fail until the returned func is called.
 	Fail func() (heal func())
 	// Spoil has a row that is stored be one that does not decode: of a
-	// broker.GrantKey, LiveSession, SealedValue or Incident, and in the audit index, under all
+	// broker.GrantKey, LiveSession, SealedValue, Incident or Revocation, and in the audit index, under all
 	// its keys, of a Record, and of a Sighting, a Binding's usage, a SeenVersion.
 	Spoil func(environment string, row any)
 }

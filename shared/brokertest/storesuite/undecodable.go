@@ -21,6 +21,7 @@ func testUndecodable(t *testing.T, backend Factory) {
 		"who was seen is given without it, and it is counted once":          testSeenUndecodable,
 		"usages and versions are given without it, and none is made up":     testUseUndecodable,
 		"a sealed value that does not decode is no other's, and no absence": testSealedUndecodable,
+		"cases are given without it, the open ones too, and it is counted":  testCasesUndecodable,
 		"incidents are given without it, and it is counted once":            testIncidentsUndecodable,
 		"a page on which nothing decodes says so, and leads on":             testPageUndecodable,
 		"a grant that does not decode is no absence, and nobody changes it": testGrantUndecodable,
