@@ -41,7 +41,7 @@ type Refilled struct {
 	Read, Put, There int
 	Out, Foreign     int      // rows that are in LeftOut; rows of other environments
 	Unknown          int      // rows of a shape that this release does not know, and so did not put
-	Closed           []string // put, but closed: objects that were changed since
+	Closed           []string // put, but closed: objects that were changed since; told each time, as long as they stand so
 	LeftOut          []string // not put, and why
 }
 
@@ -176,9 +176,12 @@ func (s *DB) refillRow(ctx context.Context, r *refill, row attributes) error {
 	if err != nil {
 		return err
 	}
-	put := false
+	put, closed := false, false
 	if p.leftOut == "" {
 		if put, err = s.fill(ctx, r.table, p, r.write); err != nil {
+			return err
+		}
+		if closed, err = s.closed(ctx, r.table, p, put); err != nil {
 			return err
 		}
 	}
@@ -192,12 +195,22 @@ func (s *DB) refillRow(ctx context.Context, r *refill, row attributes) error {
 			d.There++
 		default:
 			d.Put++
-			if p.closed != "" {
-				d.Closed = append(d.Closed, p.closed)
-			}
+		}
+		if closed {
+			d.Closed = append(d.Closed, p.closed)
 		}
 	})
 	return nil
+}
+
+// closed reports whether a row stands as it was put closed: now, or by a refilling
+// before that was broken off and told nothing of it.
+func (s *DB) closed(ctx context.Context, table string, p prepared, put bool) (bool, error) {
+	if p.closed == "" || put {
+		return put && p.closed != "", nil
+	}
+	there, err := s.get(ctx, "look at a row that is closed", table, keyOf(p.row))
+	return same(there, p.row), err
 }
 
 func (r *refill) count(change func(*Refilled)) {

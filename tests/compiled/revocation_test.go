@@ -123,7 +123,7 @@ func TestTheAdminFunctionInvokesTheRevocationFunction(t *testing.T) {
 		t.Errorf("the marker: %+v, %v", m, err)
 	}
 	stops.Stop()
-	if got, answer := o.asks(t, stack.Admin, http.MethodPost, "/revocations", strings.Replace(body, "staff", "others", 1)); got.StatusCode != http.StatusServiceUnavailable {
+	if got, answer := o.asks(t, stack.Admin, http.MethodPost, "/revocations", strings.Replace(body, "staff", "owners", 1)); got.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("without the function: %d %v", got.StatusCode, answer)
 	}
 }
