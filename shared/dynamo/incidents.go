@@ -70,17 +70,7 @@ func (s *DB) Incidents(ctx context.Context, environment string, p broker.Page) (
 	}
 	const doing = "list the incidents"
 	first, last := after("id", p.After)
-	var rows []broker.Incident
-	var passed unread // before the last row of a full page: those behind it are of the next
-	err := s.rowsBetween(ctx, doing, s.tables.Catalogue, incidentsPartition(environment), first, last, 0, func(_ string, a attributes) (bool, error) {
-		v, err := decodeIncident(a)
-		if err != nil {
-			passed.add(err)
-			return true, nil
-		}
-		rows = append(rows, v)
-		return len(rows) < p.Limit, nil
-	})
+	rows, passed, err := passing(ctx, s, doing, s.tables.Catalogue, incidentsPartition(environment), first, last, p.Limit, decodeIncident)
 	if err != nil {
 		return nil, err
 	}

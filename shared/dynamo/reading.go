@@ -147,6 +147,21 @@ func between[T any](ctx context.Context, s *DB, doing, table, partition, first, 
 	}
 }
 
+// passing is between for lists that pass over what does not decode: so many rows
+// that do, and what stood before the last of them and did not.
+func passing[T any](ctx context.Context, s *DB, doing, table, partition, first, last string, limit int, read func(attributes) (T, error)) (rows []T, passed unread, err error) {
+	err = s.rowsBetween(ctx, doing, table, partition, first, last, 0, func(_ string, a attributes) (bool, error) {
+		v, err := read(a)
+		if err != nil {
+			passed.add(err)
+			return true, nil
+		}
+		rows = append(rows, v)
+		return len(rows) < limit, nil
+	})
+	return rows, passed, err
+}
+
 // rows reads the rows of the catalogue that are there, by their keys.
 func rows[T any](ctx context.Context, s *DB, doing string, keys []key, read func(attributes) (T, error)) (map[key]T, error) {
 	found := make(map[key]T, len(keys))

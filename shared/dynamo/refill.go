@@ -206,8 +206,11 @@ func (s *DB) refillRow(ctx context.Context, r *refill, row attributes) error {
 // closed reports whether a row stands as it was put closed: now, or by a refilling
 // before that was broken off and told nothing of it.
 func (s *DB) closed(ctx context.Context, table string, p prepared, put bool) (bool, error) {
-	if p.closed == "" || put {
-		return put && p.closed != "", nil
+	switch {
+	case p.closed == "":
+		return false, nil
+	case put:
+		return true, nil
 	}
 	there, err := s.get(ctx, "look at a row that is closed", table, keyOf(p.row))
 	return same(there, p.row), err

@@ -117,16 +117,8 @@ func (s *DB) OpenRevocations(ctx context.Context, environment string, limit int)
 		return nil, err
 	}
 	first, last := after("open", "")
-	var ids []key
-	var passed unread
-	err = s.rowsBetween(ctx, doing, s.tables.Revocations, revocationsPartition(environment), first, last, 0, func(_ string, a attributes) (bool, error) {
-		id, err := caseOfEntry(environment, keyOf(a))
-		if err != nil {
-			passed.add(err)
-			return true, nil
-		}
-		ids = append(ids, id)
-		return len(ids) < limit, nil
+	ids, passed, err := passing(ctx, s, doing, s.tables.Revocations, revocationsPartition(environment), first, last, limit, func(a attributes) (key, error) {
+		return caseOfEntry(environment, keyOf(a))
 	})
 	if err != nil {
 		return nil, err

@@ -54,15 +54,7 @@ func (s *DB) Incidents(ctx context.Context, environment string, p broker.Page) (
 			}
 		}
 		slices.SortFunc(all, func(a, b broker.Incident) int { return cmp.Compare(a.ID, b.ID) })
-		for _, v := range all {
-			switch {
-			case len(found) == p.Limit:
-			case s.spoilt[incidentKey{environment, v.ID}]:
-				spoilt++
-			default:
-				found = append(found, v)
-			}
-		}
+		found, spoilt = decoding(all, p.Limit, func(v broker.Incident) bool { return s.spoilt[incidentKey{environment, v.ID}] })
 		return nil
 	})
 	if err != nil {

@@ -68,15 +68,7 @@ func (s *DB) listRevocations(ctx context.Context, environment, after string, lim
 			}
 		}
 		slices.SortFunc(all, order)
-		for _, r := range all {
-			switch {
-			case len(found) == limit:
-			case s.spoilt[caseKey{environment, r.ID}]:
-				spoilt++
-			default:
-				found = append(found, r)
-			}
-		}
+		found, spoilt = decoding(all, limit, func(r broker.Revocation) bool { return s.spoilt[caseKey{environment, r.ID}] })
 		return nil
 	})
 	if err != nil {

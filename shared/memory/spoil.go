@@ -84,6 +84,22 @@ func firstOf[V any](op Op, all []V, limit int, token func(V) string, spoilt func
 	return page, "", passedOver(op, passed+further)
 }
 
+// decoding gives so many of a list's rows that decode, and how many before the last
+// of them do not.
+func decoding[V any](all []V, limit int, spoilt func(V) bool) (found []V, passed int) {
+	for _, v := range all {
+		switch {
+		case len(found) == limit:
+			return found, passed
+		case spoilt(v):
+			passed++
+		default:
+			found = append(found, v)
+		}
+	}
+	return found, passed
+}
+
 // passedOver is nil where all could be read.
 func passedOver(op Op, rows int) error {
 	if rows == 0 {

@@ -45,10 +45,27 @@ func (s *search) Heard(_ context.Context, c drift.Change) (int, error) {
 }
 
 func driftHandler(s *search) (*Handler, *strings.Builder) {
+	h, log, _ := incidentHandler()
+	h.drift = s
+	return h, log
+}
+
+// incidentHandler finds no drift, and has tables of incidents and records.
+func incidentHandler() (*Handler, *strings.Builder, *memory.DB) {
 	h, log := newHandler(&due{})
 	tables := memory.New(h.now)
-	h.drift, h.account, h.incidents, h.journal = s, own, tables, broker.NewJournal(tables, rand.Text)
-	return h, log
+	h.drift, h.account, h.incidents, h.journal = &search{}, own, tables, broker.NewJournal(tables, rand.Text)
+	return h, log, tables
+}
+
+// leaked is the incident of a secret, opened at a time.
+func leaked(t *testing.T, at time.Time) broker.Incident {
+	t.Helper()
+	reference, err := broker.ParseReference("aws-sm:prod/github")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return broker.Incident{Environment: "prod", ID: broker.ReceiptOf(at, "incident"), State: broker.Active, Reference: reference, By: "p-root", Reason: "leaked", At: at}
 }
 
 func TestTheSearchForDriftSaysHowFarItCame(t *testing.T) {
@@ -77,17 +94,11 @@ func TestTheSearchForDriftSaysHowFarItCame(t *testing.T) {
 // TestAnIncidentIsToldOfWhateverDied, once: the request that opened it may have
 // died before it told, or just after. One that may still be under way is left to it.
 func TestAnIncidentIsToldOfWhateverDied(t *testing.T) {
-	h, log := driftHandler(&search{})
-	tables := memory.New(h.now)
-	h.incidents, h.journal = tables, broker.NewJournal(tables, rand.Text)
-	reference, err := broker.ParseReference("aws-sm:prod/github")
-	if err != nil {
-		t.Fatal(err)
-	}
+	h, log, tables := incidentHandler()
 	var opened []broker.Incident
 	for n, age := range []time.Duration{2 * time.Hour, time.Hour, time.Minute} { // told, died, under way
 		at := noon.Add(-age)
-		i := broker.Incident{Environment: "prod", ID: broker.ReceiptOf(at, "incident"), State: broker.Active, Reference: reference, By: "p-root", Reason: "leaked", At: at}
+		i := leaked(t, at)
 		if n == 0 {
 			i.Revocation, i.NoRotation = i.ID, "No plan."
 		}
@@ -123,16 +134,10 @@ func TestAnIncidentIsToldOfWhateverDied(t *testing.T) {
 
 // TestAnIncidentThatDoesNotDecodeKeepsNoOtherFromBeingToldOf, and it is an alarm.
 func TestAnIncidentThatDoesNotDecodeKeepsNoOtherFromBeingToldOf(t *testing.T) {
-	h, log := driftHandler(&search{})
-	tables := memory.New(h.now)
-	h.incidents, h.journal = tables, broker.NewJournal(tables, rand.Text)
-	reference, err := broker.ParseReference("aws-sm:prod/github")
-	if err != nil {
-		t.Fatal(err)
-	}
+	h, log, tables := incidentHandler()
 	for hours := 3; hours > 0; hours-- { // oldest first
 		at := noon.Add(-time.Duration(hours) * time.Hour)
-		i := broker.Incident{Environment: "prod", ID: broker.ReceiptOf(at, "incident"), State: broker.Active, Reference: reference, By: "p-root", Reason: "leaked", At: at}
+		i := leaked(t, at)
 		if err := tables.PutIncident(t.Context(), i); err != nil {
 			t.Fatal(err)
 		}
